@@ -1,0 +1,427 @@
+//! One error per verb. Each has a stable [`code`](DeclareError::code), the same word in Rust, JavaScript and JSON, and
+//! the [`Reply`] that a broker would send.
+
+use alloc::boxed::Box;
+use core::fmt;
+
+/// Names, and routing keys of bindings and publishes, are AMQP short strings: this many bytes at most.
+pub const MAX_SHORT_STRING: usize = 255;
+
+/// What a broker answers to a method that it refuses (AMQP 0-9-1 §1.2, reply codes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What the error closes.
+    pub scope: Scope,
+    /// The reply code, `404` for instance.
+    pub code: u16,
+    /// The constant's name, `NOT_FOUND` for instance.
+    pub name: &'static str,
+}
+
+/// What a refused method closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// The channel; the connection stays.
+    Channel,
+    /// The whole connection.
+    Connection,
+}
+
+impl Scope {
+    /// `channel` or `connection`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Scope::Channel => "channel",
+            Scope::Connection => "connection",
+        }
+    }
+}
+
+const fn channel(code: u16, name: &'static str) -> Reply {
+    Reply { scope: Scope::Channel, code, name }
+}
+
+const fn connection(code: u16, name: &'static str) -> Reply {
+    Reply { scope: Scope::Connection, code, name }
+}
+
+const ACCESS_REFUSED: Reply = channel(403, "ACCESS_REFUSED");
+const NOT_FOUND: Reply = channel(404, "NOT_FOUND");
+const PRECONDITION_FAILED: Reply = channel(406, "PRECONDITION_FAILED");
+const FRAME_ERROR: Reply = connection(501, "FRAME_ERROR");
+const SYNTAX_ERROR: Reply = connection(502, "SYNTAX_ERROR");
+const COMMAND_INVALID: Reply = connection(503, "COMMAND_INVALID");
+
+/// Why a declaration of an exchange or a queue was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeclareError {
+    /// It exists with another property.
+    Inequivalent {
+        /// The name that was declared again.
+        name: Box<str>,
+        /// The property that differs, by its AMQP name.
+        property: &'static str,
+    },
+    /// The name begins with `amq.`, which is kept for the broker.
+    Reserved {
+        /// The name.
+        name: Box<str>,
+    },
+    /// The name is empty: the default exchange is always there and cannot be declared, and a queue needs a name.
+    EmptyName,
+    /// The name is longer than [`MAX_SHORT_STRING`] bytes.
+    NameTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The exchange type is none of direct, fanout, headers and topic.
+    UnknownKind {
+        /// The word that was given.
+        found: Box<str>,
+    },
+    /// The argument `alternate-exchange` is not a long string of UTF-8.
+    InvalidAlternate {
+        /// The field type octet that was given.
+        tag: char,
+    },
+    /// A passive declaration, and there is no such exchange.
+    ExchangeNotFound {
+        /// The name.
+        name: Box<str>,
+    },
+    /// A passive declaration, and there is no such queue.
+    QueueNotFound {
+        /// The name.
+        name: Box<str>,
+    },
+}
+
+/// Why a binding was not made, or could not be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The default exchange has one implicit binding per queue and no other.
+    DefaultExchange,
+    /// The exchange at either end does not exist.
+    ExchangeNotFound {
+        /// The name, or the id where only an id was given.
+        name: Box<str>,
+    },
+    /// The queue does not exist.
+    QueueNotFound {
+        /// The name, or the id where only an id was given.
+        name: Box<str>,
+    },
+    /// A headers exchange got an `x-match` that is not a long string `all`, `any`, `all-with-x` or `any-with-x`.
+    InvalidMatchMode {
+        /// The value as text, or its field type.
+        found: Box<str>,
+    },
+    /// The binding key is longer than [`MAX_SHORT_STRING`] bytes.
+    KeyTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+    /// The binding key is not UTF-8, which RabbitMQ refuses in a binding (though not in a publish).
+    KeyNotUtf8 {
+        /// The key, other bytes shown as `\xff`.
+        key: Box<str>,
+    },
+    /// A pattern of a Kombu binding that cannot be executed: every Kombu publisher to this exchange would raise.
+    InvalidPattern {
+        /// The binding key.
+        key: Box<str>,
+        /// What is wrong with it, and where.
+        reason: Box<str>,
+    },
+}
+
+/// Why an exchange or a queue was not deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeleteError {
+    /// The default exchange stays.
+    DefaultExchange,
+    /// The name begins with `amq.`.
+    Reserved {
+        /// The name.
+        name: Box<str>,
+    },
+    /// `if-unused` was asked, and the exchange is the source of bindings.
+    ExchangeInUse {
+        /// The name.
+        name: Box<str>,
+        /// How many bindings have it as their source.
+        bindings: usize,
+    },
+}
+
+/// Why a message could not be routed at all. That nothing matched is no error but an
+/// [`Outcome`](crate::Outcome).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// There is no such exchange.
+    ExchangeNotFound {
+        /// The name.
+        name: Box<str>,
+    },
+    /// Clients may not publish to an internal exchange.
+    InternalExchange {
+        /// The name.
+        name: Box<str>,
+    },
+    /// The header `CC` or `BCC` is not an array.
+    InvalidSenderSelected {
+        /// `CC` or `BCC`.
+        header: &'static str,
+        /// The field type octet that was given.
+        tag: char,
+    },
+    /// The routing key is longer than [`MAX_SHORT_STRING`] bytes.
+    KeyTooLong {
+        /// Its length in bytes.
+        length: usize,
+    },
+}
+
+/// Any of the errors above.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Error {
+    /// From a declaration.
+    Declare(DeclareError),
+    /// From a bind or unbind.
+    Bind(BindError),
+    /// From a deletion.
+    Delete(DeleteError),
+    /// From a publish.
+    Publish(PublishError),
+}
+
+impl DeclareError {
+    /// The stable word for this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            DeclareError::Inequivalent { .. } => "inequivalent",
+            DeclareError::Reserved { .. } => "reserved-name",
+            DeclareError::EmptyName => "empty-name",
+            DeclareError::NameTooLong { .. } => "name-too-long",
+            DeclareError::UnknownKind { .. } => "unknown-exchange-kind",
+            DeclareError::InvalidAlternate { .. } => "invalid-alternate-exchange",
+            DeclareError::ExchangeNotFound { .. } => "exchange-not-found",
+            DeclareError::QueueNotFound { .. } => "queue-not-found",
+        }
+    }
+
+    /// What a broker would answer.
+    pub const fn reply(&self) -> Reply {
+        match self {
+            DeclareError::Inequivalent { .. } | DeclareError::InvalidAlternate { .. } => PRECONDITION_FAILED,
+            DeclareError::Reserved { .. } | DeclareError::EmptyName => ACCESS_REFUSED,
+            DeclareError::NameTooLong { .. } => SYNTAX_ERROR,
+            DeclareError::UnknownKind { .. } => COMMAND_INVALID,
+            DeclareError::ExchangeNotFound { .. } | DeclareError::QueueNotFound { .. } => NOT_FOUND,
+        }
+    }
+}
+
+impl BindError {
+    /// The stable word for this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            BindError::DefaultExchange => "default-exchange",
+            BindError::ExchangeNotFound { .. } => "exchange-not-found",
+            BindError::QueueNotFound { .. } => "queue-not-found",
+            BindError::InvalidMatchMode { .. } => "invalid-match-mode",
+            BindError::KeyTooLong { .. } => "key-too-long",
+            BindError::KeyNotUtf8 { .. } => "key-not-utf8",
+            BindError::InvalidPattern { .. } => "invalid-pattern",
+        }
+    }
+
+    /// What a broker would answer.
+    pub const fn reply(&self) -> Reply {
+        match self {
+            BindError::DefaultExchange => ACCESS_REFUSED,
+            BindError::ExchangeNotFound { .. } | BindError::QueueNotFound { .. } => NOT_FOUND,
+            BindError::InvalidMatchMode { .. } | BindError::InvalidPattern { .. } => PRECONDITION_FAILED,
+            BindError::KeyTooLong { .. } => SYNTAX_ERROR,
+            BindError::KeyNotUtf8 { .. } => FRAME_ERROR,
+        }
+    }
+}
+
+impl DeleteError {
+    /// The stable word for this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            DeleteError::DefaultExchange => "default-exchange",
+            DeleteError::Reserved { .. } => "reserved-name",
+            DeleteError::ExchangeInUse { .. } => "exchange-in-use",
+        }
+    }
+
+    /// What a broker would answer.
+    pub const fn reply(&self) -> Reply {
+        match self {
+            DeleteError::DefaultExchange | DeleteError::Reserved { .. } => ACCESS_REFUSED,
+            DeleteError::ExchangeInUse { .. } => PRECONDITION_FAILED,
+        }
+    }
+}
+
+impl PublishError {
+    /// The stable word for this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            PublishError::ExchangeNotFound { .. } => "exchange-not-found",
+            PublishError::InternalExchange { .. } => "internal-exchange",
+            PublishError::InvalidSenderSelected { .. } => "invalid-sender-selected",
+            PublishError::KeyTooLong { .. } => "key-too-long",
+        }
+    }
+
+    /// What a broker would answer.
+    pub const fn reply(&self) -> Reply {
+        match self {
+            PublishError::ExchangeNotFound { .. } => NOT_FOUND,
+            PublishError::InternalExchange { .. } => ACCESS_REFUSED,
+            PublishError::InvalidSenderSelected { .. } => PRECONDITION_FAILED,
+            PublishError::KeyTooLong { .. } => SYNTAX_ERROR,
+        }
+    }
+}
+
+impl Error {
+    /// The stable word for this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Error::Declare(error) => error.code(),
+            Error::Bind(error) => error.code(),
+            Error::Delete(error) => error.code(),
+            Error::Publish(error) => error.code(),
+        }
+    }
+
+    /// What a broker would answer.
+    pub const fn reply(&self) -> Reply {
+        match self {
+            Error::Declare(error) => error.reply(),
+            Error::Bind(error) => error.reply(),
+            Error::Delete(error) => error.reply(),
+            Error::Publish(error) => error.reply(),
+        }
+    }
+}
+
+impl fmt::Display for DeclareError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeclareError::Inequivalent { name, property } => {
+                write!(f, "`{name}` exists with another `{property}`")
+            }
+            DeclareError::Reserved { name } => {
+                write!(f, "`{name}` begins with `amq.`, which is reserved")
+            }
+            DeclareError::EmptyName => f.write_str("the empty name cannot be declared"),
+            DeclareError::NameTooLong { length } => too_long(f, "name", *length),
+            DeclareError::UnknownKind { found } => {
+                write!(f, "exchange type `{found}` is unknown, expected direct, fanout, headers or topic")
+            }
+            DeclareError::InvalidAlternate { tag } => write!(
+                f,
+                "`alternate-exchange` has the field type `{tag}`, expected a long string (S) of UTF-8"
+            ),
+            DeclareError::ExchangeNotFound { name } => no_exchange(f, name),
+            DeclareError::QueueNotFound { name } => no_queue(f, name),
+        }
+    }
+}
+
+impl fmt::Display for BindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BindError::DefaultExchange => f.write_str("the default exchange takes no bindings of its own"),
+            BindError::ExchangeNotFound { name } => no_exchange(f, name),
+            BindError::QueueNotFound { name } => no_queue(f, name),
+            BindError::InvalidMatchMode { found } => {
+                write!(f, "x-match is `{found}`, expected all, any, all-with-x or any-with-x")
+            }
+            BindError::KeyTooLong { length } => too_long(f, "binding key", *length),
+            BindError::KeyNotUtf8 { key } => write!(f, "binding key `{key}` is not UTF-8"),
+            BindError::InvalidPattern { key, reason } => {
+                write!(f, "binding key `{key}` has no executable pattern: {reason}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeleteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeleteError::DefaultExchange => f.write_str("the default exchange cannot be deleted"),
+            DeleteError::Reserved { name } => {
+                write!(f, "`{name}` begins with `amq.`, which is reserved")
+            }
+            DeleteError::ExchangeInUse { name, bindings } => {
+                write!(f, "exchange `{name}` is the source of {bindings} bindings")
+            }
+        }
+    }
+}
+
+impl fmt::Display for PublishError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PublishError::ExchangeNotFound { name } => no_exchange(f, name),
+            PublishError::InternalExchange { name } => {
+                write!(f, "exchange `{name}` is internal and takes no publishes")
+            }
+            PublishError::InvalidSenderSelected { header, tag } => {
+                write!(f, "header `{header}` has the field type `{tag}`, expected an array (A)")
+            }
+            PublishError::KeyTooLong { length } => too_long(f, "routing key", *length),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Declare(error) => error.fmt(f),
+            Error::Bind(error) => error.fmt(f),
+            Error::Delete(error) => error.fmt(f),
+            Error::Publish(error) => error.fmt(f),
+        }
+    }
+}
+
+fn no_exchange(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    write!(f, "there is no exchange `{name}`")
+}
+
+fn no_queue(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    write!(f, "there is no queue `{name}`")
+}
+
+fn too_long(f: &mut fmt::Formatter<'_>, what: &str, length: usize) -> fmt::Result {
+    write!(f, "the {what} has {length} bytes, at most {MAX_SHORT_STRING} are allowed")
+}
+
+macro_rules! errors {
+    ($($error:ident => $variant:ident),*) => {$(
+        impl core::error::Error for $error {}
+
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Error::$variant(error)
+            }
+        }
+    )*};
+}
+
+errors!(DeclareError => Declare, BindError => Bind, DeleteError => Delete, PublishError => Publish);
+
+impl core::error::Error for Error {}

@@ -1,0 +1,162 @@
+use core::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Table, Value, error::DeclareError};
+
+/// The name of the argument that holds an exchange's alternate.
+pub(crate) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
+
+/// How an exchange chooses among its bindings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum ExchangeKind {
+    /// The binding key equals the routing key.
+    Direct,
+    /// Every binding matches.
+    Fanout,
+    /// The binding's arguments are compared with the message's headers; `x-match` says how.
+    Headers,
+    /// The binding key is a pattern over the words of the routing key; see [`Dialect`](crate::Dialect).
+    Topic,
+}
+
+impl ExchangeKind {
+    /// AMQP's word for it: `direct`, `fanout`, `headers` or `topic`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ExchangeKind::Direct => "direct",
+            ExchangeKind::Fanout => "fanout",
+            ExchangeKind::Headers => "headers",
+            ExchangeKind::Topic => "topic",
+        }
+    }
+}
+
+impl fmt::Display for ExchangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Reads AMQP's word, which is lower case.
+impl FromStr for ExchangeKind {
+    type Err = DeclareError;
+
+    fn from_str(word: &str) -> Result<Self, DeclareError> {
+        match word {
+            "direct" => Ok(ExchangeKind::Direct),
+            "fanout" => Ok(ExchangeKind::Fanout),
+            "headers" => Ok(ExchangeKind::Headers),
+            "topic" => Ok(ExchangeKind::Topic),
+            _ => Err(DeclareError::UnknownKind { found: word.into() }),
+        }
+    }
+}
+
+/// What is declared of an exchange, its name apart.
+///
+/// ```
+/// use keyrail_core::{Exchange, ExchangeKind};
+///
+/// let exchange = Exchange::new(ExchangeKind::Topic).durable(true).alternate("unrouted");
+/// assert_eq!(exchange.alternate_exchange(), Some("unrouted"));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Exchange {
+    kind: ExchangeKind,
+    durable: bool,
+    auto_delete: bool,
+    internal: bool,
+    arguments: Table,
+}
+
+impl Exchange {
+    /// An exchange of this kind: not durable, not auto-deleted, not internal, without arguments.
+    pub const fn new(kind: ExchangeKind) -> Self {
+        Exchange { kind, durable: false, auto_delete: false, internal: false, arguments: Table::new() }
+    }
+
+    /// Whether it is meant to survive a restart. Compared when declared again; routing does not ask.
+    pub fn durable(self, durable: bool) -> Self {
+        Exchange { durable, ..self }
+    }
+
+    /// Whether it is deleted when its last binding (as a source) is removed.
+    pub fn auto_delete(self, auto_delete: bool) -> Self {
+        Exchange { auto_delete, ..self }
+    }
+
+    /// Whether clients may not publish to it; bindings and alternates may lead to it all the same.
+    pub fn internal(self, internal: bool) -> Self {
+        Exchange { internal, ..self }
+    }
+
+    /// Names the exchange that is asked when no binding of this one matches. It need not exist.
+    pub fn alternate(mut self, exchange: &str) -> Self {
+        self.arguments.push(ALTERNATE_EXCHANGE, exchange);
+        self
+    }
+
+    /// Replaces all arguments.
+    ///
+    /// # Errors
+    /// [`DeclareError::InvalidAlternate`] if `alternate-exchange` is there and not a long string of UTF-8.
+    pub fn arguments(self, arguments: Table) -> Result<Self, DeclareError> {
+        match arguments.get(ALTERNATE_EXCHANGE) {
+            Some(value) if value.as_str().is_none() => {
+                Err(DeclareError::InvalidAlternate { tag: value.tag() })
+            }
+            _ => Ok(Exchange { arguments, ..self }),
+        }
+    }
+
+    /// Its kind.
+    pub const fn kind(&self) -> ExchangeKind {
+        self.kind
+    }
+
+    /// Whether it was declared durable.
+    pub const fn is_durable(&self) -> bool {
+        self.durable
+    }
+
+    /// Whether it goes with its last binding.
+    pub const fn is_auto_delete(&self) -> bool {
+        self.auto_delete
+    }
+
+    /// Whether publishing to it is refused.
+    pub const fn is_internal(&self) -> bool {
+        self.internal
+    }
+
+    /// The name of its alternate exchange.
+    pub fn alternate_exchange(&self) -> Option<&str> {
+        self.arguments.get(ALTERNATE_EXCHANGE).and_then(Value::as_str)
+    }
+
+    /// All its arguments.
+    pub const fn argument_table(&self) -> &Table {
+        &self.arguments
+    }
+
+    /// The first property in which RabbitMQ would call another declaration of this exchange different.
+    /// Arguments other than `alternate-exchange` are not compared.
+    pub(crate) fn inequivalence(&self, other: &Exchange) -> Option<&'static str> {
+        if self.kind != other.kind {
+            Some("type")
+        } else if self.durable != other.durable {
+            Some("durable")
+        } else if self.auto_delete != other.auto_delete {
+            Some("auto_delete")
+        } else if self.internal != other.internal {
+            Some("internal")
+        } else if self.alternate_exchange() != other.alternate_exchange() {
+            Some(ALTERNATE_EXCHANGE)
+        } else {
+            None
+        }
+    }
+}

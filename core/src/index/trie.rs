@@ -1,0 +1,334 @@
+//! Topic patterns whose wildcards are whole words, as a trie over words walked by sets of live states.
+//!
+//! A plain walk tries every way to spread several `#` over a key and explodes; here each word turns the set of live
+//! states into the next set, and a state that is reached twice is kept once. Time is bounded by words × live states.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use crate::{Dialect, id::BindingId, id_list::IdList, slots::Slots, stamps::Stamps};
+
+/// The patterns of one exchange in one dialect.
+#[derive(Clone, Debug)]
+pub(crate) struct Trie {
+    dialect: Dialect,
+    nodes: Slots<Node>,
+}
+
+const ROOT: u32 = 0;
+
+#[derive(Clone, Debug)]
+struct Node {
+    words: HashMap<Box<[u8]>, u32, FixedState>,
+    star: Option<u32>,
+    hash: Option<u32>,
+    /// Whether the edge that leads here is `#`: such a node takes any further word and stays.
+    is_hash: bool,
+    bindings: IdList,
+}
+
+impl Node {
+    fn new(is_hash: bool) -> Self {
+        let words = HashMap::with_hasher(FixedState::default());
+        Node { words, star: None, hash: None, is_hash, bindings: IdList::default() }
+    }
+
+    fn child(&self, token: Token<'_>) -> Option<u32> {
+        match token {
+            Token::Star => self.star,
+            Token::Hash => self.hash,
+            Token::Word(word) => self.words.get(word).copied(),
+        }
+    }
+
+    fn set_child(&mut self, token: Token<'_>, child: Option<u32>) {
+        match (token, child) {
+            (Token::Star, _) => self.star = child,
+            (Token::Hash, _) => self.hash = child,
+            (Token::Word(word), Some(child)) => drop(self.words.insert(word.into(), child)),
+            (Token::Word(word), None) => drop(self.words.remove(word)),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.bindings.is_empty() && self.words.is_empty() && self.star.is_none() && self.hash.is_none()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Token<'a> {
+    Star,
+    Hash,
+    Word(&'a [u8]),
+}
+
+/// The live states of a walk, kept from call to call.
+#[derive(Debug, Default)]
+pub(crate) struct TrieScratch {
+    live: Vec<State>,
+    next: Vec<State>,
+    seen: Stamps,
+    #[cfg(test)]
+    pub(crate) steps: usize,
+}
+
+/// A node, reached; or, in the older Kombu dialect, the inside of its `*`, which may take further words.
+#[derive(Clone, Copy, Debug)]
+struct State(u32);
+
+impl State {
+    const fn reached(node: u32) -> Self {
+        State(node << 1)
+    }
+
+    const fn inside_star(node: u32) -> Self {
+        State(node << 1 | 1)
+    }
+
+    const fn node(self) -> u32 {
+        self.0 >> 1
+    }
+
+    const fn is_inside_star(self) -> bool {
+        self.0 & 1 == 1
+    }
+}
+
+impl Trie {
+    pub(crate) fn new(dialect: Dialect) -> Self {
+        let mut nodes = Slots::default();
+        nodes.insert(Node::new(false));
+        Trie { dialect, nodes }
+    }
+
+    pub(crate) fn insert(&mut self, key: &[u8], id: BindingId) {
+        let mut at = ROOT;
+        for token in self.dialect.tokens(key) {
+            let child = self.nodes.get(at).and_then(|node| node.child(token));
+            at = child.unwrap_or_else(|| {
+                let child = self.nodes.insert(Node::new(matches!(token, Token::Hash)));
+                if let Some(node) = self.nodes.get_mut(at) {
+                    node.set_child(token, Some(child));
+                }
+                child
+            });
+        }
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.bindings.insert(id);
+        }
+    }
+
+    /// Removes a binding and every node that led to it alone.
+    pub(crate) fn remove(&mut self, key: &[u8], id: BindingId) {
+        let mut path = Vec::new();
+        let mut at = ROOT;
+        for token in self.dialect.tokens(key) {
+            let Some(child) = self.nodes.get(at).and_then(|node| node.child(token)) else { return };
+            path.push((at, token));
+            at = child;
+        }
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.bindings.remove(id);
+        }
+        while let Some((parent, token)) = path.pop() {
+            if !self.nodes.get(at).is_some_and(Node::is_empty) {
+                return;
+            }
+            self.nodes.remove(at);
+            if let Some(node) = self.nodes.get_mut(parent) {
+                node.set_child(token, None);
+            }
+            at = parent;
+        }
+    }
+
+    /// Whether no pattern is left, not even a node of one.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.nodes.len() == 1 && self.nodes.get(ROOT).is_some_and(Node::is_empty)
+    }
+
+    /// Calls `found` with each binding whose pattern matches; a binding may come twice in Kombu's dialects.
+    pub(crate) fn matches(&self, key: &[u8], scratch: &mut TrieScratch, found: &mut impl FnMut(BindingId)) {
+        self.walk(key, scratch, found);
+        // Python's `$` also matches before one line feed at the end.
+        if self.dialect != Dialect::Amqp
+            && let Some(shorter) = key.strip_suffix(b"\n")
+        {
+            self.walk(shorter, scratch, found);
+        }
+    }
+
+    fn walk(&self, key: &[u8], scratch: &mut TrieScratch, found: &mut impl FnMut(BindingId)) {
+        let TrieScratch { live, next, seen, .. } = scratch;
+        let states = self.nodes.bound() * 2;
+        live.clear();
+        seen.clear(states);
+        self.enter(ROOT, live, seen);
+        for word in self.dialect.words(key) {
+            next.clear();
+            seen.clear(states);
+            for state in live.iter() {
+                #[cfg(test)]
+                {
+                    scratch.steps += 1;
+                }
+                self.step(*state, word, next, seen);
+            }
+            core::mem::swap(live, next);
+            if live.is_empty() {
+                return;
+            }
+        }
+        for state in live.iter().filter(|state| !state.is_inside_star()) {
+            if let Some(node) = self.nodes.get(state.node()) {
+                node.bindings.as_slice().iter().copied().for_each(&mut *found);
+            }
+        }
+    }
+
+    /// Makes a node live, and with it the `#` that needs no word of its own.
+    fn enter(&self, node: u32, live: &mut Vec<State>, seen: &mut Stamps) {
+        let mut at = Some(node);
+        while let Some(node) = at {
+            if !seen.insert(State::reached(node).0) {
+                return;
+            }
+            live.push(State::reached(node));
+            at = match self.dialect {
+                Dialect::Amqp => self.nodes.get(node).and_then(|node| node.hash),
+                Dialect::Kombu57 | Dialect::Kombu56 => None,
+            };
+        }
+    }
+
+    /// Adds every state that `word` leads to from `state`.
+    fn step(&self, state: State, word: Word<'_>, next: &mut Vec<State>, seen: &mut Stamps) {
+        if state.is_inside_star() {
+            self.step_star(state.node(), word, next, seen);
+            return;
+        }
+        let Some(node) = self.nodes.get(state.node()) else { return };
+        if let Some(child) = node.words.get(word.bytes) {
+            self.enter(*child, next, seen);
+        }
+        if node.is_hash && self.dialect.hash_takes(word) {
+            self.enter(state.node(), next, seen);
+        }
+        if self.dialect != Dialect::Amqp
+            && let Some(hash) = node.hash
+            && self.dialect.hash_takes(word)
+        {
+            self.enter(hash, next, seen);
+        }
+        if let Some(star) = node.star {
+            self.step_star(star, word, next, seen);
+        }
+    }
+
+    fn step_star(&self, star: u32, word: Word<'_>, next: &mut Vec<State>, seen: &mut Stamps) {
+        if self.dialect.star_ends_with(word) {
+            self.enter(star, next, seen);
+        }
+        if self.dialect == Dialect::Kombu56 && word.is_one_line() {
+            let inside = State::inside_star(star);
+            if seen.insert(inside.0) {
+                next.push(inside);
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Word<'a> {
+    bytes: &'a [u8],
+}
+
+impl Word<'_> {
+    /// Python's `.` is everything but a line feed.
+    fn is_one_line(self) -> bool {
+        !self.bytes.contains(&b'\n')
+    }
+}
+
+impl Dialect {
+    /// AMQP's empty key has no words; Kombu's has one empty word, as `^$` matches the empty text.
+    fn words(self, key: &[u8]) -> impl Iterator<Item = Word<'_>> {
+        let none = self == Dialect::Amqp && key.is_empty();
+        let words = (!none).then(|| key.split(|byte| *byte == b'.'));
+        words.into_iter().flatten().map(|bytes| Word { bytes })
+    }
+
+    fn tokens(self, key: &[u8]) -> impl Iterator<Item = Token<'_>> {
+        self.words(key).map(|word| match word.bytes {
+            b"*" => Token::Star,
+            b"#" => Token::Hash,
+            word => Token::Word(word),
+        })
+    }
+
+    fn hash_takes(self, word: Word<'_>) -> bool {
+        self == Dialect::Amqp || word.is_one_line()
+    }
+
+    /// Whether `*` may end with this word: any word (AMQP), one that is not empty (Kombu 5.7), one that is not empty
+    /// and has no line feed before its last character (Kombu 5.6, where `*` is `.*?[^\.]`).
+    fn star_ends_with(self, word: Word<'_>) -> bool {
+        match self {
+            Dialect::Amqp => true,
+            Dialect::Kombu57 => !word.bytes.is_empty(),
+            Dialect::Kombu56 => word.bytes.split_last().is_some_and(|(_, before)| !before.contains(&b'\n')),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(dialect: Dialect, pattern: &str, key: &str) -> bool {
+        let mut trie = Trie::new(dialect);
+        trie.insert(pattern.as_bytes(), BindingId(0));
+        let mut hits = 0;
+        trie.matches(key.as_bytes(), &mut TrieScratch::default(), &mut |_| hits += 1);
+        trie.remove(pattern.as_bytes(), BindingId(0));
+        assert!(trie.is_empty(), "{pattern} left nodes behind");
+        hits > 0
+    }
+
+    #[test]
+    fn dialects_disagree_where_the_real_ones_do() {
+        // pattern, key, Amqp, Kombu57, Kombu56
+        for (pattern, key, expected) in [
+            ("a.#", "a", [true, false, false]),
+            ("a.#.b", "a.b", [true, false, false]),
+            ("#", "", [true, true, true]),
+            ("", "", [true, true, true]),
+            ("*", "", [false, false, false]),
+            ("a.*", "a.", [true, false, false]),
+            ("*.*", ".", [true, false, false]),
+            ("a.*", "a.b.c", [false, false, true]),
+            ("*", "x..a", [false, false, true]),
+            ("*", "x.", [false, false, false]),
+            ("#", "a\nb", [true, false, false]),
+            ("a", "a\n", [false, true, true]),
+            ("", "\n", [false, true, true]),
+            ("*", "a\nb", [true, true, false]),
+            ("a.b", "a.b", [true, true, true]),
+        ] {
+            let got = Dialect::ALL.map(|dialect| matches(dialect, pattern, key));
+            assert_eq!(got, expected, "{pattern:?} {key:?}");
+        }
+    }
+
+    #[test]
+    fn many_hashes_cost_words_times_states() {
+        let mut trie = Trie::new(Dialect::Amqp);
+        trie.insert(b"#.a.#.a.#.a.#.a.#.a.#.z", BindingId(0));
+        let key = ["a"; 128].join(".");
+        let mut scratch = TrieScratch::default();
+        trie.matches(key.as_bytes(), &mut scratch, &mut |_| panic!("there is no z in the key"));
+        assert!(scratch.steps <= 129 * trie.nodes.len(), "{} steps", scratch.steps);
+    }
+}

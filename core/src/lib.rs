@@ -1,0 +1,81 @@
+//! Which queues get this message, and why.
+//!
+//! A [`Router`] holds exchanges, queues and bindings as AMQP knows them and evaluates them as RabbitMQ 3.10 does:
+//! direct, topic, fanout and headers exchanges, the default exchange, exchange-to-exchange bindings, alternate
+//! exchanges, recipients that the sender selected (`CC`, `BCC`). A binding may instead follow one of the two dialects
+//! of Kombu, which stores regular expressions in Redis ([`Dialect`], [`kombu`]).
+//!
+//! The crate does no I/O and knows no clock, no randomness and no threads: topology in, routes out.
+//!
+//! ```
+//! use keyrail_core::{Binding, Exchange, ExchangeKind, Message, Outcome, Queue, Router, Routes};
+//!
+//! let mut router = Router::new();
+//! router.declare_exchange("lost", Exchange::new(ExchangeKind::Fanout))?;
+//! let orders = Exchange::new(ExchangeKind::Topic).alternate("lost");
+//! let orders = router.declare_exchange("orders", orders)?;
+//! let billing = router.declare_queue("billing", Queue::new())?;
+//! router.bind(orders, billing, &Binding::new("order.*.paid"))?;
+//!
+//! let mut routes = Routes::new();
+//! match router.route(orders, &Message::new("order.eu.paid"), &mut routes) {
+//!     Outcome::Routed => assert_eq!(routes.queues(), [billing]),
+//!     Outcome::Unroutable | Outcome::UnknownExchange => unreachable!(),
+//! }
+//! # Ok::<(), keyrail_core::Error>(())
+//! ```
+//!
+//! | to | use |
+//! |---|---|
+//! | declare, bind, route by id | [`Router`], [`Routes`] |
+//! | apply AMQP methods by name, with a broker's answers | [`Operation`], [`Router::apply`] |
+//! | learn why | [`Router::explain`], [`Trace`] |
+//! | read and write topologies | [`Topology`], [`Definitions`] |
+//! | speak Kombu's Redis wire | [`kombu`] |
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod binding;
+mod byte_string;
+mod definitions;
+mod dialect;
+mod error;
+mod exchange;
+mod id;
+mod id_list;
+mod index;
+pub mod kombu;
+mod message;
+mod operation;
+mod queue;
+mod router;
+mod routes;
+mod slots;
+mod stamps;
+mod table;
+mod topology;
+mod trace;
+mod walk;
+
+pub use binding::Binding;
+pub use byte_string::ByteString;
+pub use definitions::{Definitions, DefinitionsError};
+pub use dialect::Dialect;
+pub use error::{BindError, DeclareError, DeleteError, Error, MAX_SHORT_STRING, PublishError, Reply, Scope};
+pub use exchange::{Exchange, ExchangeKind};
+pub use id::{Destination, ExchangeId, QueueId};
+pub use message::Message;
+pub use operation::Operation;
+pub use queue::Queue;
+pub use router::{BindingRef, Router};
+pub use routes::{Outcome, Routes};
+pub use table::{Table, Value};
+pub use topology::{
+    BindingDefinition, DestinationName, ExchangeDefinition, QueueDefinition, Topology, TopologyError,
+};
+pub use trace::{AlternateStep, Arrival, Hop, Match, MatchEffect, Trace};

@@ -1,0 +1,67 @@
+use crate::{Table, Value, error::PublishError};
+
+/// What routing looks at in a message: its routing key and its headers.
+///
+/// ```
+/// use keyrail_core::{Message, Table, Value};
+///
+/// let headers = Table::from_iter([("CC", vec![Value::from("audit")])]);
+/// let message = Message::new("order.eu.paid").headers(&headers).unwrap();
+/// assert!(message.keys().eq([&b"order.eu.paid"[..], b"audit"]));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    routing_key: &'a [u8],
+    headers: Option<&'a Table>,
+    cc: &'a [Value],
+    bcc: &'a [Value],
+}
+
+impl<'a> Message<'a> {
+    /// A message with this routing key and no headers. The key may be any bytes of any length; AMQP's limit of 255
+    /// is checked where a message enters ([`Router::message`](crate::Router::message)).
+    pub fn new(routing_key: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        Message { routing_key: routing_key.as_ref(), headers: None, cc: &[], bcc: &[] }
+    }
+
+    /// Adds the headers, and the keys that the sender selected in `CC` and `BCC`.
+    ///
+    /// # Errors
+    /// [`PublishError::InvalidSenderSelected`] if `CC` or `BCC` is there and not an array. Elements of the array that
+    /// are not long strings are skipped.
+    pub fn headers(self, headers: &'a Table) -> Result<Self, PublishError> {
+        let cc = selected(headers, "CC")?;
+        let bcc = selected(headers, "BCC")?;
+        Ok(Message { headers: Some(headers), cc, bcc, ..self })
+    }
+
+    /// The routing key.
+    pub const fn routing_key(&self) -> &'a [u8] {
+        self.routing_key
+    }
+
+    /// The headers, if there is a table at all.
+    pub const fn header_table(&self) -> Option<&'a Table> {
+        self.headers
+    }
+
+    /// Every key that routes: the routing key, then those in `CC`, then those in `BCC`.
+    pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> {
+        let selected = self.cc.iter().chain(self.bcc).filter_map(|value| match value {
+            Value::LongString(key) => Some(key.as_bytes()),
+            _ => None,
+        });
+        core::iter::once(self.routing_key).chain(selected)
+    }
+}
+
+fn selected<'a>(headers: &'a Table, name: &'static str) -> Result<&'a [Value], PublishError> {
+    match headers.get(name) {
+        None => Ok(&[]),
+        Some(Value::Array(keys)) => Ok(keys),
+        Some(other) => Err(PublishError::InvalidSenderSelected { header: name, tag: other.tag() }),
+    }
+}
+
+/// The header that names further recipients in secret: routing sees its keys, nobody sees the header.
+pub(crate) const BCC: &[u8] = b"BCC";

@@ -1,0 +1,433 @@
+use alloc::vec::Vec;
+use core::{cmp::Ordering, fmt};
+
+use crate::ByteString;
+
+mod json;
+
+/// An AMQP field table: the headers of a message, the arguments of a declaration or a binding.
+///
+/// Entries keep their wire order and may repeat a name, because RabbitMQ's headers exchange looks at both.
+///
+/// # JSON
+/// Usually an object (`{"format": "pdf", "pages": 3}`): strings are long strings, whole numbers 64-bit integers,
+/// other numbers doubles, `null` is void. Where the AMQP type matters, a list of `[name, tag, value]` with the field
+/// type octets of AMQP 0-9-1 as RabbitMQ reads them: `[["pages", "I", 3], ["due", "T", 1700000000]]`.
+///
+/// ```
+/// use keyrail_core::{Table, Value};
+///
+/// let table = Table::from_iter([("format", Value::from("pdf")), ("pages", Value::from(3))]);
+/// assert_eq!(table.get("pages"), Some(&Value::I64(3)));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Table(Vec<(ByteString, Value)>);
+
+/// One value of a [`Table`], with its AMQP 0-9-1 type.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// `S`: text, or any bytes.
+    LongString(ByteString),
+    /// `x`: bytes. Equal to a long string of the same bytes when headers are matched.
+    ByteArray(ByteString),
+    /// `b`
+    I8(i8),
+    /// `B`
+    U8(u8),
+    /// `s`
+    I16(i16),
+    /// `u`
+    U16(u16),
+    /// `I`
+    I32(i32),
+    /// `i`
+    U32(u32),
+    /// `l`, and `L`, which RabbitMQ reads as signed too.
+    I64(i64),
+    /// `T`: seconds since 1970.
+    Timestamp(u64),
+    /// `f`
+    F32(f32),
+    /// `d`
+    F64(f64),
+    /// `D`: `digits` divided by ten to the power of `scale`; never compared by that quotient.
+    Decimal {
+        /// The number of decimal places.
+        scale: u8,
+        /// The digits as an integer.
+        digits: u32,
+    },
+    /// `t`
+    Bool(bool),
+    /// `V`: in a binding of a headers exchange, "this header is present".
+    Void,
+    /// `F`
+    Table(Table),
+    /// `A`
+    Array(Vec<Value>),
+}
+
+impl Table {
+    /// An empty table.
+    pub const fn new() -> Self {
+        Table(Vec::new())
+    }
+
+    /// Appends an entry; an entry of the same name stays where it is.
+    pub fn push(&mut self, name: impl Into<ByteString>, value: impl Into<Value>) {
+        self.0.push((name.into(), value.into()));
+    }
+
+    /// The first entry with this name, as RabbitMQ looks arguments up.
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&Value> {
+        let name = name.as_ref();
+        self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
+    }
+
+    /// The entries in wire order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &Value)> + ExactSizeIterator {
+        self.0.iter().map(|(name, value)| (name.as_bytes(), value))
+    }
+
+    /// The entry at this place of the wire order.
+    pub(crate) fn entry(&self, place: u32) -> Option<(&[u8], &Value)> {
+        self.0.get(place as usize).map(|(name, value)| (name.as_bytes(), value))
+    }
+
+    /// The number of entries, repeated names counted each time.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Sorts by name, entries of the same name staying in their order: how RabbitMQ keeps arguments and headers.
+    pub(crate) fn sort(&mut self) {
+        self.0.sort_by(|a, b| a.0.cmp(&b.0));
+    }
+
+    /// Bytes that are equal exactly where RabbitMQ sees the same arguments: sorted by name, types told apart.
+    pub(crate) fn identity(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        if !self.is_empty() {
+            let mut sorted: Vec<_> = self.iter().collect();
+            sorted.sort_by_key(|(name, _)| *name);
+            encode_entries(sorted.into_iter(), &mut out);
+        }
+        out
+    }
+}
+
+impl<N: Into<ByteString>, V: Into<Value>> FromIterator<(N, V)> for Table {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(entries: I) -> Self {
+        Table(entries.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl Value {
+    /// The field type octet of AMQP 0-9-1, as RabbitMQ reads it.
+    pub const fn tag(&self) -> char {
+        match self {
+            Value::LongString(_) => 'S',
+            Value::ByteArray(_) => 'x',
+            Value::I8(_) => 'b',
+            Value::U8(_) => 'B',
+            Value::I16(_) => 's',
+            Value::U16(_) => 'u',
+            Value::I32(_) => 'I',
+            Value::U32(_) => 'i',
+            Value::I64(_) => 'l',
+            Value::Timestamp(_) => 'T',
+            Value::F32(_) => 'f',
+            Value::F64(_) => 'd',
+            Value::Decimal { .. } => 'D',
+            Value::Bool(_) => 't',
+            Value::Void => 'V',
+            Value::Table(_) => 'F',
+            Value::Array(_) => 'A',
+        }
+    }
+
+    /// The text of a long string, if it is one and is UTF-8.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Value::LongString(text) => text.as_str(),
+            _ => None,
+        }
+    }
+
+    /// Whether a headers exchange of RabbitMQ 3.10 takes the two for equal.
+    ///
+    /// At the top level the types do not count: every integer, timestamp and float of the same value is equal (an
+    /// integer and a float exactly, not after rounding), a long string equals a byte array, and an empty table an
+    /// empty array. Inside tables and arrays both types and order count.
+    pub(crate) fn matches(&self, other: &Value) -> bool {
+        match (self.number(), other.number()) {
+            (Some(a), Some(b)) => return a == b,
+            (None, None) => {}
+            _ => return false,
+        }
+        match (self, other) {
+            (Value::LongString(a) | Value::ByteArray(a), Value::LongString(b) | Value::ByteArray(b)) => {
+                a == b
+            }
+            (Value::Table(a), Value::Array(b)) | (Value::Array(b), Value::Table(a)) => {
+                a.is_empty() && b.is_empty()
+            }
+            _ => self == other,
+        }
+    }
+
+    fn number(&self) -> Option<Number> {
+        let integer = match *self {
+            Value::I8(n) => i128::from(n),
+            Value::U8(n) => i128::from(n),
+            Value::I16(n) => i128::from(n),
+            Value::U16(n) => i128::from(n),
+            Value::I32(n) => i128::from(n),
+            Value::U32(n) => i128::from(n),
+            Value::I64(n) => i128::from(n),
+            Value::Timestamp(n) => i128::from(n),
+            Value::F32(n) => return Some(Number::from_float(f64::from(n))),
+            Value::F64(n) => return Some(Number::from_float(n)),
+            _ => return None,
+        };
+        Some(Number::Integer(integer))
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.tag() as u8);
+        match self {
+            Value::LongString(bytes) | Value::ByteArray(bytes) => encode_bytes(bytes, out),
+            Value::I8(n) => out.extend(n.to_le_bytes()),
+            Value::U8(n) => out.push(*n),
+            Value::I16(n) => out.extend(n.to_le_bytes()),
+            Value::U16(n) => out.extend(n.to_le_bytes()),
+            Value::I32(n) => out.extend(n.to_le_bytes()),
+            Value::U32(n) => out.extend(n.to_le_bytes()),
+            Value::I64(n) => out.extend(n.to_le_bytes()),
+            Value::Timestamp(n) => out.extend(n.to_le_bytes()),
+            // Erlang before OTP 27 has one zero, so -0.0 is stored as 0.0.
+            Value::F32(n) => out.extend((n + 0.0).to_le_bytes()),
+            Value::F64(n) => out.extend((n + 0.0).to_le_bytes()),
+            Value::Decimal { scale, digits } => {
+                out.push(*scale);
+                out.extend(digits.to_le_bytes());
+            }
+            Value::Bool(b) => out.push(u8::from(*b)),
+            Value::Void => {}
+            Value::Table(table) => encode_entries(table.iter(), out),
+            Value::Array(values) => {
+                encode_length(values.len(), out);
+                values.iter().for_each(|value| value.encode(out));
+            }
+        }
+    }
+}
+
+fn encode_entries<'a>(entries: impl ExactSizeIterator<Item = (&'a [u8], &'a Value)>, out: &mut Vec<u8>) {
+    encode_length(entries.len(), out);
+    for (name, value) in entries {
+        encode_bytes(name, out);
+        value.encode(out);
+    }
+}
+
+fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    encode_length(bytes.len(), out);
+    out.extend_from_slice(bytes);
+}
+
+/// Lengths take eight bytes on every target, so that identities are the same bytes everywhere.
+fn encode_length(length: usize, out: &mut Vec<u8>) {
+    out.extend((length as u64).to_le_bytes());
+}
+
+/// Typed equality, in order: what RabbitMQ's `=:=` sees, with one zero.
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Value::LongString(a), Value::LongString(b)) | (Value::ByteArray(a), Value::ByteArray(b)) => {
+                a == b
+            }
+            (Value::F32(a), Value::F32(b)) => a == b,
+            (Value::F64(a), Value::F64(b)) => a == b,
+            (
+                Value::Decimal { scale, digits },
+                Value::Decimal { scale: other_scale, digits: other_digits },
+            ) => scale == other_scale && digits == other_digits,
+            (Value::Bool(a), Value::Bool(b)) => a == b,
+            (Value::Void, Value::Void) => true,
+            (Value::Table(a), Value::Table(b)) => a == b,
+            (Value::Array(a), Value::Array(b)) => a == b,
+            _ => {
+                self.tag() == other.tag()
+                    && matches!((self.number(), other.number()), (Some(a), Some(b)) if a == b)
+            }
+        }
+    }
+}
+
+impl PartialEq for Table {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+/// A number of any AMQP type, compared by value and without rounding.
+#[derive(Clone, Copy)]
+enum Number {
+    Integer(i128),
+    /// Not a whole number, or too large to be one of AMQP's integers.
+    Float(f64),
+}
+
+impl Number {
+    fn from_float(float: f64) -> Self {
+        // Every AMQP integer is below 2^64 in magnitude; inside that range the cast is exact for whole numbers.
+        let whole = float as i128;
+        if float.abs() < 18_446_744_073_709_551_616.0 && whole as f64 == float {
+            Number::Integer(whole)
+        } else {
+            Number::Float(float)
+        }
+    }
+}
+
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Number::Integer(a), Number::Integer(b)) => a == b,
+            (Number::Float(a), Number::Float(b)) => a.partial_cmp(b) == Some(Ordering::Equal),
+            _ => false,
+        }
+    }
+}
+
+/// Shows a value as a person would write it: text and numbers bare, lists in brackets.
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::LongString(bytes) | Value::ByteArray(bytes) => bytes.fmt(f),
+            Value::I8(n) => n.fmt(f),
+            Value::U8(n) => n.fmt(f),
+            Value::I16(n) => n.fmt(f),
+            Value::U16(n) => n.fmt(f),
+            Value::I32(n) => n.fmt(f),
+            Value::U32(n) => n.fmt(f),
+            Value::I64(n) => n.fmt(f),
+            Value::Timestamp(n) => write!(f, "@{n}"),
+            Value::F32(n) => n.fmt(f),
+            Value::F64(n) => n.fmt(f),
+            Value::Decimal { scale, digits } => write!(f, "{digits}e-{scale}"),
+            Value::Bool(b) => b.fmt(f),
+            Value::Void => f.write_str("void"),
+            Value::Table(table) => {
+                let entries = table.iter().map(|(name, value)| (ByteString::from(name), value));
+                list(f, "{", entries, |f, (name, value)| write!(f, "{name}: {value}"), "}")
+            }
+            Value::Array(values) => list(f, "[", values.iter(), |f, value| value.fmt(f), "]"),
+        }
+    }
+}
+
+fn list<T>(
+    f: &mut fmt::Formatter<'_>,
+    open: &str,
+    items: impl Iterator<Item = T>,
+    show: impl Fn(&mut fmt::Formatter<'_>, T) -> fmt::Result,
+    close: &str,
+) -> fmt::Result {
+    f.write_str(open)?;
+    for (at, item) in items.enumerate() {
+        if at > 0 {
+            f.write_str(", ")?;
+        }
+        show(f, item)?;
+    }
+    f.write_str(close)
+}
+
+macro_rules! value_from {
+    ($($from:ty => $variant:ident),* $(,)?) => {$(
+        impl From<$from> for Value {
+            fn from(value: $from) -> Self {
+                Value::$variant(value.into())
+            }
+        }
+    )*};
+}
+
+value_from! {
+    &str => LongString,
+    ByteString => LongString,
+    i32 => I64,
+    i64 => I64,
+    f64 => F64,
+    bool => Bool,
+    Table => Table,
+    Vec<Value> => Array,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_compare_by_value_across_types() {
+        let one = [
+            Value::I8(1),
+            Value::U8(1),
+            Value::I32(1),
+            Value::I64(1),
+            Value::Timestamp(1),
+            Value::F32(1.0),
+            Value::F64(1.0),
+        ];
+        for a in &one {
+            for b in &one {
+                assert!(a.matches(b), "{a:?} {b:?}");
+                assert_eq!(a == b, a.tag() == b.tag(), "{a:?} {b:?}");
+            }
+        }
+        let big = 1_i64 << 53;
+        assert!(Value::I64(big).matches(&Value::F64(big as f64)));
+        assert!(!Value::I64(big + 1).matches(&Value::F64(big as f64)));
+        assert!(Value::I64(0).matches(&Value::F64(-0.0)));
+        assert!(!Value::F32(0.1).matches(&Value::F64(0.1)));
+        assert!(!Value::F64(f64::INFINITY).matches(&Value::Timestamp(u64::MAX)));
+    }
+
+    #[test]
+    fn identity_ignores_order_and_sees_types() {
+        let ab = Table::from_iter([("a", Value::I32(1)), ("b", Value::I32(2))]);
+        let ba = Table::from_iter([("b", Value::I32(2)), ("a", Value::I32(1))]);
+        let wide = Table::from_iter([("a", Value::I64(1)), ("b", Value::I32(2))]);
+        assert_eq!(ab.identity(), ba.identity());
+        assert_ne!(ab.identity(), wide.identity());
+        assert!(Table::new().identity().is_empty());
+        let nested = |inner: Table| Table::from_iter([("n", inner)]).identity();
+        assert_ne!(nested(ab), nested(ba));
+    }
+
+    #[test]
+    fn strings_are_not_numbers() {
+        let values = [
+            Value::from("1"),
+            Value::I64(1),
+            Value::Bool(true),
+            Value::Decimal { scale: 0, digits: 1 },
+            Value::Void,
+        ];
+        for (i, a) in values.iter().enumerate() {
+            for (j, b) in values.iter().enumerate() {
+                assert_eq!(a.matches(b), i == j, "{a:?} {b:?}");
+            }
+        }
+        assert!(Value::from("1").matches(&Value::ByteArray("1".into())));
+        assert!(Value::Table(Table::new()).matches(&Value::Array(Vec::new())));
+    }
+}

@@ -1,0 +1,317 @@
+//! A topology as data: keyrail's own JSON.
+
+use alloc::{boxed::Box, string::String, vec::Vec};
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Binding, BindingRef, ByteString, Destination, Dialect, Exchange, ExchangeId, ExchangeKind, Queue, Router,
+    Table,
+    error::{BindError, DeclareError, Error},
+};
+
+/// Exchanges, queues and bindings by name, as read from and written to JSON.
+///
+/// ```
+/// use keyrail_core::{Router, Topology};
+///
+/// let topology: Topology = serde_json::from_str(r#"{
+///     "exchanges": [{"name": "logs", "kind": "topic"}],
+///     "queues": [{"name": "errors"}],
+///     "bindings": [{"source": "logs", "destination": {"queue": "errors"}, "routingKey": "*.error"}]
+/// }"#)?;
+/// let router = topology.router()?;
+/// assert_eq!(Topology::of(&router), topology);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Topology {
+    /// The exchanges; those that every router or RabbitMQ virtual host has from the start may be left out.
+    pub exchanges: Vec<ExchangeDefinition>,
+    /// The queues.
+    pub queues: Vec<QueueDefinition>,
+    /// The bindings, the implicit ones of the default exchange apart.
+    pub bindings: Vec<BindingDefinition>,
+}
+
+/// One exchange of a [`Topology`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExchangeDefinition {
+    /// Its name, at most 255 bytes.
+    pub name: Box<str>,
+    /// How it chooses among its bindings.
+    pub kind: ExchangeKind,
+    /// Whether it is meant to survive a restart.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub durable: bool,
+    /// Whether it goes with its last binding.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub auto_delete: bool,
+    /// Whether clients may not publish to it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub internal: bool,
+    /// The exchange that is asked when no binding matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alternate_exchange: Option<Box<str>>,
+    /// Its other arguments.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub arguments: Table,
+}
+
+/// One queue of a [`Topology`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QueueDefinition {
+    /// Its name, at most 255 bytes.
+    pub name: Box<str>,
+    /// Whether it is meant to survive a restart.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub durable: bool,
+    /// Whether a broker deletes it with its last consumer.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub auto_delete: bool,
+    /// Whether only one connection may use it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub exclusive: bool,
+    /// Its arguments.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub arguments: Table,
+}
+
+/// One binding of a [`Topology`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BindingDefinition {
+    /// The exchange that asks it.
+    pub source: Box<str>,
+    /// Where it leads.
+    pub destination: DestinationName,
+    /// The binding key.
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub routing_key: ByteString,
+    /// The arguments: what a headers exchange compares.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub arguments: Table,
+    /// How `*` and `#` are read.
+    #[serde(default, skip_serializing_if = "is_amqp")]
+    pub dialect: Dialect,
+    /// The regular expression that Kombu stored with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pattern: Option<Box<str>>,
+}
+
+/// The end of a binding by name: `{"queue": "audit"}` or `{"exchange": "audit"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DestinationName {
+    /// A queue.
+    Queue(Box<str>),
+    /// An exchange.
+    Exchange(Box<str>),
+}
+
+/// Why a [`Topology`] could not be built, and where in it the culprit stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopologyError {
+    /// The place in the document, `bindings[3]` for instance.
+    pub path: String,
+    /// What is wrong there.
+    pub error: Error,
+}
+
+impl Topology {
+    /// Everything that `router` holds, the predeclared exchanges apart.
+    pub fn of(router: &Router) -> Self {
+        let exchanges = router.exchanges().filter(|(_, name, _)| !Router::is_predeclared(name));
+        Topology {
+            exchanges: exchanges.map(|(_, name, exchange)| ExchangeDefinition::of(name, exchange)).collect(),
+            queues: router.queues().map(|(_, name, queue)| QueueDefinition::of(name, queue)).collect(),
+            bindings: router.bindings().map(|binding| BindingDefinition::of(router, &binding)).collect(),
+        }
+    }
+
+    /// Builds a router, RabbitMQ's predeclared exchanges included.
+    ///
+    /// # Errors
+    /// The first thing that cannot be declared, with its place; names that begin with `amq.` are allowed here.
+    pub fn router(&self) -> Result<Router, TopologyError> {
+        let mut router = Router::with_predeclared_exchanges();
+        for (at, exchange) in self.exchanges.iter().enumerate() {
+            exchange.declare(&mut router).map_err(|error| place("exchanges", at, error))?;
+        }
+        for (at, queue) in self.queues.iter().enumerate() {
+            queue.declare(&mut router).map_err(|error| place("queues", at, error))?;
+        }
+        for (at, binding) in self.bindings.iter().enumerate() {
+            binding.bind(&mut router).map_err(|error| place("bindings", at, error))?;
+        }
+        Ok(router)
+    }
+}
+
+fn place(list: &str, at: usize, error: impl Into<Error>) -> TopologyError {
+    TopologyError { path: alloc::format!("{list}[{at}]"), error: error.into() }
+}
+
+impl ExchangeDefinition {
+    pub(crate) fn of(name: &str, exchange: &Exchange) -> Self {
+        let arguments = exchange.argument_table().iter();
+        let others = arguments.filter(|(name, _)| *name != crate::exchange::ALTERNATE_EXCHANGE.as_bytes());
+        ExchangeDefinition {
+            name: name.into(),
+            kind: exchange.kind(),
+            durable: exchange.is_durable(),
+            auto_delete: exchange.is_auto_delete(),
+            internal: exchange.is_internal(),
+            alternate_exchange: exchange.alternate_exchange().map(Into::into),
+            arguments: others.map(|(name, value)| (name, value.clone())).collect(),
+        }
+    }
+
+    fn declare(&self, router: &mut Router) -> Result<ExchangeId, DeclareError> {
+        let exchange = Exchange::new(self.kind)
+            .durable(self.durable)
+            .auto_delete(self.auto_delete)
+            .internal(self.internal)
+            .arguments(self.arguments.clone())?;
+        let exchange = match &self.alternate_exchange {
+            Some(alternate) => exchange.alternate(alternate),
+            None => exchange,
+        };
+        router.import_exchange(&self.name, exchange)
+    }
+}
+
+impl QueueDefinition {
+    pub(crate) fn of(name: &str, queue: &Queue) -> Self {
+        QueueDefinition {
+            name: name.into(),
+            durable: queue.is_durable(),
+            auto_delete: queue.is_auto_delete(),
+            exclusive: queue.is_exclusive(),
+            arguments: queue.argument_table().clone(),
+        }
+    }
+
+    fn declare(&self, router: &mut Router) -> Result<crate::QueueId, DeclareError> {
+        let queue = Queue::new()
+            .durable(self.durable)
+            .auto_delete(self.auto_delete)
+            .exclusive(self.exclusive)
+            .arguments(self.arguments.clone());
+        router.import_queue(&self.name, queue)
+    }
+}
+
+impl BindingDefinition {
+    /// A binding of `router`, by names.
+    pub fn of(router: &Router, binding: &BindingRef<'_>) -> Self {
+        BindingDefinition {
+            source: router.exchange_name(binding.source).unwrap_or_default().into(),
+            destination: DestinationName::of(router, binding.destination),
+            routing_key: binding.key.into(),
+            arguments: binding.arguments.clone(),
+            dialect: binding.dialect,
+            pattern: binding.pattern.map(Into::into),
+        }
+    }
+
+    /// The binding without its ends.
+    pub fn binding(&self) -> Binding<'_> {
+        let mut binding = Binding::new(&self.routing_key).dialect(self.dialect);
+        if !self.arguments.is_empty() {
+            binding = binding.arguments(&self.arguments);
+        }
+        match &self.pattern {
+            Some(pattern) => binding.pattern(pattern),
+            None => binding,
+        }
+    }
+
+    fn bind(&self, router: &mut Router) -> Result<bool, BindError> {
+        let (source, destination) = self.ends(router)?;
+        router.bind(source, destination, &self.binding())
+    }
+
+    fn ends(&self, router: &Router) -> Result<(ExchangeId, Destination), BindError> {
+        let destination = self.destination.find(router)?;
+        let source = router.exchange(&self.source);
+        let source = source.ok_or_else(|| BindError::ExchangeNotFound { name: self.source.clone() })?;
+        Ok((source, destination))
+    }
+}
+
+impl DestinationName {
+    pub(crate) fn of(router: &Router, destination: Destination) -> Self {
+        match destination {
+            Destination::Queue(id) => {
+                DestinationName::Queue(router.queue_name(id).unwrap_or_default().into())
+            }
+            Destination::Exchange(id) => {
+                DestinationName::Exchange(router.exchange_name(id).unwrap_or_default().into())
+            }
+        }
+    }
+
+    /// The queue or exchange of this name.
+    ///
+    /// # Errors
+    /// [`BindError::QueueNotFound`] or [`BindError::ExchangeNotFound`].
+    pub fn find(&self, router: &Router) -> Result<Destination, BindError> {
+        match self {
+            DestinationName::Queue(name) => match router.queue(name) {
+                Some(queue) => Ok(queue.into()),
+                None => Err(BindError::QueueNotFound { name: name.clone() }),
+            },
+            DestinationName::Exchange(name) => match router.exchange(name) {
+                Some(exchange) => Ok(exchange.into()),
+                None => Err(BindError::ExchangeNotFound { name: name.clone() }),
+            },
+        }
+    }
+
+    /// `queue` or `exchange`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            DestinationName::Queue(_) => "queue",
+            DestinationName::Exchange(_) => "exchange",
+        }
+    }
+
+    /// The name.
+    pub const fn name(&self) -> &str {
+        match self {
+            DestinationName::Queue(name) | DestinationName::Exchange(name) => name,
+        }
+    }
+}
+
+/// `queue q` or `exchange x`.
+impl fmt::Display for DestinationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind(), self.name())
+    }
+}
+
+impl fmt::Display for TopologyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.error)
+    }
+}
+
+impl core::error::Error for TopologyError {}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
+fn is_amqp(dialect: &Dialect) -> bool {
+    *dialect == Dialect::Amqp
+}
+
+fn is_empty(key: &ByteString) -> bool {
+    key.is_empty()
+}

@@ -1,0 +1,300 @@
+//! Why a message went where it went.
+
+use alloc::{boxed::Box, vec::Vec};
+use core::fmt;
+
+use serde::Serialize;
+
+use crate::{
+    BindingDefinition, ByteString, Destination, DestinationName, Dialect, ExchangeId, ExchangeKind, Message,
+    Outcome, QueueId, Router, Table,
+    id::BindingId,
+    walk::{Alternate, Effect, Scratch, Sink, Via, walk},
+};
+
+/// The way of one message, exchange by exchange, in names: written by [`Router::explain`], read by people.
+///
+/// ```
+/// use keyrail_core::{Binding, Exchange, ExchangeKind, Message, Outcome, Queue, Router, Trace};
+///
+/// let mut router = Router::new();
+/// let events = router.declare_exchange("events", Exchange::new(ExchangeKind::Topic))?;
+/// let audit = router.declare_queue("audit", Queue::new())?;
+/// router.bind(events, audit, &Binding::new("order.#"))?;
+///
+/// let mut trace = Trace::new();
+/// assert_eq!(router.explain(events, &Message::new("order.paid"), &mut trace), Outcome::Routed);
+/// assert_eq!(trace.to_string(), "published to topic exchange `events`\n  `order.#` matches: queue `audit`\n");
+/// # Ok::<(), keyrail_core::Error>(())
+/// ```
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trace {
+    hops: Vec<Hop>,
+    queues: Vec<Box<str>>,
+    #[serde(skip)]
+    scratch: Scratch,
+}
+
+/// One exchange on the way of a message.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Hop {
+    /// Its name; empty for the default exchange.
+    pub exchange: Box<str>,
+    /// Its kind.
+    pub kind: ExchangeKind,
+    /// How the message came here.
+    pub via: Arrival,
+    /// The bindings that matched, in the order in which they were found.
+    pub matches: Vec<Match>,
+    /// What became of the alternate exchange; only where nothing matched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alternate: Option<AlternateStep>,
+}
+
+/// How a message came to an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Arrival {
+    /// It was published there.
+    Publish,
+    /// A binding of another exchange led there.
+    Binding {
+        /// That exchange.
+        exchange: Box<str>,
+    },
+    /// It is the alternate of an exchange where nothing matched.
+    Alternate {
+        /// That exchange.
+        exchange: Box<str>,
+    },
+}
+
+/// A binding that matched.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Match {
+    /// The binding. The default exchange's are implicit: the queue's name is the key.
+    pub binding: BindingDefinition,
+    /// What came of it.
+    pub effect: MatchEffect,
+}
+
+/// What came of a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MatchEffect {
+    /// The queue gets the message.
+    Delivered,
+    /// The queue had the message already and gets no second copy.
+    DuplicateSuppressed,
+    /// The exchange is asked in turn.
+    Followed,
+    /// The exchange was asked already: a cycle or a second way, cut.
+    CycleCut,
+}
+
+/// What became of an alternate exchange.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum AlternateStep {
+    /// There is none.
+    None,
+    /// It is named and does not exist.
+    Missing {
+        /// The name.
+        exchange: Box<str>,
+    },
+    /// It is asked in turn.
+    Followed {
+        /// The name.
+        exchange: Box<str>,
+    },
+    /// It was asked already.
+    CycleCut {
+        /// The name.
+        exchange: Box<str>,
+    },
+}
+
+impl Trace {
+    /// An empty trace; one may serve many calls.
+    pub fn new() -> Self {
+        Trace::default()
+    }
+
+    /// The exchanges that were asked, in order.
+    pub fn hops(&self) -> &[Hop] {
+        &self.hops
+    }
+
+    /// The names of the queues that get the message, each once, in the order of
+    /// [`Routes::queues`](crate::Routes::queues).
+    pub fn queues(&self) -> impl Iterator<Item = &str> {
+        self.queues.iter().map(|name| &**name)
+    }
+
+    pub(crate) fn record(&mut self, router: &Router, exchange: ExchangeId, message: &Message<'_>) -> Outcome {
+        self.hops.clear();
+        self.queues.clear();
+        if router.exchange_entry(exchange).is_none() {
+            return Outcome::UnknownExchange;
+        }
+        let Trace { hops, queues, scratch } = self;
+        walk(router, exchange, message, scratch, &mut Recorder { router, hops, queues });
+        if self.queues.is_empty() { Outcome::Unroutable } else { Outcome::Routed }
+    }
+}
+
+/// The sink that writes everything down.
+struct Recorder<'a> {
+    router: &'a Router,
+    hops: &'a mut Vec<Hop>,
+    queues: &'a mut Vec<Box<str>>,
+}
+
+impl Recorder<'_> {
+    fn name(&self, exchange: ExchangeId) -> Box<str> {
+        self.router.exchange_name(exchange).unwrap_or_default().into()
+    }
+
+    /// The implicit binding of the default exchange: queue and key are one name.
+    fn implicit(&self, destination: Destination) -> BindingDefinition {
+        let destination = DestinationName::of(self.router, destination);
+        BindingDefinition {
+            source: "".into(),
+            routing_key: ByteString::from(destination.name()),
+            destination,
+            arguments: Table::new(),
+            dialect: Dialect::Amqp,
+            pattern: None,
+        }
+    }
+}
+
+impl Sink for Recorder<'_> {
+    fn arrived(&mut self, exchange: ExchangeId, via: Via) {
+        let Some(entry) = self.router.exchange_entry(exchange) else { return };
+        let via = match via {
+            Via::Publish => Arrival::Publish,
+            Via::Binding(from) => Arrival::Binding { exchange: self.name(from) },
+            Via::Alternate(from) => Arrival::Alternate { exchange: self.name(from) },
+        };
+        self.hops.push(Hop {
+            exchange: entry.name.clone(),
+            kind: entry.exchange.kind(),
+            via,
+            matches: Vec::new(),
+            alternate: None,
+        });
+    }
+
+    fn matched(&mut self, binding: Option<BindingId>, destination: Destination, effect: Effect) {
+        let binding = match binding.and_then(|id| self.router.binding(id)) {
+            Some(binding) => BindingDefinition::of(self.router, &binding),
+            None => self.implicit(destination),
+        };
+        let effect = match (destination, effect) {
+            (Destination::Queue(_), Effect::New) => MatchEffect::Delivered,
+            (Destination::Queue(_), Effect::Repeated) => MatchEffect::DuplicateSuppressed,
+            (Destination::Exchange(_), Effect::New) => MatchEffect::Followed,
+            (Destination::Exchange(_), Effect::Repeated) => MatchEffect::CycleCut,
+        };
+        let Some(hop) = self.hops.last_mut() else { return };
+        // A pattern may match one message in several ways; the first is the one that counted.
+        if !hop.matches.iter().any(|earlier| earlier.binding == binding) {
+            hop.matches.push(Match { binding, effect });
+        }
+    }
+
+    fn delivered(&mut self, queue: QueueId) {
+        self.queues.push(self.router.queue_name(queue).unwrap_or_default().into());
+    }
+
+    fn unmatched(&mut self, alternate: Alternate) {
+        let declared = |hop: &Hop| {
+            let exchange = self.router.exchange_properties(self.router.exchange(&hop.exchange)?)?;
+            exchange.alternate_exchange().map(Into::into)
+        };
+        let step = match alternate {
+            Alternate::None => AlternateStep::None,
+            Alternate::Missing => {
+                let exchange = self.hops.last().and_then(declared).unwrap_or_default();
+                AlternateStep::Missing { exchange }
+            }
+            Alternate::Asked(other) => AlternateStep::Followed { exchange: self.name(other) },
+            Alternate::Repeated(other) => AlternateStep::CycleCut { exchange: self.name(other) },
+        };
+        if let Some(hop) = self.hops.last_mut() {
+            hop.alternate = Some(step);
+        }
+    }
+}
+
+/// One line for each exchange and, indented below it, one for each binding that matched.
+impl fmt::Display for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.hops.iter().try_for_each(|hop| hop.fmt(f))
+    }
+}
+
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.via {
+            Arrival::Publish => f.write_str("published to ")?,
+            Arrival::Binding { exchange } => write!(f, "from `{exchange}` to ")?,
+            Arrival::Alternate { exchange } => write!(f, "unrouted by `{exchange}`, so to ")?,
+        }
+        match &*self.exchange {
+            "" => writeln!(f, "the default exchange")?,
+            name => writeln!(f, "{} exchange `{name}`", self.kind)?,
+        }
+        for matched in &self.matches {
+            writeln!(f, "  {matched}")?;
+        }
+        match &self.alternate {
+            None => Ok(()),
+            Some(AlternateStep::None) => writeln!(f, "  no binding matches"),
+            Some(AlternateStep::Missing { exchange }) => {
+                writeln!(f, "  no binding matches; there is no alternate exchange `{exchange}`")
+            }
+            Some(AlternateStep::Followed { exchange }) => {
+                writeln!(f, "  no binding matches; alternate exchange `{exchange}`")
+            }
+            Some(AlternateStep::CycleCut { exchange }) => {
+                writeln!(f, "  no binding matches; alternate exchange `{exchange}` was asked already")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Match {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BindingDefinition { routing_key, arguments, destination, .. } = &self.binding;
+        match (routing_key.is_empty(), arguments.is_empty()) {
+            (false, _) => write!(f, "`{routing_key}` matches")?,
+            (true, false) => write!(f, "the arguments {} match", Arguments(arguments))?,
+            (true, true) => f.write_str("the binding without a key matches")?,
+        }
+        write!(f, ": {} `{}`", destination.kind(), destination.name())?;
+        match self.effect {
+            MatchEffect::Delivered | MatchEffect::Followed => Ok(()),
+            MatchEffect::DuplicateSuppressed => f.write_str(" (has it already)"),
+            MatchEffect::CycleCut => f.write_str(" (asked already)"),
+        }
+    }
+}
+
+/// Arguments in a line: `x-match=all, format=pdf`.
+struct Arguments<'a>(&'a Table);
+
+impl fmt::Display for Arguments<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (name, value)) in self.0.iter().enumerate() {
+            let separator = if at == 0 { "`" } else { ", `" };
+            write!(f, "{separator}{}={value}`", ByteString::from(name))?;
+        }
+        Ok(())
+    }
+}
