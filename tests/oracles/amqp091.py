@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import socket
 import struct
-from dataclasses import dataclass, field
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 Text = str | Mapping[str, str]  # text, or {"hex": "ff00"} for raw bytes
 Table = Sequence[Sequence[Any]]  # [[key, tag, value], ...] in wire order
@@ -112,7 +113,7 @@ class Reader:
 class Reply:
     method: tuple[int, int]
     args: Reader
-    header: bytes = field(default=b"")
+    header: bytes = b""
 
 
 class Client:

@@ -22,8 +22,10 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
+
+from vectors import unwind_on_signals
 
 # The unwrapped scripts: Debian's wrappers in /usr/sbin change user and use the system's data.
 SCRIPTS = Path("/usr/lib/rabbitmq/bin")
@@ -73,14 +75,15 @@ class Broker:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS":
                 "+S 1:1 +sbwt none -kernel inet_dist_use_interface {127,0,0,1}",
         }
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.epmd: subprocess.Popen[bytes] | None = None
+        self.node: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> Broker:
+    def __enter__(self) -> Self:
         try:
             # Our own epmd in the foreground: one that Erlang starts would outlive the node.
-            self._spawn(["epmd", "-address", "127.0.0.1",
-                         "-port", self.environment["ERL_EPMD_PORT"]])
-            self._spawn([str(SCRIPTS / "rabbitmq-server")])
+            self.epmd = self._spawn(["epmd", "-address", "127.0.0.1",
+                                     "-port", self.environment["ERL_EPMD_PORT"]])
+            self.node = self._spawn([str(SCRIPTS / "rabbitmq-server")])
             self._wait_until_ready()
         except BaseException:
             self.stop()
@@ -91,16 +94,16 @@ class Broker:
                  trace: TracebackType | None) -> None:
         self.stop()
 
-    def _spawn(self, command: list[str]) -> None:
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
         with open(self.folder / "output.log", "ab") as output:
-            self.processes.append(subprocess.Popen(
+            return subprocess.Popen(
                 command, env=self.environment, cwd=self.folder, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, start_new_session=True))
+                stdout=output, stderr=output, start_new_session=True)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if any(process.poll() is not None for process in self.processes):
+            if any(process and process.poll() is not None for process in (self.epmd, self.node)):
                 break
             try:
                 self.http("GET", "/api/overview")
@@ -112,23 +115,29 @@ class Broker:
         raise BrokerError(f"RabbitMQ did not start:\n{output[-2000:]}")
 
     def stop(self) -> None:
-        if self.pid_file.exists():
-            signal_quietly(int(self.pid_file.read_text()), signal.SIGTERM)
-        for process in reversed(self.processes):  # the node first, then its epmd
-            if process.args[0] == "epmd":
-                process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-        self.processes.clear()
+        """Ends the node and then its epmd, by their pids, and removes the data."""
+        if self.node:
+            # The script only waits for Erlang, whose pid is in the file once there is a node.
+            started = self.pid_file.exists()
+            pid = int(self.pid_file.read_text()) if started else self.node.pid
+            signal_quietly(pid, signal.SIGTERM)
+            self._await_end(self.node)
+        if self.epmd:
+            self.epmd.terminate()
+            self._await_end(self.epmd)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _await_end(self, process: subprocess.Popen[bytes]) -> None:
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # the process group that _spawn made
+            process.wait()
 
     def ctl(self, *arguments: str) -> str:
         """Runs rabbitmqctl against this node; about a second each, so never in a loop."""
         done = subprocess.run([str(SCRIPTS / "rabbitmqctl"), *arguments], env=self.environment,
-                              cwd=self.folder, capture_output=True, text=True)
+                              cwd=self.folder, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise BrokerError(f"rabbitmqctl {arguments[0]}: {done.stderr.strip()}")
         return done.stdout
@@ -194,6 +203,7 @@ def install() -> None:
 
 
 def main(arguments: list[str]) -> int:
+    unwind_on_signals()
     match arguments:
         case ["install"]:
             install()
@@ -201,10 +211,7 @@ def main(arguments: list[str]) -> int:
             with Broker() as broker:
                 print(f"AMQP 127.0.0.1:{broker.amqp_port}, management http://127.0.0.1:{broker.http_port}, "
                       f"user {broker.user}, password {broker.password}; Ctrl-C stops it", flush=True)
-                try:
-                    signal.pause()
-                except KeyboardInterrupt:
-                    pass
+                signal.pause()
         case _:
             print(__doc__, file=sys.stderr)
             return 2

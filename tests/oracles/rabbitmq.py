@@ -20,7 +20,6 @@ from amqp091 import AmqpError, Client, Properties, header_names, raw
 from broker import Broker, BrokerError
 
 Step = dict[str, Any]
-LINE_ENDS = bytes.maketrans(b"", b""), b"\r\n"  # stripped from names by the broker
 
 
 class VirtualHost:
@@ -74,6 +73,7 @@ class VirtualHost:
 
     def change_topology(self, step: Step) -> None:
         client, arguments = self.client, step.get("arguments", [])
+        key = step.get("routing_key", "")
         match step["op"]:
             case "exchange.declare":
                 client.exchange_declare(
@@ -87,13 +87,16 @@ class VirtualHost:
                     **flags(step, "passive", "durable", "auto_delete")))
             case "queue.delete":
                 client.queue_delete(step["queue"], **flags(step, "if_unused", "if_empty"))
-                self.queues.discard(raw(step["queue"]).translate(*LINE_ENDS))
-            case "queue.bind" | "queue.unbind" as op:
-                call = client.queue_bind if op == "queue.bind" else client.queue_unbind
-                call(step["queue"], step["exchange"], step.get("routing_key", ""), arguments)
-            case "exchange.bind" | "exchange.unbind" as op:
-                call = client.exchange_bind if op == "exchange.bind" else client.exchange_unbind
-                call(step["destination"], step["source"], step.get("routing_key", ""), arguments)
+                # The broker strips line ends from names.
+                self.queues.discard(raw(step["queue"]).translate(None, b"\r\n"))
+            case "queue.bind":
+                client.queue_bind(step["queue"], step["exchange"], key, arguments)
+            case "queue.unbind":
+                client.queue_unbind(step["queue"], step["exchange"], key, arguments)
+            case "exchange.bind":
+                client.exchange_bind(step["destination"], step["source"], key, arguments)
+            case "exchange.unbind":
+                client.exchange_unbind(step["destination"], step["source"], key, arguments)
             case op:
                 raise ValueError(f"unknown operation {op}")
 
@@ -151,7 +154,7 @@ def to_line(scenario: vectors.Scenario) -> str:
 
 def main() -> int:
     options = vectors.arguments(__doc__)
-    vectors.exit_on_sigterm()
+    vectors.unwind_on_signals()
     numbers = itertools.count(1)
     with Broker() as broker:
 

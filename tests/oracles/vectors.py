@@ -7,8 +7,9 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any
 
 Scenario = dict[str, Any]
 
@@ -90,6 +91,7 @@ def rerecord(options: argparse.Namespace, record: Callable[[Scenario], Scenario]
     return 0 if passed and not failed else 1
 
 
-def exit_on_sigterm() -> None:
-    """A kill unwinds the stack, so the servers that a recorder started are stopped too."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+def unwind_on_signals() -> None:
+    """Ctrl-C and kill unwind the stack, so the servers that a recorder started are stopped too."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
