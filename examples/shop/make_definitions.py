@@ -17,8 +17,9 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "tests" / "oracles"))
 
-from amqp091 import Client, Properties, Table  # noqa: E402
-from broker import Broker, BrokerError  # noqa: E402
+from amqp091 import Client, Properties, Table
+from broker import Broker, BrokerError
+from vectors import unwind_on_signals
 
 DEFINITIONS = HERE / "definitions.json"
 
@@ -168,6 +169,7 @@ def main(arguments: list[str]) -> int:
     if arguments not in ([], ["--check"], ["--try"]):
         print(__doc__, file=sys.stderr)
         return 2
+    unwind_on_signals()
     with Broker() as broker:
         client = Client(broker.amqp_port, "/")
         build(client)
