@@ -16,7 +16,7 @@ use crate::{
     error::BindError,
     id::BindingId,
     id_list::IdList,
-    kombu::{GluedPattern, Recognised, Subscription, recognise, translate},
+    kombu::{FanoutPrefix, GluedPattern, Layout, Recognised, glob_matches, recognise, translate},
 };
 
 mod headers;
@@ -53,7 +53,8 @@ pub(crate) enum Matcher {
 pub(crate) enum Listed {
     Headers(HeadersPattern),
     Glued(GluedPattern),
-    Channel(Subscription),
+    /// What the queue subscribes to: a Redis glob over the exchange and, after a slash, the key.
+    Channel(Box<str>),
     #[cfg(feature = "regex")]
     Foreign(crate::kombu::ForeignPattern),
 }
@@ -72,6 +73,7 @@ pub(crate) enum Place {
 pub(crate) struct IndexScratch {
     trie: TrieScratch,
     header_order: Vec<u32>,
+    channel: Vec<u8>,
 }
 
 impl Matcher {
@@ -86,8 +88,10 @@ impl Matcher {
             ExchangeKind::Fanout => match binding.dialect {
                 Dialect::Amqp => Ok(Matcher::Always),
                 Dialect::Kombu57 | Dialect::Kombu56 => {
-                    let subscription = Subscription::new(exchange, text(binding.key)?);
-                    Ok(Matcher::Listed(Listed::Channel(subscription)))
+                    // The prefix of the channel is the same on both sides and says nothing here.
+                    let layout = Layout { fanout_prefix: FanoutPrefix::None, ..Layout::default() };
+                    let pattern = layout.fanout_pattern(exchange, text(binding.key)?);
+                    Ok(Matcher::Listed(Listed::Channel(pattern.into())))
                 }
             },
             ExchangeKind::Headers => {
@@ -208,6 +212,7 @@ impl Index {
     /// (`CC`) and a pattern several ways to match.
     pub(crate) fn matches(
         &self,
+        exchange: &str,
         message: &Message<'_>,
         scratch: &mut IndexScratch,
         found: &mut impl FnMut(BindingId),
@@ -222,9 +227,11 @@ impl Index {
             }
         }
         if !self.listed.is_empty() {
-            let headers = SortedHeaders::sort(message.header_table(), &mut scratch.header_order);
+            let IndexScratch { header_order, channel, .. } = scratch;
+            let headers = SortedHeaders::sort(message.header_table(), header_order);
+            fanout_channel(exchange, message.routing_key(), channel);
             for (id, listed) in &self.listed {
-                if listed.matches(message, &headers) {
+                if listed.matches(message, &headers, channel) {
                     found(*id);
                 }
             }
@@ -232,13 +239,22 @@ impl Index {
     }
 }
 
+/// The PUB/SUB channel of a publish without its prefix. There is one per publish: that of the routing key.
+fn fanout_channel(exchange: &str, routing_key: &[u8], channel: &mut Vec<u8>) {
+    channel.clear();
+    channel.extend_from_slice(exchange.as_bytes());
+    if !routing_key.is_empty() {
+        channel.push(b'/');
+        channel.extend_from_slice(routing_key);
+    }
+}
+
 impl Listed {
-    fn matches(&self, message: &Message<'_>, headers: &SortedHeaders<'_>) -> bool {
+    fn matches(&self, message: &Message<'_>, headers: &SortedHeaders<'_>, channel: &[u8]) -> bool {
         match self {
             Listed::Headers(pattern) => pattern.matches(headers),
             Listed::Glued(pattern) => message.keys().any(|key| pattern.matches(key)),
-            // A publish goes to one channel, that of the routing key.
-            Listed::Channel(subscription) => subscription.hears(message.routing_key()),
+            Listed::Channel(pattern) => glob_matches(pattern.as_bytes(), channel),
             #[cfg(feature = "regex")]
             Listed::Foreign(pattern) => message.keys().any(|key| pattern.matches(key)),
         }

@@ -93,7 +93,7 @@ pub(crate) fn walk(
         }
         let Some(entry) = router.exchange_entry(exchange) else { continue };
         let mut matched = false;
-        entry.index.matches(message, index, &mut |id| {
+        entry.index.matches(&entry.name, message, index, &mut |id| {
             // INVARIANT: the index holds no binding that is not in the table.
             let Some(destination) = router.destination(id) else { return };
             matched = true;

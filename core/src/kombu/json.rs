@@ -1,0 +1,367 @@
+//! JSON as Python's `json.dumps` writes it.
+
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A JSON value whose objects keep their order.
+///
+/// Kombu's bytes come from Python's `json.dumps`, and [`to_python`](Json::to_python) writes the same bytes: a blank
+/// behind `,` and `:`, nothing but ASCII, floats as `repr` shows them. Reading is left to any serde format; a whole
+/// number beyond `i64` becomes a float there, so forward a payload as its bytes and not as a value.
+///
+/// ```
+/// use keyrail_core::kombu::Json;
+///
+/// let value = Json::from_iter([("name", Json::from("caf\u{e9}")), ("ok", Json::from(true))]);
+/// assert_eq!(value.to_python(), r#"{"name": "caf\u00e9", "ok": true}"#);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Json {
+    /// `null`
+    #[default]
+    Null,
+    /// `true` or `false`
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// Any other number.
+    Float(f64),
+    /// A text.
+    String(String),
+    /// A list.
+    Array(Vec<Json>),
+    /// Names and values in order.
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// The text that Python's `json.dumps` writes.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Json;
+    ///
+    /// assert_eq!(Json::from_iter([Json::from(1), Json::from(2.0), Json::Null]).to_python(), "[1, 2.0, null]");
+    /// ```
+    pub fn to_python(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+
+    /// The value under this name, if this is an object that has it; the last one if there are several, as in Python.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Json;
+    ///
+    /// let value = Json::from_iter([("n", Json::from(1))]);
+    /// assert_eq!(value.member("n"), Some(&Json::Int(1)));
+    /// assert_eq!(value.member("m"), None);
+    /// ```
+    pub fn member(&self, name: &str) -> Option<&Json> {
+        let Json::Object(members) = self else {
+            return None;
+        };
+        members.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// The text, if this is one.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Json;
+    ///
+    /// assert_eq!(Json::from("a").as_str(), Some("a"));
+    /// assert_eq!(Json::Null.as_str(), None);
+    /// ```
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Json::String(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn write(&self, out: &mut String) {
+        match self {
+            Json::Null => out.push_str("null"),
+            Json::Bool(true) => out.push_str("true"),
+            Json::Bool(false) => out.push_str("false"),
+            // Writing into a String cannot fail, here and below.
+            Json::Int(number) => drop(write!(out, "{number}")),
+            Json::Float(number) => write_float(out, *number),
+            Json::String(text) => write_string(out, text),
+            Json::Array(items) => {
+                out.push('[');
+                for (n, item) in items.iter().enumerate() {
+                    if n > 0 {
+                        out.push_str(", ");
+                    }
+                    item.write(out);
+                }
+                out.push(']');
+            }
+            Json::Object(members) => write_object(out, members),
+        }
+    }
+}
+
+pub(super) fn write_object(out: &mut String, members: &[(String, Json)]) {
+    out.push('{');
+    for (n, (name, value)) in members.iter().enumerate() {
+        if n > 0 {
+            out.push_str(", ");
+        }
+        write_string(out, name);
+        out.push_str(": ");
+        value.write(out);
+    }
+    out.push('}');
+}
+
+pub(super) fn write_string(out: &mut String, text: &str) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str(r"\\"),
+            '\n' => out.push_str(r"\n"),
+            '\r' => out.push_str(r"\r"),
+            '\t' => out.push_str(r"\t"),
+            '\u{8}' => out.push_str(r"\b"),
+            '\u{c}' => out.push_str(r"\f"),
+            ' '..='~' => out.push(c),
+            _ => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    out.push('"');
+}
+
+/// Python's `repr` of a float: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on. Where
+/// JSON has no word for it, Python's.
+fn write_float(out: &mut String, number: f64) {
+    if !number.is_finite() {
+        out.push_str(if number.is_nan() {
+            "NaN"
+        } else if number > 0.0 {
+            "Infinity"
+        } else {
+            "-Infinity"
+        });
+        return;
+    }
+    let scientific = format!("{number:e}");
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if number != 0.0 && !(-4..16).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        let _ = write!(out, "{mantissa}e{sign}{:02}", exponent.unsigned_abs());
+        return;
+    }
+    let plain = number.to_string();
+    out.push_str(&plain);
+    if !plain.contains('.') {
+        out.push_str(".0");
+    }
+}
+
+macro_rules! from {
+    ($($kind:ty => $to:expr),+ $(,)?) => {
+        $(impl From<$kind> for Json {
+            fn from(value: $kind) -> Self {
+                $to(value)
+            }
+        })+
+    };
+}
+
+from! {
+    bool => Json::Bool,
+    i64 => Json::Int,
+    i32 => |n| Json::Int(i64::from(n)),
+    u32 => |n| Json::Int(i64::from(n)),
+    u8 => |n| Json::Int(i64::from(n)),
+    f64 => Json::Float,
+    String => Json::String,
+    &str => |text: &str| Json::String(text.to_owned()),
+    Vec<Json> => Json::Array,
+}
+
+impl<T: Into<Json>> From<Option<T>> for Json {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Json::Null, Into::into)
+    }
+}
+
+impl FromIterator<Json> for Json {
+    fn from_iter<I: IntoIterator<Item = Json>>(items: I) -> Self {
+        Json::Array(items.into_iter().collect())
+    }
+}
+
+impl<N: Into<String>> FromIterator<(N, Json)> for Json {
+    fn from_iter<I: IntoIterator<Item = (N, Json)>>(members: I) -> Self {
+        Json::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+    }
+}
+
+impl Serialize for Json {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Json::Null => serializer.serialize_unit(),
+            Json::Bool(flag) => serializer.serialize_bool(*flag),
+            Json::Int(number) => serializer.serialize_i64(*number),
+            Json::Float(number) => serializer.serialize_f64(*number),
+            Json::String(text) => serializer.serialize_str(text),
+            Json::Array(items) => {
+                let mut seq = serializer.serialize_seq(Some(items.len()))?;
+                items.iter().try_for_each(|item| seq.serialize_element(item))?;
+                seq.end()
+            }
+            Json::Object(members) => {
+                let mut map = serializer.serialize_map(Some(members.len()))?;
+                members.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+                map.end()
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    /// Depth is the format's to limit; serde_json stops at 128.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(JsonVisitor)
+    }
+}
+
+struct JsonVisitor;
+
+impl<'de> Visitor<'de> for JsonVisitor {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_none<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+        Json::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Json, E> {
+        Ok(Json::Bool(flag))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Json, E> {
+        Ok(Json::Int(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Json, E> {
+        Ok(i64::try_from(number).map_or(Json::Float(number as f64), Json::Int))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Json, E> {
+        Ok(Json::Float(number))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Json, E> {
+        Ok(Json::from(text))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Json, E> {
+        Ok(Json::String(text))
+    }
+
+    // The size hint is the sender's claim: nothing is reserved for it.
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
+        }
+        Ok(Json::Array(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Json::Object(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Python 3.11 prints for `json.dumps` of each.
+    #[test]
+    fn floats_as_pythons_repr() {
+        for (number, text) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (2.5, "2.5"),
+            (0.1, "0.1"),
+            (1.0 / 3.0, "0.3333333333333333"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (123456789012345680.0, "1.2345678901234568e+17"),
+            (9007199254740993.0, "9007199254740992.0"),
+            (1e-4, "0.0001"),
+            (0.00012345, "0.00012345"),
+            (1e-5, "1e-05"),
+            (-1.5e-7, "-1.5e-07"),
+            (1e100, "1e+100"),
+            (5e-324, "5e-324"),
+            (f64::MAX, "1.7976931348623157e+308"),
+            (1795358854.6965454, "1795358854.6965454"),
+            (f64::NAN, "NaN"),
+            (f64::INFINITY, "Infinity"),
+            (f64::NEG_INFINITY, "-Infinity"),
+        ] {
+            assert_eq!(Json::Float(number).to_python(), text);
+        }
+    }
+
+    #[test]
+    fn texts_are_ascii() {
+        let text = "\"\\/\n\r\t\u{8}\u{c}\0\u{1f}\u{7f}\u{e9}\u{2028}\u{1f600}~";
+        let expected = concat!(r#""\"\\/\n\r\t\b\f\u0000\u001f\u007f\u00e9\u2028\ud83d\ude00~""#);
+        assert_eq!(Json::from(text).to_python(), expected);
+    }
+
+    #[test]
+    fn reading_keeps_the_order_and_writing_pythons_form() {
+        let text = r#"{"z": [1, -2, 0.5, null, true, false, {}, []], "a": {"b": "c"}}"#;
+        let value: Json = serde_json::from_str(text).unwrap();
+        assert_eq!(value.to_python(), text);
+        let again: Json = serde_json::from_str(&serde_json::to_string(&value).unwrap()).unwrap();
+        assert_eq!(again, value);
+        assert_eq!(
+            serde_json::from_str::<Json>("18446744073709551615").unwrap(),
+            Json::Float(1.8446744073709552e19)
+        );
+    }
+
+    #[test]
+    fn the_last_of_equal_names_counts() {
+        let value: Json = serde_json::from_str(r#"{"a": 1, "a": 2}"#).unwrap();
+        assert_eq!(value.member("a"), Some(&Json::Int(2)));
+    }
+}
