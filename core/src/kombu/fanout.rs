@@ -45,7 +45,10 @@ impl Subscription {
     /// assert!(Subscription::with_layout(&layout, "news", "a").hears("news", "b"));
     /// ```
     pub fn with_layout(layout: &Layout, exchange: &str, binding_key: &str) -> Self {
-        Subscription { pattern: layout.fanout_pattern(exchange, binding_key), layout: layout.clone() }
+        Subscription {
+            pattern: layout.fanout_pattern(exchange, binding_key),
+            layout: layout.clone(),
+        }
     }
 
     /// What to `PSUBSCRIBE` to.
@@ -67,7 +70,10 @@ impl Subscription {
     /// assert!(Subscription::new("n?ws", "").hears("news", ""), "the exchange name is a pattern, too");
     /// ```
     pub fn hears(&self, exchange: &str, routing_key: &str) -> bool {
-        glob_matches(self.pattern.as_bytes(), self.layout.fanout_channel(exchange, routing_key).as_bytes())
+        glob_matches(
+            self.pattern.as_bytes(),
+            self.layout.fanout_channel(exchange, routing_key).as_bytes(),
+        )
     }
 }
 
@@ -187,13 +193,20 @@ mod tests {
             (r"\a", "a", true),
             ("[ab", "b", true),
         ] {
-            assert_eq!(glob_matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(
+                glob_matches(pattern.as_bytes(), text.as_bytes()),
+                expected,
+                "{pattern} {text}"
+            );
         }
     }
 
     #[test]
     fn many_stars_stay_cheap() {
         let text = "a".repeat(10_000);
-        assert!(!glob_matches(("*a".repeat(200) + "b").as_bytes(), text.as_bytes()));
+        assert!(!glob_matches(
+            ("*a".repeat(200) + "b").as_bytes(),
+            text.as_bytes()
+        ));
     }
 }

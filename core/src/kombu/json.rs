@@ -68,7 +68,11 @@ impl Json {
         let Json::Object(members) = self else {
             return None;
         };
-        members.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
+        members
+            .iter()
+            .rev()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value)
     }
 
     /// The text, if this is one.
@@ -209,7 +213,12 @@ impl FromIterator<Json> for Json {
 
 impl<N: Into<String>> FromIterator<(N, Json)> for Json {
     fn from_iter<I: IntoIterator<Item = (N, Json)>>(members: I) -> Self {
-        Json::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
+        Json::Object(
+            members
+                .into_iter()
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
+        )
     }
 }
 
@@ -223,12 +232,16 @@ impl Serialize for Json {
             Json::String(text) => serializer.serialize_str(text),
             Json::Array(items) => {
                 let mut seq = serializer.serialize_seq(Some(items.len()))?;
-                items.iter().try_for_each(|item| seq.serialize_element(item))?;
+                items
+                    .iter()
+                    .try_for_each(|item| seq.serialize_element(item))?;
                 seq.end()
             }
             Json::Object(members) => {
                 let mut map = serializer.serialize_map(Some(members.len()))?;
-                members.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+                members
+                    .iter()
+                    .try_for_each(|(name, value)| map.serialize_entry(name, value))?;
                 map.end()
             }
         }
@@ -342,7 +355,7 @@ mod tests {
     #[test]
     fn texts_are_ascii() {
         let text = "\"\\/\n\r\t\u{8}\u{c}\0\u{1f}\u{7f}\u{e9}\u{2028}\u{1f600}~";
-        let expected = concat!(r#""\"\\/\n\r\t\b\f\u0000\u001f\u007f\u00e9\u2028\ud83d\ude00~""#);
+        let expected = r#""\"\\/\n\r\t\b\f\u0000\u001f\u007f\u00e9\u2028\ud83d\ude00~""#;
         assert_eq!(Json::from(text).to_python(), expected);
     }
 

@@ -1,0 +1,1 @@
+//! Foreign texts on a regex engine that never backtracks.
