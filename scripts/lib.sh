@@ -3,6 +3,11 @@
 #
 # Everything a script says goes to stderr, so that a script's stdout can be its result.
 
+# rustup's own place, which a shell older than the installation, or one that is no login shell, does not know.
+if [ -d "${HOME:-}/.cargo/bin" ]; then
+    PATH="$PATH:$HOME/.cargo/bin"
+fi
+
 say() {
     printf '%s: %s\n' "$1" "$2" >&2
 }

@@ -23,12 +23,12 @@ say wasm 'compiling the core and its JavaScript surface to WebAssembly'
 # A target directory of its own: this compiler may be another one than the host's (see setup/wasm-target.sh).
 (
     eval "$exports"
-    cargo build --quiet --locked --package keyrail-wasm --profile wasm --target wasm32-unknown-unknown --target-dir target/wasm
-) || fail wasm 'keyrail-wasm does not compile for WebAssembly (see above)' 'mend what the compiler names; is Cargo.lock up to date?'
+    cargo build --quiet --package keyrail-wasm --profile wasm --target wasm32-unknown-unknown --target-dir target/wasm
+) || fail wasm 'keyrail-wasm does not compile for WebAssembly (see above)' 'mend what the compiler names'
 
 # `--workspace --bin` instead of `-p`: with the features of the whole workspace, as in `cargo test --workspace`,
 # so that both share one build of the generator.
-cargo build --quiet --locked --workspace --bin keyrail-xtask
+cargo build --quiet --workspace --bin keyrail-xtask
 target/debug/keyrail-xtask bindgen target/wasm/wasm32-unknown-unknown/wasm/keyrail_wasm.wasm wasm/pkg
 
 # --all-features would write a module that Node 20 refuses; this asks the module which features it uses.

@@ -1,0 +1,48 @@
+# `make run` shows keyrail, `make test` proves it. Both install what is missing, say so, and do nothing twice.
+
+# The main job. ARGS adds flags, as in: make run ARGS='--listen 127.0.0.1:9000'
+SERVE = target/release/keyrail serve --topology examples/shop/definitions.json --demo
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test build wasm www lint fmt conformance interop browser clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: ## route the shop's messages, print where they went and why, then serve the page
+	@scripts/release.sh keyrail
+	@exec $(SERVE) $(ARGS)
+
+test: ## run every test: scripts/sections.txt lists them
+	@scripts/test.sh
+
+build: ## build the release programs, with npm package and page
+	@scripts/release.sh
+
+wasm: ## build the npm package into wasm/dist
+	@scripts/wasm.sh
+
+www: ## build the page into www/dist
+	@scripts/www.sh
+
+lint: ## check formatting, lints and types of Rust, JavaScript and shell
+	@scripts/test.sh lock format shell javascript types clippy
+
+fmt: ## format Rust and JavaScript
+	@scripts/setup/rust.sh
+	@scripts/setup/node.sh
+	cargo fmt --all
+	npx biome check --write
+
+conformance: ## run the recorded vectors on the core and on its WebAssembly build
+	@scripts/test.sh core wasm-node
+
+interop: ## run against real Redis, Kombu and Celery
+	@scripts/test.sh interop
+
+browser: ## use the page in a real Chromium
+	@scripts/test.sh browser
+
+clean: ## delete what was built; installed tools and packages stay
+	rm -rf target wasm/pkg wasm/dist www/dist
