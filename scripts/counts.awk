@@ -25,9 +25,10 @@ counts == "unittest" && /^Ran [0-9]+ tests? in / {
     passed += $2
 }
 counts == "unittest" && /^(OK|FAILED)( \(.*\))?$/ {
-    bad = after("[(, ]failures=") + after("errors=") + after("unexpected successes=")
+    gsub("expected failures", "expected")
+    bad = after("failures=") + after("errors=") + after("unexpected successes=")
     failed += bad
-    skips = after("skipped=") + after("expected failures=")
+    skips = after("skipped=") + after("expected=")
     skipped += skips
     passed -= bad + skips
 }
