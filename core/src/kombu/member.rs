@@ -101,7 +101,7 @@ impl Member {
     /// Writes the member as Redis holds it.
     ///
     /// # Errors
-    /// A field that contains the separator, or a bound one that would move it, and an empty queue: the row would not be
+    /// A field that contains the separator or, at its end, the beginning of one; an empty queue: the row would not be
     /// read back as it was meant.
     ///
     /// ```

@@ -2,22 +2,28 @@
 
 mod alnum;
 mod amqp_text;
+mod command;
+mod envelope;
 mod fanout;
 mod glued;
 mod json;
 mod member;
 mod names;
 mod pattern;
+pub mod plan;
 mod priority;
 mod recognise;
 #[cfg(test)]
 mod vectors;
 
+pub use command::Command;
+pub use envelope::{Addressed, Envelope};
 pub use fanout::{Subscription, glob_matches};
 pub use glued::GluedPattern;
 pub use json::Json;
 pub use member::{Matcher, MatcherError, Member, MemberError, SEPARATOR};
 pub use names::{FanoutPrefix, Layout};
 pub use pattern::{PatternError, translate};
+pub use plan::Plan;
 pub use priority::Priority;
 pub use recognise::{Recognised, recognise};

@@ -83,6 +83,12 @@ impl Priority {
     }
 }
 
+impl From<Priority> for Json {
+    fn from(priority: Priority) -> Self {
+        Json::Int(priority.0.into())
+    }
+}
+
 /// Python's `int(text)` for ASCII digits, with its blanks, sign and single underscores.
 fn digits(text: &str) -> Priority {
     let text = text.trim();

@@ -1,0 +1,457 @@
+//! The message as it lies in a Redis list or travels on a fanout channel.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::json::{Json, write_object, write_string};
+use super::priority::Priority;
+
+/// A message to be published, before it has an address and a delivery tag.
+///
+/// The bytes are those that Kombu 5.7 writes for the same message: the same order, the same blanks, the body in base64.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Json};
+///
+/// let envelope = Envelope::json(&Json::from_iter([("n", Json::from(1))])).correlation_id("c1");
+/// let bytes = envelope.to_bytes("orders", "order.paid", "t1");
+/// let text = String::from_utf8(bytes).unwrap();
+/// assert!(text.starts_with(r#"{"body": "eyJuIjogMX0=", "content-encoding": "utf-8", "#));
+/// assert!(text.ends_with(r#""body_encoding": "base64", "delivery_tag": "t1"}}"#));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Envelope {
+    body: Vec<u8>,
+    content_type: Json,
+    content_encoding: Json,
+    headers: Vec<(String, Json)>,
+    properties: Vec<(String, Json)>,
+    delivery_mode: u8,
+    expiration: Option<u64>,
+    priority: Json,
+}
+
+/// The properties that [`Envelope`] writes itself, behind all others.
+const OWN: [&str; 6] = [
+    "delivery_mode",
+    "expiration",
+    "delivery_info",
+    "priority",
+    "body_encoding",
+    "delivery_tag",
+];
+
+impl Envelope {
+    /// A body of bytes: `application/data`, `binary`.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// assert_eq!(Envelope::bytes(b"\x00\xff").body(), b"\x00\xff");
+    /// ```
+    pub fn bytes(body: impl Into<Vec<u8>>) -> Self {
+        Envelope {
+            body: body.into(),
+            content_type: Json::from("application/data"),
+            content_encoding: Json::from("binary"),
+            headers: Vec::new(),
+            properties: Vec::new(),
+            delivery_mode: 2,
+            expiration: None,
+            priority: Json::Int(0),
+        }
+    }
+
+    /// A body of text: `text/plain`, `utf-8`.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// assert_eq!(Envelope::text("hello").body(), b"hello");
+    /// ```
+    pub fn text(body: &str) -> Self {
+        Envelope::bytes(body)
+            .content_type("text/plain")
+            .content_encoding("utf-8")
+    }
+
+    /// A JSON body: `application/json`, `utf-8`.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Envelope, Json};
+    ///
+    /// assert_eq!(Envelope::json(&Json::from("caf\u{e9}")).body(), br#""caf\u00e9""#);
+    /// ```
+    pub fn json(body: &Json) -> Self {
+        Envelope::bytes(body.to_python())
+            .content_type("application/json")
+            .content_encoding("utf-8")
+    }
+
+    /// The body before base64.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// assert_eq!(Envelope::bytes("x").body(), b"x");
+    /// ```
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    /// Sets the content type.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let xml = Envelope::text("<x/>").content_type("application/xml");
+    /// assert!(xml.to_bytes("", "q", "t").windows(15).any(|part| part == b"application/xml"));
+    /// ```
+    #[must_use]
+    pub fn content_type(mut self, content_type: &str) -> Self {
+        self.content_type = Json::from(content_type);
+        self
+    }
+
+    /// Sets the content encoding: `utf-8` for text, `binary` for anything else.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let packed = Envelope::bytes(b"\x81").content_type("application/x-msgpack").content_encoding("binary");
+    /// assert_eq!(packed.body(), b"\x81");
+    /// ```
+    #[must_use]
+    pub fn content_encoding(mut self, content_encoding: &str) -> Self {
+        self.content_encoding = Json::from(content_encoding);
+        self
+    }
+
+    /// Sets a header; a name set before keeps its place.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let envelope = Envelope::text("x").header("tenant", "a").header("tenant", "b");
+    /// assert!(String::from_utf8(envelope.to_bytes("", "q", "t")).unwrap().contains(r#""headers": {"tenant": "b"}"#));
+    /// ```
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl Into<Json>) -> Self {
+        set(&mut self.headers, name, value.into());
+        self
+    }
+
+    /// Sets a property under its wire name, in the order of the calls.
+    ///
+    /// The six that Kombu's transport adds (`delivery_mode`, `expiration`, `delivery_info`, `priority`, `body_encoding`,
+    /// `delivery_tag`) are not taken from here.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let envelope = Envelope::text("x").property("timestamp", 1_700_000_000).property("delivery_tag", "mine");
+    /// let text = String::from_utf8(envelope.to_bytes("", "q", "t")).unwrap();
+    /// assert!(text.contains(r#""properties": {"timestamp": 1700000000, "delivery_mode": 2, "#));
+    /// assert!(!text.contains("mine"));
+    /// ```
+    #[must_use]
+    pub fn property(mut self, name: &str, value: impl Into<Json>) -> Self {
+        if !OWN.contains(&name) {
+            set(&mut self.properties, name, value.into());
+        }
+        self
+    }
+
+    /// Sets `reply_to`.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// assert_eq!(Envelope::text("x").reply_to("q"), Envelope::text("x").property("reply_to", "q"));
+    /// ```
+    #[must_use]
+    pub fn reply_to(self, queue: &str) -> Self {
+        self.property("reply_to", queue)
+    }
+
+    /// Sets `correlation_id`.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// assert_eq!(Envelope::text("x").correlation_id("c"), Envelope::text("x").property("correlation_id", "c"));
+    /// ```
+    #[must_use]
+    pub fn correlation_id(self, id: &str) -> Self {
+        self.property("correlation_id", id)
+    }
+
+    /// Sets `message_id`.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// assert_eq!(Envelope::text("x").message_id("m"), Envelope::text("x").property("message_id", "m"));
+    /// ```
+    #[must_use]
+    pub fn message_id(self, id: &str) -> Self {
+        self.property("message_id", id)
+    }
+
+    /// Marks the message transient (`delivery_mode` 1). Redis keeps it alike; readers only see the number.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let text = String::from_utf8(Envelope::text("x").transient().to_bytes("", "q", "t")).unwrap();
+    /// assert!(text.contains(r#""delivery_mode": 1"#));
+    /// ```
+    #[must_use]
+    pub fn transient(mut self) -> Self {
+        self.delivery_mode = 1;
+        self
+    }
+
+    /// Sets the expiration in milliseconds. Kombu's Redis transport writes it and never honours it.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let text = String::from_utf8(Envelope::text("x").expiration_ms(1500).to_bytes("", "q", "t")).unwrap();
+    /// assert!(text.contains(r#""delivery_mode": 2, "expiration": "1500""#));
+    /// ```
+    #[must_use]
+    pub fn expiration_ms(mut self, milliseconds: u64) -> Self {
+        self.expiration = Some(milliseconds);
+        self
+    }
+
+    /// Sets the priority in Kombu's sense, **0 is taken first**; for an AMQP number see [`Priority::from_amqp`].
+    ///
+    /// Any JSON value is kept as it is, as Kombu does; [`priority_of`](Envelope::priority_of) says what it counts as.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Envelope, Priority};
+    ///
+    /// assert_eq!(Envelope::text("x").priority(Priority::LAST).priority_of().get(), 9);
+    /// assert_eq!(Envelope::text("x").priority("7").priority_of().get(), 7);
+    /// ```
+    #[must_use]
+    pub fn priority(mut self, priority: impl Into<Json>) -> Self {
+        self.priority = priority.into();
+        self
+    }
+
+    /// The priority that decides about the list.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Envelope, Priority};
+    ///
+    /// assert_eq!(Envelope::text("x").priority_of(), Priority::FIRST);
+    /// ```
+    pub fn priority_of(&self) -> Priority {
+        Priority::of(&self.priority)
+    }
+
+    /// The finished bytes of one copy.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let text = String::from_utf8(Envelope::text("x").to_bytes("news", "a.b", "t")).unwrap();
+    /// assert!(text.contains(r#""delivery_info": {"exchange": "news", "routing_key": "a.b"}"#));
+    /// ```
+    pub fn to_bytes(&self, exchange: &str, routing_key: &str, delivery_tag: &str) -> Vec<u8> {
+        self.addressed(exchange, routing_key).to_bytes(delivery_tag)
+    }
+
+    /// Everything but the delivery tag: copies of one publish differ in nothing else, so the work is done once.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let envelope = Envelope::text("x");
+    /// let addressed = envelope.addressed("news", "a.b");
+    /// assert_eq!(addressed.to_bytes("t1"), envelope.to_bytes("news", "a.b", "t1"));
+    /// ```
+    pub fn addressed(&self, exchange: &str, routing_key: &str) -> Addressed {
+        let mut text = String::with_capacity(self.body.len().div_ceil(3) * 4 + 512);
+        text.push_str(r#"{"body": ""#);
+        STANDARD.encode_string(&self.body, &mut text);
+        text.push_str(r#"", "content-encoding": "#);
+        self.content_encoding.write(&mut text);
+        text.push_str(r#", "content-type": "#);
+        self.content_type.write(&mut text);
+        text.push_str(r#", "headers": "#);
+        write_object(&mut text, &self.headers);
+        text.push_str(r#", "properties": {"#);
+        for (name, value) in &self.properties {
+            write_string(&mut text, name);
+            text.push_str(": ");
+            value.write(&mut text);
+            text.push_str(", ");
+        }
+        text.push_str(r#""delivery_mode": "#);
+        text.push_str(&self.delivery_mode.to_string());
+        if let Some(milliseconds) = self.expiration {
+            text.push_str(r#", "expiration": ""#);
+            text.push_str(&milliseconds.to_string());
+            text.push('"');
+        }
+        text.push_str(r#", "delivery_info": {"exchange": "#);
+        write_string(&mut text, exchange);
+        text.push_str(r#", "routing_key": "#);
+        write_string(&mut text, routing_key);
+        text.push_str(r#"}, "priority": "#);
+        self.priority.write(&mut text);
+        text.push_str(r#", "body_encoding": "base64", "delivery_tag": "#);
+        Addressed { text }
+    }
+}
+
+fn set(members: &mut Vec<(String, Json)>, name: &str, value: Json) {
+    match members.iter_mut().find(|(known, _)| known == name) {
+        Some((_, old)) => *old = value,
+        None => members.push((name.into(), value)),
+    }
+}
+
+/// A message with its address, still without the tag that tells its copies apart.
+///
+/// ```
+/// use keyrail_core::kombu::Envelope;
+///
+/// let addressed = Envelope::text("x").addressed("news", "a.b");
+/// assert_ne!(addressed.to_bytes("t1"), addressed.to_bytes("t2"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Addressed {
+    text: String,
+}
+
+impl Addressed {
+    /// The finished bytes of the copy with this tag.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let copy = Envelope::text("x").addressed("", "q").to_bytes("t1");
+    /// assert!(copy.ends_with(br#""delivery_tag": "t1"}}"#));
+    /// ```
+    pub fn to_bytes(&self, delivery_tag: &str) -> Vec<u8> {
+        let mut text = String::with_capacity(self.text.len() + delivery_tag.len() + 4);
+        text.push_str(&self.text);
+        write_string(&mut text, delivery_tag);
+        text.push_str("}}");
+        text.into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(envelope: &Envelope, routing_key: &str, tag: &str, captured: &str) {
+        assert_eq!(
+            String::from_utf8(envelope.to_bytes("", routing_key, tag)).unwrap(),
+            captured
+        );
+    }
+
+    /// Lists that Kombu 5.7.0 left in Redis.
+    #[test]
+    fn kombus_bytes() {
+        let body = Json::from_iter([("hello", Json::from("world")), ("n", Json::from(1))]);
+        check(
+            &Envelope::json(&body),
+            "plain",
+            "fc1324e2-b6ba-47f2-934a-72879dbd4bc0",
+            r#"{"body": "eyJoZWxsbyI6ICJ3b3JsZCIsICJuIjogMX0=", "content-encoding": "utf-8", "content-type": "application/json", "headers": {}, "properties": {"delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": "plain"}, "priority": 0, "body_encoding": "base64", "delivery_tag": "fc1324e2-b6ba-47f2-934a-72879dbd4bc0"}}"#,
+        );
+        check(
+            &Envelope::text("plain text \u{e9}"),
+            "s.text",
+            "e2e70af3-f14d-4dc4-8198-bc754363fd88",
+            r#"{"body": "cGxhaW4gdGV4dCDDqQ==", "content-encoding": "utf-8", "content-type": "text/plain", "headers": {}, "properties": {"delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": "s.text"}, "priority": 0, "body_encoding": "base64", "delivery_tag": "e2e70af3-f14d-4dc4-8198-bc754363fd88"}}"#,
+        );
+        check(
+            &Envelope::bytes(*b"\x00\xff raw"),
+            "s.bytes",
+            "604411d5-9e8c-49d0-b383-2e184ebf217d",
+            r#"{"body": "AP8gcmF3", "content-encoding": "binary", "content-type": "application/data", "headers": {}, "properties": {"delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": "s.bytes"}, "priority": 0, "body_encoding": "base64", "delivery_tag": "604411d5-9e8c-49d0-b383-2e184ebf217d"}}"#,
+        );
+        let mixed = [
+            Json::from(1),
+            Json::from(2.5),
+            Json::Null,
+            Json::from(true),
+            Json::from("caf\u{e9}"),
+        ];
+        check(
+            &Envelope::json(&Json::from_iter(mixed)),
+            "s.json",
+            "be28cb2f",
+            r#"{"body": "WzEsIDIuNSwgbnVsbCwgdHJ1ZSwgImNhZlx1MDBlOSJd", "content-encoding": "utf-8", "content-type": "application/json", "headers": {}, "properties": {"delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": "s.json"}, "priority": 0, "body_encoding": "base64", "delivery_tag": "be28cb2f"}}"#,
+        );
+    }
+
+    #[test]
+    fn kombus_bytes_with_every_property() {
+        let list = Json::from_iter([Json::from(1), Json::from_iter([("a", Json::from("b"))])]);
+        let envelope = Envelope::json(&Json::from_iter([("x", Json::from(1))]))
+            .header("x-str", "s")
+            .header("x-int", 7)
+            .header("x-null", Json::Null)
+            .header("x-list", list)
+            .reply_to("rq")
+            .correlation_id("cid-1")
+            .message_id("mid-1")
+            .property("type", "my.type")
+            .property("app_id", "app")
+            .property("user_id", "guest")
+            .property("timestamp", 1_700_000_000)
+            .property("cluster_id", "c")
+            .property(
+                "custom_prop",
+                Json::from_iter([Json::from(1), Json::from(2)]),
+            )
+            .transient()
+            .expiration_ms(1500);
+        check(
+            &envelope,
+            "pr",
+            "c20211b9-0cc1-40ad-9860-74e31664dc5b",
+            r#"{"body": "eyJ4IjogMX0=", "content-encoding": "utf-8", "content-type": "application/json", "headers": {"x-str": "s", "x-int": 7, "x-null": null, "x-list": [1, {"a": "b"}]}, "properties": {"reply_to": "rq", "correlation_id": "cid-1", "message_id": "mid-1", "type": "my.type", "app_id": "app", "user_id": "guest", "timestamp": 1700000000, "cluster_id": "c", "custom_prop": [1, 2], "delivery_mode": 1, "expiration": "1500", "delivery_info": {"exchange": "", "routing_key": "pr"}, "priority": 0, "body_encoding": "base64", "delivery_tag": "c20211b9-0cc1-40ad-9860-74e31664dc5b"}}"#,
+        );
+    }
+
+    #[test]
+    fn hostile_names_stay_inside_their_quotes() {
+        let bytes = Envelope::text("")
+            .header("\"}", "\\\"")
+            .to_bytes("\"", "\n", "\"}}");
+        let value: Json = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(
+            value
+                .member("headers")
+                .unwrap()
+                .member("\"}")
+                .unwrap()
+                .as_str(),
+            Some("\\\"")
+        );
+        assert_eq!(
+            value
+                .member("properties")
+                .unwrap()
+                .member("delivery_tag")
+                .unwrap()
+                .as_str(),
+            Some("\"}}")
+        );
+    }
+}
