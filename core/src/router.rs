@@ -5,7 +5,7 @@ use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 
 use crate::{
-    Binding, ByteString, Destination, Dialect, Exchange, ExchangeId, Message, Outcome, Queue, QueueId,
+    Binding, ByteString, Destination, Dialect, Exchange, ExchangeId, Limits, Message, Outcome, Queue, QueueId,
     Routes, Table, Trace,
     error::{BindError, DeclareError, DeleteError, MAX_SHORT_STRING, PublishError},
     exchange::ExchangeKind,
@@ -46,6 +46,7 @@ pub struct Router {
     identities: HashTable<BindingId>,
     hasher: FixedState,
     revision: u64,
+    limits: Limits,
 }
 
 #[derive(Clone, Debug)]
@@ -134,6 +135,7 @@ impl Router {
             identities: HashTable::new(),
             hasher,
             revision: 0,
+            limits: Limits::default(),
         };
         router.add_exchange("", Exchange::new(ExchangeKind::Direct).durable(true));
         router
@@ -143,10 +145,17 @@ impl Router {
     /// `amq.topic` and `amq.rabbitmq.trace`.
     pub fn with_predeclared_exchanges() -> Self {
         let mut router = Router::new();
-        for (name, kind, internal) in Self::PREDECLARED {
-            router.add_exchange(name, Exchange::new(kind).durable(true).internal(internal));
-        }
+        router.predeclare_exchanges();
         router
+    }
+
+    /// Adds those exchanges of a fresh RabbitMQ virtual host that are not there, to a seeded router for instance.
+    pub fn predeclare_exchanges(&mut self) {
+        for (name, kind, internal) in Self::PREDECLARED {
+            if self.exchange(name).is_none() {
+                self.add_exchange(name, Exchange::new(kind).durable(true).internal(internal));
+            }
+        }
     }
 
     /// Whether this is one of the exchanges that every router, or every RabbitMQ virtual host, has from the start.
@@ -158,6 +167,16 @@ impl Router {
     /// the router drops them when it moves.
     pub const fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// What this router takes in.
+    pub const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Sets what this router takes in from now on; what it holds already stays.
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     // --- Declare, bind, delete -----------------------------------------------------------------------------------
@@ -222,8 +241,12 @@ impl Router {
         if self.find(source, destination, binding, &identity).is_some() {
             return Ok(false);
         }
-        if binding.key.len() > MAX_SHORT_STRING {
-            return Err(BindError::KeyTooLong { length: binding.key.len() });
+        let Limits { key_bytes: limit, bindings } = self.limits;
+        if binding.key.len() > limit {
+            return Err(BindError::KeyTooLong { length: binding.key.len(), limit });
+        }
+        if self.bindings.len() >= bindings {
+            return Err(BindError::TableFull { limit: bindings });
         }
         if core::str::from_utf8(binding.key).is_err() {
             let key = alloc::format!("{}", ByteString::from(binding.key)).into();
@@ -365,9 +388,9 @@ impl Router {
         if let Some(headers) = headers {
             message = message.headers(headers)?;
         }
-        let length = message.routing_key().len();
-        if length > MAX_SHORT_STRING {
-            return Err(PublishError::KeyTooLong { length });
+        let (length, limit) = (message.routing_key().len(), self.limits.key_bytes);
+        if length > limit {
+            return Err(PublishError::KeyTooLong { length, limit });
         }
         Ok((id, message))
     }
