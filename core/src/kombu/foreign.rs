@@ -1,1 +1,561 @@
 //! Foreign texts on a regex engine that never backtracks.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt::{self, Write};
+
+use regex_lite::{Regex, RegexBuilder};
+
+/// Longest text that is looked at.
+const MAX_TEXT: usize = 1024;
+/// Groups inside groups.
+const MAX_DEPTH: usize = 32;
+/// Largest number in `{m,n}`.
+const MAX_REPEAT: u32 = 255;
+/// Bytes of the compiled program, which bound what a message costs: repeats of repeats multiply.
+const MAX_PROGRAM: usize = 256 * 1024;
+
+/// A stored text that neither Kombu nor keyrail wrote, inside the subset that means the same in Python.
+///
+/// Literals, backslashes before punctuation, `.`, `[^\.]`, groups, alternatives, the quantifiers `*` `+` `?` `{m,n}` with
+/// or without a lazy `?`, `^`, `\Z`, and `$` where nothing can follow. As with Python's `re.match` the start is fixed and the
+/// end is not, and `$` accepts one last line feed. Everything else is refused by name.
+///
+/// # Cost
+/// Compiling: at most 1,024 bytes of text. Matching: time ≤ routing key × program of at most 256 KiB, never exponential.
+///
+/// ```
+/// use keyrail_core::kombu::ForeignPattern;
+///
+/// let pattern = ForeignPattern::compile(r"^(order|refund)\.[^\.]+$").unwrap();
+/// assert!(pattern.matches(b"refund.eu"));
+/// assert!(!pattern.matches(b"refund.eu.north"));
+/// ```
+#[derive(Clone, Debug)]
+pub struct ForeignPattern {
+    text: String,
+    regex: Regex,
+}
+
+impl ForeignPattern {
+    /// Checks and compiles a stored text.
+    ///
+    /// # Errors
+    /// The first construct outside the subset, or a text that Python could not compile either.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::ForeignPattern;
+    ///
+    /// let error = ForeignPattern::compile(r"^\d+$").unwrap_err();
+    /// assert_eq!(error.code(), "unsafe-pattern");
+    /// assert_eq!(error.to_string(), r"stored text `^\d+$` uses an escape with a meaning at byte 1");
+    /// ```
+    pub fn compile(text: &str) -> Result<Self, ForeignError> {
+        if text.len() > MAX_TEXT {
+            return Err(ForeignError::TooLarge {
+                limit: "1024 bytes of text",
+            });
+        }
+        let translated = Translator::new(text).run()?;
+        let regex = RegexBuilder::new(&translated)
+            .size_limit(MAX_PROGRAM)
+            .build();
+        // INVARIANT: the translator writes only what the engine knows, so size is the only thing left to refuse.
+        let regex = regex.map_err(|_| ForeignError::TooLarge {
+            limit: "256 KiB of program",
+        })?;
+        Ok(ForeignPattern {
+            text: text.to_owned(),
+            regex,
+        })
+    }
+
+    /// The stored text.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::ForeignPattern;
+    ///
+    /// assert_eq!(ForeignPattern::compile("a|b").unwrap().text(), "a|b");
+    /// ```
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether a message with this routing key reaches the binding. A key that is not UTF-8 does not: Python has no text
+    /// for it.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::ForeignPattern;
+    ///
+    /// let prefix = ForeignPattern::compile("log").unwrap();
+    /// assert!(prefix.matches(b"log.err"), "the end is not fixed");
+    /// assert!(!prefix.matches(b"my.log"), "the start is");
+    /// ```
+    pub fn matches(&self, routing_key: &[u8]) -> bool {
+        core::str::from_utf8(routing_key).is_ok_and(|key| self.regex.is_match(key))
+    }
+}
+
+/// Writes the engine's dialect for Python's, construct by construct.
+struct Translator<'t> {
+    text: &'t str,
+    at: usize,
+    out: String,
+    /// One for each open group, the whole text first.
+    levels: Vec<Level>,
+    last: Last,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Level {
+    /// This alternative has a `$` behind which nothing may follow: it swallows the line feed that Python only looks at.
+    ended: bool,
+    /// An alternative of this group has.
+    any_ended: bool,
+}
+
+/// What a quantifier would repeat.
+#[derive(Clone, Copy, PartialEq)]
+enum Last {
+    Nothing,
+    Item,
+    EndedGroup,
+    Repeat,
+}
+
+impl<'t> Translator<'t> {
+    fn new(text: &'t str) -> Self {
+        let out = String::from(r"\A(?:");
+        Translator {
+            text,
+            at: 0,
+            out,
+            levels: Vec::from([Level::default()]),
+            last: Last::Nothing,
+        }
+    }
+
+    fn run(mut self) -> Result<String, ForeignError> {
+        while let Some(c) = self.rest().chars().next() {
+            match c {
+                '\\' => self.escape()?,
+                '.' => self.item(".", 1)?,
+                '[' => self.class()?,
+                '(' => self.open()?,
+                ')' => self.close()?,
+                '|' => self.alternative(),
+                '^' => {
+                    self.refuse_if_ended()?;
+                    self.out.push('^');
+                    self.at += 1;
+                    self.last = Last::Nothing;
+                }
+                // One `$` behind another looks at the same place.
+                '$' => {
+                    self.out.push_str(r"(?:\n)?\z");
+                    self.at += 1;
+                    self.end_level();
+                    self.last = Last::Nothing;
+                }
+                '*' | '+' | '?' | '{' => self.quantifier(c)?,
+                _ => {
+                    self.refuse_if_ended()?;
+                    self.literal(c);
+                    self.at += c.len_utf8();
+                }
+            }
+        }
+        if self.levels.len() > 1 {
+            return Err(self.invalid("an open group"));
+        }
+        self.out.push(')');
+        Ok(self.out)
+    }
+
+    fn rest(&self) -> &'t str {
+        &self.text[self.at..]
+    }
+
+    fn level(&mut self) -> &mut Level {
+        // INVARIANT: closing refuses to pop the first level.
+        let last = self.levels.len() - 1;
+        &mut self.levels[last]
+    }
+
+    fn end_level(&mut self) {
+        *self.level() = Level {
+            ended: true,
+            any_ended: true,
+        };
+    }
+
+    fn item(&mut self, engine: &str, len: usize) -> Result<(), ForeignError> {
+        self.refuse_if_ended()?;
+        self.out.push_str(engine);
+        self.at += len;
+        self.last = Last::Item;
+        Ok(())
+    }
+
+    fn literal(&mut self, c: char) {
+        // No others: the engine gives `\<` and `\>` a meaning.
+        if r"\.+*?()|[]{}^$".contains(c) {
+            self.out.push('\\');
+        }
+        self.out.push(c);
+        self.last = Last::Item;
+    }
+
+    fn escape(&mut self) -> Result<(), ForeignError> {
+        self.refuse_if_ended()?;
+        let rest = &self.rest()[1..];
+        if rest.starts_with("000") {
+            return self.item(r"\x00", 4);
+        }
+        match rest.chars().next() {
+            None => Err(self.invalid("a backslash at its end")),
+            Some('Z') => {
+                self.out.push_str(r"\z");
+                self.at += 2;
+                self.last = Last::Nothing;
+                Ok(())
+            }
+            Some('0'..='9') => Err(self.refused("a backreference or octal escape")),
+            Some(c) if c.is_ascii_alphabetic() => Err(self.refused("an escape with a meaning")),
+            Some(c) => {
+                self.literal(c);
+                self.at += 1 + c.len_utf8();
+                Ok(())
+            }
+        }
+    }
+
+    fn class(&mut self) -> Result<(), ForeignError> {
+        for ours in [r"[^\.]", "[^.]"] {
+            if self.rest().starts_with(ours) {
+                return self.item("[^.]", ours.len());
+            }
+        }
+        Err(self.refused("a character class"))
+    }
+
+    fn open(&mut self) -> Result<(), ForeignError> {
+        self.refuse_if_ended()?;
+        let rest = &self.rest()[1..];
+        let len = match rest.strip_prefix('?') {
+            None => 1,
+            Some(kind) if kind.starts_with(':') => 3,
+            Some(kind)
+                if kind.starts_with(['=', '!'])
+                    || kind.starts_with("<=")
+                    || kind.starts_with("<!") =>
+            {
+                return Err(self.refused("a look-around"));
+            }
+            Some(kind) if kind.starts_with("P=") => {
+                return Err(self.refused("a backreference or octal escape"));
+            }
+            Some(kind) if kind.starts_with("P<") => return Err(self.refused("a named group")),
+            Some(kind) if kind.starts_with('>') => return Err(self.refused("an atomic group")),
+            Some(kind) if kind.starts_with('(') => return Err(self.refused("a condition")),
+            Some(kind) if kind.starts_with('#') => return Err(self.refused("a comment")),
+            Some(_) => return Err(self.refused("a flag")),
+        };
+        if self.levels.len() > MAX_DEPTH {
+            return Err(ForeignError::TooLarge {
+                limit: "32 groups inside groups",
+            });
+        }
+        self.out.push_str("(?:");
+        self.at += len;
+        self.levels.push(Level::default());
+        self.last = Last::Nothing;
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), ForeignError> {
+        if self.levels.len() == 1 {
+            return Err(self.invalid("a group that was never opened"));
+        }
+        let ended = self.level().any_ended;
+        self.levels.pop();
+        self.out.push(')');
+        self.at += 1;
+        self.last = Last::Item;
+        if ended {
+            self.end_level();
+            self.last = Last::EndedGroup;
+        }
+        Ok(())
+    }
+
+    fn alternative(&mut self) {
+        self.level().ended = false;
+        self.out.push('|');
+        self.at += 1;
+        self.last = Last::Nothing;
+    }
+
+    fn quantifier(&mut self, c: char) -> Result<(), ForeignError> {
+        let (bounds, len) = match c {
+            '*' => ((0, None), 1),
+            '+' => ((1, None), 1),
+            '?' => ((0, Some(1)), 1),
+            _ => self.braces()?,
+        };
+        match self.last {
+            Last::Nothing => return Err(self.invalid("a quantifier with nothing to repeat")),
+            Last::Repeat => return Err(self.invalid("a quantifier of a quantifier")),
+            Last::EndedGroup if bounds != (0, Some(1)) => {
+                return Err(self.refused("a repeated `$`"));
+            }
+            Last::EndedGroup | Last::Item => {}
+        }
+        // Writing into a String cannot fail.
+        let _ = match bounds {
+            (0, None) => self.out.write_char('*'),
+            (1, None) => self.out.write_char('+'),
+            (0, Some(1)) => self.out.write_char('?'),
+            (min, None) => write!(self.out, "{{{min},}}"),
+            (min, Some(max)) => write!(self.out, "{{{min},{max}}}"),
+        };
+        self.at += len;
+        if self.rest().starts_with('?') {
+            // Lazy or greedy decides where a match ends, never whether there is one.
+            self.at += 1;
+        } else if self.rest().starts_with('+') {
+            return Err(self.refused("a possessive quantifier"));
+        }
+        self.last = Last::Repeat;
+        Ok(())
+    }
+
+    fn braces(&self) -> Result<((u32, Option<u32>), usize), ForeignError> {
+        let unreadable = || self.refused("a brace that is no quantifier");
+        let (inside, _) = self.rest()[1..].split_once('}').ok_or_else(unreadable)?;
+        let (min, max) = inside.split_once(',').unwrap_or((inside, inside));
+        if inside.is_empty() || !(min.bytes().chain(max.bytes())).all(|byte| byte.is_ascii_digit())
+        {
+            return Err(unreadable());
+        }
+        let number = |digits: &str| match digits.parse() {
+            Ok(number) if number <= MAX_REPEAT => Ok(number),
+            _ => Err(ForeignError::TooLarge {
+                limit: "255 repeats",
+            }),
+        };
+        let low = if min.is_empty() { 0 } else { number(min)? };
+        let high = if max.is_empty() {
+            None
+        } else {
+            Some(number(max)?)
+        };
+        if high.is_some_and(|high| high < low) {
+            return Err(self.invalid("a quantifier that ends before it begins"));
+        }
+        Ok(((low, high), inside.len() + 2))
+    }
+
+    fn refuse_if_ended(&mut self) -> Result<(), ForeignError> {
+        if self.level().ended {
+            Err(self.refused("something behind `$`"))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn refused(&self, construct: &'static str) -> ForeignError {
+        ForeignError::Refused {
+            pattern: self.text.into(),
+            construct,
+            position: self.at,
+        }
+    }
+
+    fn invalid(&self, fault: &'static str) -> ForeignError {
+        ForeignError::Invalid {
+            pattern: self.text.into(),
+            fault,
+            position: self.at,
+        }
+    }
+}
+
+/// Why a foreign text is not run.
+///
+/// ```
+/// use keyrail_core::kombu::ForeignPattern;
+///
+/// assert_eq!(ForeignPattern::compile("(?=a)").unwrap_err().code(), "unsafe-pattern");
+/// assert_eq!(ForeignPattern::compile("a**").unwrap_err().code(), "invalid-pattern");
+/// assert_eq!(ForeignPattern::compile("((a{99}){99}){99}").unwrap_err().code(), "pattern-too-large");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ForeignError {
+    /// It uses something that may mean another thing in Python, or cost too much.
+    Refused {
+        /// The stored text.
+        pattern: Box<str>,
+        /// What is refused.
+        construct: &'static str,
+        /// Byte of the text at which it stands.
+        position: usize,
+    },
+    /// Python could not compile it either.
+    Invalid {
+        /// The stored text.
+        pattern: Box<str>,
+        /// What is wrong.
+        fault: &'static str,
+        /// Byte of the text at which it stands.
+        position: usize,
+    },
+    /// It is longer, deeper or larger than what is run.
+    TooLarge {
+        /// The limit.
+        limit: &'static str,
+    },
+}
+
+impl ForeignError {
+    /// The stable word: `unsafe-pattern`, `invalid-pattern` or `pattern-too-large`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            ForeignError::Refused { .. } => "unsafe-pattern",
+            ForeignError::Invalid { .. } => "invalid-pattern",
+            ForeignError::TooLarge { .. } => "pattern-too-large",
+        }
+    }
+}
+
+impl fmt::Display for ForeignError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ForeignError::Refused {
+                pattern,
+                construct,
+                position,
+            } => {
+                write!(
+                    f,
+                    "stored text `{pattern}` uses {construct} at byte {position}"
+                )
+            }
+            ForeignError::Invalid {
+                pattern,
+                fault,
+                position,
+            } => {
+                write!(f, "stored text `{pattern}` has {fault} at byte {position}")
+            }
+            ForeignError::TooLarge { limit } => write!(f, "stored text exceeds {limit}"),
+        }
+    }
+}
+
+impl core::error::Error for ForeignError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, yes: &[&str], no: &[&str]) {
+        let pattern = ForeignPattern::compile(text).unwrap();
+        for key in yes {
+            assert!(pattern.matches(key.as_bytes()), "{text} misses {key:?}");
+        }
+        for key in no {
+            assert!(!pattern.matches(key.as_bytes()), "{text} takes {key:?}");
+        }
+    }
+
+    /// Each answer is what `re.match` of Python 3.11 gives.
+    #[test]
+    fn pythons_meaning() {
+        check("", &["", "a"], &[]);
+        check("a|b", &["ax", "b"], &["xa"]);
+        check("^a|b$", &["ax", "b", "b\n"], &["b\n\n", "xb"]);
+        check("a.c$", &["abc", "a\u{e9}c\n"], &["a\nc", "abcd"]);
+        check(r"a[^\.]c\Z", &["a\nc"], &["a.c", "abc\n"]);
+        check(r"(a$|b)?$", &["", "a\n", "b", "\n"], &["ab"]);
+        check(r"(?:ab){2}x", &["ababx"], &["abx"]);
+        check("a{,2}b", &["b", "aab"], &["aaab"]);
+        check("a{2,}?b", &["aaab"], &["ab"]);
+        check(r"\<\>\#\-\é\000", &["<>#-\u{e9}\0"], &[]);
+        check("a]}", &["a]}"], &[]);
+        check("a^b", &[], &["ab", "a^b"]);
+        check(r"a\Zb", &[], &["ab"]);
+        assert!(!ForeignPattern::compile("").unwrap().matches(b"\xff"));
+    }
+
+    #[test]
+    fn refused_by_name() {
+        for (text, construct) in [
+            (r"\d", "an escape with a meaning"),
+            (r"\b", "an escape with a meaning"),
+            (r"\n", "an escape with a meaning"),
+            ("[a-z]", "a character class"),
+            ("[^.a]", "a character class"),
+            ("(a)\\1", "a backreference or octal escape"),
+            ("(?P=n)", "a backreference or octal escape"),
+            ("(?P<n>a)", "a named group"),
+            ("(?i)a", "a flag"),
+            ("(?=a)", "a look-around"),
+            ("(?<!a)", "a look-around"),
+            ("(?>a)", "an atomic group"),
+            ("(?#a)", "a comment"),
+            ("(a)(?(1)b)", "a condition"),
+            ("a*+", "a possessive quantifier"),
+            ("a$\\\n", "something behind `$`"),
+            ("(a$|b)\\\n", "something behind `$`"),
+            ("(a$|\n)*", "a repeated `$`"),
+            ("a{x}", "a brace that is no quantifier"),
+            ("a{}", "a brace that is no quantifier"),
+            ("{", "a brace that is no quantifier"),
+        ] {
+            match ForeignPattern::compile(text) {
+                Err(ForeignError::Refused {
+                    construct: found, ..
+                }) => assert_eq!(found, construct, "{text}"),
+                other => panic!("{text}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_python_refuses_is_invalid() {
+        for text in [
+            "*a", "^*", "a**", "a+*", "a???", "(a", "a)", "a\\", "(*a)", "a|*", "a{3,2}",
+            "a{2}{3}", "$*", r"\Z*",
+        ] {
+            assert_eq!(
+                ForeignPattern::compile(text).unwrap_err().code(),
+                "invalid-pattern",
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn hostile_sizes() {
+        let deep = "(".repeat(400) + &")".repeat(400);
+        for text in [
+            "a{99999999999}",
+            "((((a{255}){255}){255}){255}){255}",
+            &deep,
+            &"a".repeat(2000),
+        ] {
+            assert_eq!(
+                ForeignPattern::compile(text).unwrap_err().code(),
+                "pattern-too-large",
+                "{text}"
+            );
+        }
+        let slow = ForeignPattern::compile("(a*)*(a*)*(a*)*b").unwrap();
+        assert!(!slow.matches("a".repeat(10_000).as_bytes()));
+    }
+}

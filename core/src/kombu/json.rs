@@ -1,12 +1,13 @@
 //! JSON as Python's `json.dumps` writes it.
 
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -196,6 +197,7 @@ from! {
     f64 => Json::Float,
     String => Json::String,
     &str => |text: &str| Json::String(text.to_owned()),
+    Box<str> => |text: Box<str>| Json::String(text.into()),
     Vec<Json> => Json::Array,
 }
 
@@ -248,16 +250,37 @@ impl Serialize for Json {
     }
 }
 
+/// Deepest nesting that is read, whatever the format allows: writing and dropping a value go as deep as it does.
+const MAX_DEPTH: u32 = 128;
+
 impl<'de> Deserialize<'de> for Json {
-    /// Depth is the format's to limit; serde_json stops at 128.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(JsonVisitor)
+        Nested(MAX_DEPTH).deserialize(deserializer)
     }
 }
 
-struct JsonVisitor;
+/// Reads a value that may still nest so deep.
+#[derive(Clone, Copy)]
+struct Nested(u32);
 
-impl<'de> Visitor<'de> for JsonVisitor {
+impl Nested {
+    fn inside<E: Error>(self) -> Result<Self, E> {
+        self.0
+            .checked_sub(1)
+            .map(Nested)
+            .ok_or_else(|| E::custom("nested deeper than 128"))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Nested {
+    type Value = Json;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Nested {
     type Value = Json;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -273,7 +296,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
-        Json::deserialize(deserializer)
+        self.inside()?.deserialize(deserializer)
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<Json, E> {
@@ -302,17 +325,19 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     // The size hint is the sender's claim: nothing is reserved for it.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Json, A::Error> {
+        let inside = self.inside()?;
         let mut items = Vec::new();
-        while let Some(item) = seq.next_element()? {
+        while let Some(item) = seq.next_element_seed(inside)? {
             items.push(item);
         }
         Ok(Json::Array(items))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Json, A::Error> {
+        let inside = self.inside()?;
         let mut members = Vec::new();
-        while let Some(member) = map.next_entry()? {
-            members.push(member);
+        while let Some(name) = map.next_key()? {
+            members.push((name, map.next_value_seed(inside)?));
         }
         Ok(Json::Object(members))
     }
@@ -369,6 +394,19 @@ mod tests {
         assert_eq!(
             serde_json::from_str::<Json>("18446744073709551615").unwrap(),
             Json::Float(1.8446744073709552e19)
+        );
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        use serde::de::value::{Error as ValueError, UnitDeserializer};
+        let nested = |depth| "[".repeat(depth) + &"]".repeat(depth);
+        assert!(serde_json::from_str::<Json>(&nested(100)).is_ok());
+        assert!(serde_json::from_str::<Json>(&nested(100_000)).is_err());
+        let unit = UnitDeserializer::<ValueError>::new();
+        assert_eq!(
+            Nested(0).visit_some(unit).unwrap_err().to_string(),
+            "nested deeper than 128"
         );
     }
 
