@@ -1,0 +1,41 @@
+import type { Reply } from './types.js';
+
+/** What every call throws, and nothing else. `code` is stable; the message is for people. */
+export class KeyrailError extends Error {
+  readonly code: string;
+  /** A broker's answer to the same method; only where a broker would have one. */
+  readonly reply?: Reply;
+
+  constructor(code: string, message: string, options?: { reply?: Reply | undefined; cause?: unknown }) {
+    super(message, options?.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    if (options?.reply) this.reply = options.reply;
+  }
+
+  static {
+    // On the prototype, as with the built-in errors: an own property would be printed with every error.
+    Object.defineProperty(KeyrailError.prototype, 'name', { value: 'KeyrailError', configurable: true });
+  }
+}
+
+/** A value of the wrong type or form: the caller's mistake. */
+export function invalid(message: string): KeyrailError {
+  return new KeyrailError('invalid-argument', message);
+}
+
+/** Runs a call into the module; what the module throws becomes a `KeyrailError`. */
+export function guarded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    throw keyrailError(error);
+  }
+}
+
+function keyrailError(error: unknown): KeyrailError {
+  if (error instanceof KeyrailError) return error;
+  if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
+    return new KeyrailError(error.code, error.message, { reply: (error as { reply?: Reply }).reply });
+  }
+  return new KeyrailError('internal', `keyrail failed: ${String(error)}`, { cause: error });
+}

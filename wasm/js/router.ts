@@ -1,0 +1,338 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import { guarded, invalid, KeyrailError } from './error.js';
+import type { Core } from './keyrail_bg.js';
+import { core, memoryBytes, memoryWords } from './module.js';
+import { expected, isBytes, read, text } from './shape.js';
+import {
+  BINDING,
+  DEFINITIONS,
+  DELETE_EXCHANGE_OPTIONS,
+  DELETE_QUEUE_OPTIONS,
+  EXCHANGE_OPTIONS,
+  MESSAGE,
+  OPERATIONS,
+  QUEUE_OPTIONS,
+  ROUTER_OPTIONS,
+  TOPOLOGY,
+} from './shapes.js';
+import type {
+  Binding,
+  Definitions,
+  DeleteExchangeOptions,
+  DeleteQueueOptions,
+  ExchangeOptions,
+  Message,
+  Operation,
+  QueueOptions,
+  RouterOptions,
+  Routing,
+  Table,
+  Topology,
+  Trace,
+} from './types.js';
+
+/** AMQP's limit for routing keys, and the default of ours. */
+const KEY_BYTES = 255;
+
+/** The memory for a routing key has one byte more, to notice that a key does not fit. */
+const KEY_MEMORY = KEY_BYTES + 1;
+
+const BINDINGS = 4_000_000;
+
+/** The count that stands for "no such exchange". */
+const UNKNOWN_EXCHANGE = 0xffff_ffff;
+
+const encoder = new TextEncoder();
+
+/**
+ * Exchanges, queues and bindings, and the way of a message through them, as RabbitMQ has it.
+ *
+ * Every method throws {@link KeyrailError} and nothing else; after an error the router is as it was before.
+ *
+ * ```ts
+ * using router = new Router();
+ * router.declareExchange('events', { kind: 'topic' });
+ * router.declareQueue('audit');
+ * router.bind({ source: 'events', destination: { queue: 'audit' }, routingKey: 'order.#' });
+ * router.route({ exchange: 'events', routingKey: 'order.eu.paid' }); // { outcome: 'routed', queues: ['audit'] }
+ * ```
+ */
+export class Router implements Disposable {
+  #core: Core | undefined;
+  #keyBytes: number;
+  /** Where the module reads routing keys. Empty after the memory grew. */
+  #key = new Uint8Array(0);
+  /** Names of queues by id; dropped when a queue is deleted, since its id may be given out again. */
+  #names: string[] = [];
+  /** Ids of exchanges that take publishes, by name; dropped with every change. */
+  #publishable = new Map<string, number>();
+
+  constructor(options: RouterOptions = {}) {
+    const checked = read(options, ROUTER_OPTIONS, 'options') as RouterOptions;
+    const { predeclaredExchanges = true, seed = 0n, limits = {} } = checked;
+    const { keyBytes = KEY_BYTES, bindings = BINDINGS } = limits;
+    const Core = core();
+    this.#core = guarded(() => new Core(predeclaredExchanges, seed, keyBytes, bindings));
+    this.#keyBytes = keyBytes;
+  }
+
+  /** A router with RabbitMQ's predeclared exchanges and everything in `topology`. */
+  static fromTopology(topology: Topology): Router {
+    const data = read(topology, TOPOLOGY, 'topology');
+    return Router.#of(() => core().fromTopology(data));
+  }
+
+  /** A router with one virtual host (`/` if it is not said) of RabbitMQ's `definitions.json`, as text or parsed. */
+  static fromDefinitions(definitions: Definitions | string, options: { vhost?: string } = {}): Router {
+    const data = read(parsed(definitions), DEFINITIONS, 'definitions');
+    const { vhost = '/' } = read(options, { fields: { vhost: 'string' } }, 'options') as { vhost?: string };
+    return Router.#of(() => core().fromDefinitions(data, vhost));
+  }
+
+  static #of(make: () => Core): Router {
+    const made = guarded(make);
+    const router = new Router({ predeclaredExchanges: false });
+    router.#core?.free();
+    router.#core = made;
+    return router;
+  }
+
+  // --- Declare, bind, delete -----------------------------------------------------------------------------------------
+
+  /** Declares an exchange, or finds that it is there with the same properties. */
+  declareExchange(name: string, options: ExchangeOptions): void {
+    const { alternateExchange, ...declared } = read(options, EXCHANGE_OPTIONS, 'options') as ExchangeOptions;
+    const operation = { ...declared, op: 'exchange.declare', exchange: text(name, 'name') };
+    if (alternateExchange === undefined) return this.#apply(operation);
+    this.#apply({ ...operation, arguments: withAlternate(declared.arguments ?? {}, alternateExchange) });
+  }
+
+  /** Declares a queue, or finds that it is there with the same properties. */
+  declareQueue(name: string, options: QueueOptions = {}): void {
+    const declared = read(options, QUEUE_OPTIONS, 'options') as QueueOptions;
+    this.#apply({ ...declared, op: 'queue.declare', queue: text(name, 'name') });
+  }
+
+  /** Deletes an exchange and its bindings; what does not exist is no error. */
+  deleteExchange(name: string, options: DeleteExchangeOptions = {}): void {
+    const conditions = read(options, DELETE_EXCHANGE_OPTIONS, 'options') as DeleteExchangeOptions;
+    this.#apply({ ...conditions, op: 'exchange.delete', exchange: text(name, 'name') });
+  }
+
+  /** Deletes a queue and its bindings; what does not exist is no error. */
+  deleteQueue(name: string, options: DeleteQueueOptions = {}): void {
+    const conditions = read(options, DELETE_QUEUE_OPTIONS, 'options') as DeleteQueueOptions;
+    this.#apply({ ...conditions, op: 'queue.delete', queue: text(name, 'name') });
+  }
+
+  /** Adds a binding; one that is there already is no error. */
+  bind(binding: Binding): void {
+    this.#apply(bindOperation('bind', binding));
+  }
+
+  /** Removes a binding; what does not exist is no error. */
+  unbind(binding: Binding): void {
+    this.#apply(bindOperation('unbind', binding));
+  }
+
+  /**
+   * Applies AMQP methods as data, one after the other. The first that is refused ends it: those before it have been
+   * applied, and of that one nothing.
+   */
+  apply(...operations: Operation[]): void {
+    const checked = operations.map((operation, at) => {
+      const path = `operations[${at}]`;
+      const op = typeof operation === 'object' && operation !== null ? operation.op : undefined;
+      const shape = OPERATIONS.get(op);
+      if (!shape) throw expected([...OPERATIONS.keys()].join(', '), op, `${path}.op`);
+      return read(operation, shape, path) as object;
+    });
+    for (const operation of checked) this.#apply(operation);
+  }
+
+  // --- Route ---------------------------------------------------------------------------------------------------------
+
+  /**
+   * Where a message goes. That nothing matches is an outcome; an unknown or internal exchange, `CC` or `BCC` that are
+   * not arrays and a key of more than 255 bytes are errors, as in a broker.
+   */
+  route(message: Message): Routing {
+    const count = this.#route(message);
+    const start = count > 0 ? this.#live().idsAddress() >>> 2 : 0;
+    const words = memoryWords();
+    const queues: string[] = [];
+    for (let at = start; at < start + count; at++) queues.push(this.#name(words[at] as number));
+    return { outcome: count > 0 ? 'routed' : 'unroutable', queues: Object.freeze(queues) };
+  }
+
+  #route(message: Message): number {
+    const handle = this.#live();
+    if (typeof message !== 'object' || message === null) throw expected('an object', message, 'message');
+    for (const name in message) {
+      if (name !== 'exchange' && name !== 'routingKey') return this.#routeMessage(handle, message);
+    }
+    const { exchange, routingKey } = message;
+    const id = this.#publishable.get(exchange) ?? this.#findPublishable(handle, exchange);
+    const length = this.#encode(handle, routingKey);
+    if (length > KEY_BYTES || length > this.#keyBytes) return this.#routeMessage(handle, message);
+    return handle.route(id, length);
+  }
+
+  #routeMessage(handle: Core, message: Message): number {
+    const data = read(message, MESSAGE, 'message');
+    return guarded(() => handle.routeMessage(data));
+  }
+
+  /**
+   * Writes the ids of the queues that get a message into `ids` and returns how many there are, which may be more than
+   * fit. Neither internal exchanges nor the length of the key are refused here: ids are looked up once, by
+   * {@link exchangeId}, and a key of more than 255 bytes is no AMQP, but Kombu has them.
+   *
+   * Ids stay valid until the exchange or queue is deleted; see {@link revision}.
+   */
+  routeInto(exchangeId: number, routingKey: string | Uint8Array, ids: Uint32Array): number {
+    const handle = this.#live();
+    const id = exchangeId >>> 0;
+    if (id !== exchangeId) throw expected('an id from exchangeId()', exchangeId, 'exchangeId');
+    if (!(ids instanceof Uint32Array)) throw expected('a Uint32Array', ids, 'ids');
+    const length = this.#encode(handle, routingKey);
+    const count =
+      length <= KEY_BYTES ? handle.route(id, length) : handle.routeLong(id, allBytes(routingKey));
+    if (count === UNKNOWN_EXCHANGE) {
+      throw new KeyrailError('exchange-not-found', `there is no exchange with the id ${exchangeId}`);
+    }
+    const start = handle.idsAddress() >>> 2;
+    const words = memoryWords();
+    const fitting = Math.min(count, ids.length);
+    for (let at = 0; at < fitting; at++) ids[at] = words[start + at] as number;
+    return count;
+  }
+
+  /** Routes a message and says why. */
+  explain(message: Message): Trace {
+    const handle = this.#live();
+    const data = read(message, MESSAGE, 'message');
+    return guarded(() => handle.explain(data) as Trace);
+  }
+
+  // --- Look up -------------------------------------------------------------------------------------------------------
+
+  exchangeId(name: string): number | undefined {
+    return this.#live().exchangeId(text(name, 'name'));
+  }
+
+  queueId(name: string): number | undefined {
+    return this.#live().queueId(text(name, 'name'));
+  }
+
+  queueName(id: number): string | undefined {
+    const handle = this.#live();
+    if (id >>> 0 !== id) throw expected('an id from queueId() or routeInto()', id, 'id');
+    return this.#names[id] ?? handle.queueName(id);
+  }
+
+  /** Everything that was declared and bound, as data; `Router.fromTopology` takes it back. */
+  topology(): Topology {
+    const handle = this.#live();
+    return guarded(() => handle.topology() as Topology);
+  }
+
+  /** Grows with every change. Whoever keeps ids or results beside the router drops them when it moves. */
+  get revision(): number {
+    return this.#live().revision();
+  }
+
+  /** Frees the memory at once; without it, the garbage collector will. Later calls throw, but for `free` itself. */
+  free(): void {
+    this.#core?.free();
+    this.#core = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.free();
+  }
+
+  // --- Inside --------------------------------------------------------------------------------------------------------
+
+  #live(): Core {
+    if (!this.#core) throw new KeyrailError('freed', 'the router was freed');
+    return this.#core;
+  }
+
+  /** Every change goes through here. The operation is checked, plain data. */
+  #apply(operation: object): void {
+    const handle = this.#live();
+    this.#publishable.clear();
+    if ((operation as Operation).op === 'queue.delete') this.#names = [];
+    guarded(() => handle.apply(operation));
+  }
+
+  #findPublishable(handle: Core, exchange: string): number {
+    const name = text(exchange, 'message.exchange');
+    const id = guarded(() => handle.publishable(name));
+    this.#publishable.set(name, id);
+    return id;
+  }
+
+  /** Writes a key where the module reads it. {@link KEY_MEMORY} says that it did not fit. */
+  #encode(handle: Core, key: string | Uint8Array): number {
+    if (this.#key.length === 0) {
+      const start = handle.keyAddress();
+      this.#key = memoryBytes().subarray(start, start + KEY_MEMORY);
+    }
+    if (typeof key === 'string') {
+      const { read: taken, written } = encoder.encodeInto(key, this.#key);
+      // Where a unit is a byte there are no surrogates, and nearly all keys are such.
+      if (taken !== written) text(key, 'routingKey');
+      return taken < key.length ? KEY_MEMORY : written;
+    }
+    if (!isBytes(key)) throw expected('a string or a Uint8Array', key, 'routingKey');
+    if (key.length > KEY_BYTES) return KEY_MEMORY;
+    this.#key.set(key);
+    return key.length;
+  }
+
+  #name(id: number): string {
+    const known = this.#names[id];
+    if (known !== undefined) return known;
+    const name = this.#live().queueName(id) ?? '';
+    this.#names[id] = name;
+    return name;
+  }
+}
+
+/** The headers on every delivered copy of a message: all but `BCC`. */
+export function deliveredHeaders(headers: Table): Table {
+  const data = read(headers, 'table', 'headers');
+  return guarded(() => core().deliveredHeaders(data) as Table);
+}
+
+function parsed(definitions: Definitions | string): unknown {
+  if (typeof definitions !== 'string') return definitions;
+  try {
+    return JSON.parse(definitions);
+  } catch (cause) {
+    throw new KeyrailError('invalid-json', `the definitions are not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function withAlternate(table: Table, alternate: string): Table {
+  if (Array.isArray(table)) return [...table, ['alternate-exchange', 'S', alternate]];
+  return { ...table, 'alternate-exchange': alternate } as Table;
+}
+
+/** A binding as the AMQP method that makes or removes it. */
+function bindOperation(verb: 'bind' | 'unbind', binding: Binding): object {
+  const { source, destination, ...bound } = read(binding, BINDING, 'binding') as Binding;
+  const { queue, exchange } = destination as { queue?: string; exchange?: string };
+  if ((queue === undefined) === (exchange === undefined)) {
+    throw invalid('binding.destination must have either `queue` or `exchange`');
+  }
+  if (queue !== undefined) return { ...bound, op: `queue.${verb}`, queue, exchange: source };
+  if (bound.pattern !== undefined) throw invalid('binding.pattern is for queues: Kombu binds nothing else');
+  return { ...bound, op: `exchange.${verb}`, destination: exchange, source };
+}
+
+function allBytes(key: string | Uint8Array): Uint8Array {
+  return typeof key === 'string' ? encoder.encode(text(key, 'routingKey')) : key;
+}

@@ -1,0 +1,142 @@
+import type { Shape } from './shape.js';
+
+// What each argument must look like. `types.ts` says the same to the compiler; this says it to everybody else.
+
+const DECLARED = { durable: 'boolean', autoDelete: 'boolean', arguments: 'table' } as const;
+const DEFINED = { vhost: 'string', durable: 'boolean', auto_delete: 'boolean', arguments: 'table' } as const;
+
+const BOUND = {
+  routingKey: 'bytes',
+  arguments: 'table',
+  dialect: { oneOf: ['amqp', 'kombu57', 'kombu56'] },
+} as const;
+
+export const ROUTER_OPTIONS: Shape = {
+  fields: {
+    predeclaredExchanges: 'boolean',
+    seed: 'uint64',
+    limits: { fields: { keyBytes: 'size', bindings: 'size' } },
+  },
+};
+
+export const BINDING: Shape = {
+  fields: {
+    source: 'string',
+    // Which of the two, and that there is one, is the core's business.
+    destination: { fields: { queue: 'string', exchange: 'string' } },
+    ...BOUND,
+    pattern: 'string',
+  },
+  required: ['source', 'destination'],
+};
+
+const EXCHANGE: Shape = {
+  fields: {
+    name: 'string',
+    kind: { oneOf: ['direct', 'fanout', 'headers', 'topic'] },
+    ...DECLARED,
+    internal: 'boolean',
+    alternateExchange: 'string',
+  },
+  required: ['name', 'kind'],
+};
+
+const QUEUE: Shape = { fields: { name: 'string', ...DECLARED, exclusive: 'boolean' }, required: ['name'] };
+
+export const TOPOLOGY: Shape = {
+  fields: { exchanges: { list: EXCHANGE }, queues: { list: QUEUE }, bindings: { list: BINDING } },
+};
+
+const DEFINED_EXCHANGE: Shape = {
+  fields: { name: 'string', type: 'string', ...DEFINED, internal: 'boolean' },
+  required: ['name', 'type'],
+  others: 'skipped',
+};
+
+const DEFINED_QUEUE: Shape = { fields: { name: 'string', ...DEFINED }, required: ['name'], others: 'skipped' };
+
+const DEFINED_BINDING: Shape = {
+  fields: {
+    source: 'string',
+    vhost: 'string',
+    destination: 'string',
+    destination_type: { oneOf: ['queue', 'exchange'] },
+    routing_key: 'bytes',
+    arguments: 'table',
+  },
+  required: ['source', 'destination', 'destination_type'],
+  others: 'skipped',
+};
+
+/** RabbitMQ exports much that routing does not ask for. */
+export const DEFINITIONS: Shape = {
+  fields: {
+    exchanges: { list: DEFINED_EXCHANGE },
+    queues: { list: DEFINED_QUEUE },
+    bindings: { list: DEFINED_BINDING },
+  },
+  others: 'skipped',
+};
+
+export const EXCHANGE_OPTIONS: Shape = {
+  fields: { kind: 'string', passive: 'boolean', ...DECLARED, internal: 'boolean', alternateExchange: 'string' },
+  required: ['kind'],
+};
+
+export const QUEUE_OPTIONS: Shape = { fields: { passive: 'boolean', ...DECLARED, exclusive: 'boolean' } };
+
+export const DELETE_EXCHANGE_OPTIONS: Shape = { fields: { ifUnused: 'boolean' } };
+
+export const DELETE_QUEUE_OPTIONS: Shape = { fields: { ifUnused: 'boolean', ifEmpty: 'boolean' } };
+
+const QUEUE_BIND: Shape = {
+  fields: { op: 'string', queue: 'string', exchange: 'string', ...BOUND, pattern: 'string' },
+  required: ['queue', 'exchange'],
+};
+
+const EXCHANGE_BIND: Shape = {
+  fields: { op: 'string', destination: 'string', source: 'string', ...BOUND },
+  required: ['destination', 'source'],
+};
+
+/** By `op`. */
+export const OPERATIONS: ReadonlyMap<unknown, Shape> = new Map<unknown, Shape>([
+  [
+    'exchange.declare',
+    {
+      fields: {
+        op: 'string',
+        exchange: 'string',
+        kind: 'string',
+        passive: 'boolean',
+        ...DECLARED,
+        internal: 'boolean',
+      },
+      required: ['exchange'],
+    },
+  ],
+  [
+    'exchange.delete',
+    { fields: { op: 'string', exchange: 'string', ifUnused: 'boolean' }, required: ['exchange'] },
+  ],
+  [
+    'queue.declare',
+    {
+      fields: { op: 'string', queue: 'string', passive: 'boolean', ...DECLARED, exclusive: 'boolean' },
+      required: ['queue'],
+    },
+  ],
+  [
+    'queue.delete',
+    { fields: { op: 'string', queue: 'string', ifUnused: 'boolean', ifEmpty: 'boolean' }, required: ['queue'] },
+  ],
+  ['queue.bind', QUEUE_BIND],
+  ['queue.unbind', QUEUE_BIND],
+  ['exchange.bind', EXCHANGE_BIND],
+  ['exchange.unbind', EXCHANGE_BIND],
+]);
+
+export const MESSAGE: Shape = {
+  fields: { exchange: 'string', routingKey: 'bytes', headers: 'table' },
+  required: ['exchange', 'routingKey'],
+};

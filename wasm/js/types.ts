@@ -1,0 +1,247 @@
+/** Bytes that are almost always text. Bytes that are not UTF-8 come out as `{ hex }`, and may go in as either. */
+export type Bytes = string | Uint8Array | { readonly hex: string };
+
+/** How an exchange chooses among its bindings. */
+export type ExchangeKind = 'direct' | 'fanout' | 'headers' | 'topic';
+
+/** What `*` and `#` mean in a binding key: as in RabbitMQ, or as Kombu wrote them into Redis. */
+export type Dialect = 'amqp' | 'kombu57' | 'kombu56';
+
+/** A value of a plain table: text is a long string, a whole number a 64-bit integer, `null` is void. */
+export type Value =
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | Uint8Array
+  | readonly Value[]
+  | { readonly [name: string]: Value };
+
+/** A value with its AMQP field type, as RabbitMQ reads the type octets. */
+export type TypedValue =
+  | readonly [tag: 'S' | 'x', value: Bytes]
+  | readonly [tag: 'b' | 'B' | 's' | 'u' | 'I' | 'i', value: number]
+  | readonly [tag: 'l' | 'L' | 'T', value: number | bigint | string]
+  | readonly [tag: 'f' | 'd', value: number]
+  | readonly [tag: 'D', value: readonly [scale: number, digits: number]]
+  | readonly [tag: 't', value: boolean | number]
+  | readonly [tag: 'V', value: null]
+  | readonly [tag: 'F', value: Table]
+  | readonly [tag: 'A', value: readonly TypedValue[]];
+
+/** One entry of a typed table: its name, then tag and value. */
+export type TypedEntry = readonly [name: Bytes, ...TypedValue];
+
+/** Headers of a message, arguments of a declaration or a binding: an object, or typed entries in wire order. */
+export type Table = { readonly [name: string]: Value } | readonly TypedEntry[];
+
+/** The end of a binding. */
+export type Destination = { readonly queue: string } | { readonly exchange: string };
+
+export interface Exchange {
+  readonly name: string;
+  readonly kind: ExchangeKind;
+  readonly durable?: boolean | undefined;
+  readonly autoDelete?: boolean | undefined;
+  /** Takes no publishes; bindings and alternates may lead to it all the same. */
+  readonly internal?: boolean | undefined;
+  /** The exchange that is asked when no binding of this one matches. */
+  readonly alternateExchange?: string | undefined;
+  readonly arguments?: Table | undefined;
+}
+
+export interface Queue {
+  readonly name: string;
+  readonly durable?: boolean | undefined;
+  readonly autoDelete?: boolean | undefined;
+  readonly exclusive?: boolean | undefined;
+  readonly arguments?: Table | undefined;
+}
+
+export interface Binding {
+  readonly source: string;
+  readonly destination: Destination;
+  /** The binding key; empty if it is left out. */
+  readonly routingKey?: Bytes | undefined;
+  /** What a headers exchange compares. */
+  readonly arguments?: Table | undefined;
+  /** `amqp` if it is left out. */
+  readonly dialect?: Dialect | undefined;
+  /** The regular expression that Kombu stored with the binding of a queue. On a topic exchange it alone decides. */
+  readonly pattern?: string | undefined;
+}
+
+/** Exchanges, queues and bindings as data. Predeclared exchanges and implicit bindings are left out. */
+export interface Topology {
+  readonly exchanges?: readonly Exchange[] | undefined;
+  readonly queues?: readonly Queue[] | undefined;
+  readonly bindings?: readonly Binding[] | undefined;
+}
+
+/** RabbitMQ's `definitions.json`, as far as routing goes; what else it holds is skipped. */
+export interface Definitions {
+  readonly exchanges?: readonly DefinedExchange[] | undefined;
+  readonly queues?: readonly DefinedQueue[] | undefined;
+  readonly bindings?: readonly DefinedBinding[] | undefined;
+  readonly [other: string]: unknown;
+}
+
+export interface DefinedExchange {
+  readonly name: string;
+  readonly vhost?: string | undefined;
+  readonly type: string;
+  readonly durable?: boolean | undefined;
+  readonly auto_delete?: boolean | undefined;
+  readonly internal?: boolean | undefined;
+  readonly arguments?: Table | undefined;
+}
+
+export interface DefinedQueue {
+  readonly name: string;
+  readonly vhost?: string | undefined;
+  readonly durable?: boolean | undefined;
+  readonly auto_delete?: boolean | undefined;
+  readonly arguments?: Table | undefined;
+}
+
+export interface DefinedBinding {
+  readonly source: string;
+  readonly vhost?: string | undefined;
+  readonly destination: string;
+  readonly destination_type: 'queue' | 'exchange';
+  readonly routing_key?: string | undefined;
+  readonly arguments?: Table | undefined;
+}
+
+interface BindOperation {
+  readonly routingKey?: Bytes | undefined;
+  readonly arguments?: Table | undefined;
+  readonly dialect?: Dialect | undefined;
+}
+
+interface QueueBindOperation extends BindOperation {
+  readonly queue: string;
+  readonly exchange: string;
+  readonly pattern?: string | undefined;
+}
+
+interface ExchangeBindOperation extends BindOperation {
+  readonly destination: string;
+  readonly source: string;
+}
+
+/** An AMQP method as data. */
+export type Operation =
+  | ({ readonly op: 'exchange.declare'; readonly exchange: string; readonly kind?: ExchangeKind | undefined } & Omit<
+      ExchangeOptions,
+      'kind' | 'alternateExchange'
+    >)
+  | ({ readonly op: 'exchange.delete'; readonly exchange: string } & DeleteExchangeOptions)
+  | ({ readonly op: 'queue.declare'; readonly queue: string } & QueueOptions)
+  | ({ readonly op: 'queue.delete'; readonly queue: string } & DeleteQueueOptions)
+  | ({ readonly op: 'queue.bind' | 'queue.unbind' } & QueueBindOperation)
+  | ({ readonly op: 'exchange.bind' | 'exchange.unbind' } & ExchangeBindOperation);
+
+export interface RouterOptions {
+  /** Whether `amq.direct`, `amq.topic` and the like are there, as in a fresh RabbitMQ virtual host. Default: true. */
+  readonly predeclaredExchanges?: boolean | undefined;
+  /** Seeds the hash tables, so that whoever chooses names cannot choose collisions. Never changes an answer. */
+  readonly seed?: bigint | undefined;
+  readonly limits?: Limits | undefined;
+}
+
+/** How much a router takes in. What exceeds a limit is refused. */
+export interface Limits {
+  /** The longest binding key, and routing key of a publish, in bytes. Default: 255, as in AMQP; Kombu has no limit. */
+  readonly keyBytes?: number | undefined;
+  /** The largest number of bindings. Default: four million. */
+  readonly bindings?: number | undefined;
+}
+
+export interface ExchangeOptions {
+  readonly kind: ExchangeKind;
+  /** Only ask whether it exists. */
+  readonly passive?: boolean | undefined;
+  readonly durable?: boolean | undefined;
+  /** Deleted with its last binding as a source. */
+  readonly autoDelete?: boolean | undefined;
+  readonly internal?: boolean | undefined;
+  readonly alternateExchange?: string | undefined;
+  readonly arguments?: Table | undefined;
+}
+
+export interface QueueOptions {
+  /** Only ask whether it exists. */
+  readonly passive?: boolean | undefined;
+  readonly durable?: boolean | undefined;
+  readonly autoDelete?: boolean | undefined;
+  readonly exclusive?: boolean | undefined;
+  readonly arguments?: Table | undefined;
+}
+
+export interface DeleteExchangeOptions {
+  /** Refuse if it is the source of a binding. */
+  readonly ifUnused?: boolean | undefined;
+}
+
+/** A topology has neither consumers nor messages, so both conditions hold. */
+export interface DeleteQueueOptions {
+  readonly ifUnused?: boolean | undefined;
+  readonly ifEmpty?: boolean | undefined;
+}
+
+/** What routing looks at in a message. */
+export interface Message {
+  /** `''` is the default exchange, which routes by queue name. */
+  readonly exchange: string;
+  /** At most 255 bytes. */
+  readonly routingKey: string | Uint8Array;
+  /** `CC` and `BCC` (arrays of keys) add recipients, as in RabbitMQ. */
+  readonly headers?: Table | undefined;
+}
+
+/** Where a message goes. That nothing matches is an answer, not an error. */
+export interface Routing {
+  readonly outcome: 'routed' | 'unroutable';
+  /** Each queue once, in the same order everywhere. Frozen. */
+  readonly queues: readonly string[];
+}
+
+/** Why a message goes where it goes, exchange by exchange. */
+export interface Trace extends Routing {
+  readonly hops: readonly Hop[];
+  /** The same in words, a line for each exchange and each binding that matched. */
+  readonly text: string;
+}
+
+/** One exchange on the way of a message. */
+export interface Hop {
+  readonly exchange: string;
+  readonly kind: ExchangeKind;
+  /** How the message came here. */
+  readonly via:
+    | { readonly type: 'publish' }
+    | { readonly type: 'binding'; readonly exchange: string }
+    | { readonly type: 'alternate'; readonly exchange: string };
+  readonly matches: readonly Match[];
+  /** What became of the alternate exchange; only where nothing matched. */
+  readonly alternate?:
+    | { readonly type: 'none' }
+    | { readonly type: 'missing'; readonly exchange: string }
+    | { readonly type: 'followed'; readonly exchange: string }
+    | { readonly type: 'cycleCut'; readonly exchange: string };
+}
+
+/** A binding that matched, and what came of it. */
+export interface Match {
+  readonly binding: Binding;
+  readonly effect: 'delivered' | 'duplicateSuppressed' | 'followed' | 'cycleCut';
+}
+
+/** What a broker answers to a method that it refuses. */
+export interface Reply {
+  readonly scope: 'channel' | 'connection';
+  readonly code: number;
+  readonly name: string;
+}

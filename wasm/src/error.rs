@@ -1,0 +1,77 @@
+use js_sys::{Error as JsError, Reflect};
+use keyrail_core::{
+    BindError, DeclareError, DefinitionsError, DeleteError, Error, PublishError, Reply, TopologyError,
+};
+use serde::Serialize;
+use wasm_bindgen::JsValue;
+
+use crate::value::to_js;
+
+/// What JavaScript gets to see of an error: a message, a stable code, and a broker's answer where there is one.
+pub(crate) struct Failure {
+    message: String,
+    code: &'static str,
+    reply: Option<Reply>,
+}
+
+#[derive(Serialize)]
+struct ReplyValue {
+    scope: &'static str,
+    code: u16,
+    name: &'static str,
+}
+
+impl Failure {
+    /// A value that has not the shape it should have.
+    pub(crate) fn invalid_argument(error: impl ToString) -> Self {
+        Failure { message: error.to_string(), code: "invalid-argument", reply: None }
+    }
+}
+
+/// A JavaScript `Error`; the class `KeyrailError` is made from it on the other side.
+impl From<Failure> for JsValue {
+    fn from(failure: Failure) -> Self {
+        let error = JsError::new(&failure.message);
+        let reply = failure.reply.and_then(|reply| {
+            let Reply { scope, code, name } = reply;
+            to_js(&ReplyValue { scope: scope.as_str(), code, name }).ok()
+        });
+        // Setting a property of a fresh object cannot fail.
+        let _ = Reflect::set(&error, &"code".into(), &failure.code.into());
+        let _ = Reflect::set(&error, &"reply".into(), &reply.unwrap_or(JsValue::UNDEFINED));
+        error.into()
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure { message: error.to_string(), code: error.code(), reply: Some(error.reply()) }
+    }
+}
+
+impl From<TopologyError> for Failure {
+    fn from(error: TopologyError) -> Self {
+        Failure { message: error.to_string(), ..error.error.into() }
+    }
+}
+
+impl From<DefinitionsError> for Failure {
+    fn from(error: DefinitionsError) -> Self {
+        match error {
+            DefinitionsError::Invalid(error) => error.into(),
+            _ => Failure { message: error.to_string(), code: "unknown-vhost", reply: None },
+        }
+    }
+}
+
+macro_rules! failures {
+    ($($error:ident),*) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Error::from(error).into()
+            }
+        }
+    )*};
+}
+
+failures!(BindError, DeclareError, DeleteError, PublishError);
