@@ -4,7 +4,7 @@
 use alloc::boxed::Box;
 use core::fmt;
 
-/// Names, and routing keys of bindings and publishes, are AMQP short strings: this many bytes at most.
+/// Names are AMQP short strings: this many bytes at most. So are keys, unless [`Limits`](crate::Limits) say otherwise.
 pub const MAX_SHORT_STRING: usize = 255;
 
 /// What a broker answers to a method that it refuses (AMQP 0-9-1 §1.2, reply codes).
@@ -50,6 +50,7 @@ const NOT_FOUND: Reply = channel(404, "NOT_FOUND");
 const PRECONDITION_FAILED: Reply = channel(406, "PRECONDITION_FAILED");
 const FRAME_ERROR: Reply = connection(501, "FRAME_ERROR");
 const SYNTAX_ERROR: Reply = connection(502, "SYNTAX_ERROR");
+const RESOURCE_ERROR: Reply = connection(506, "RESOURCE_ERROR");
 const COMMAND_INVALID: Reply = connection(503, "COMMAND_INVALID");
 
 /// Why a declaration of an exchange or a queue was refused.
@@ -118,10 +119,17 @@ pub enum BindError {
         /// The value as text, or its field type.
         found: Box<str>,
     },
-    /// The binding key is longer than [`MAX_SHORT_STRING`] bytes.
+    /// The binding key is longer than [`Limits::key_bytes`](crate::Limits::key_bytes).
     KeyTooLong {
         /// Its length in bytes.
         length: usize,
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// There are [`Limits::bindings`](crate::Limits::bindings) bindings already.
+    TableFull {
+        /// The limit.
+        limit: usize,
     },
     /// The binding key is not UTF-8, which RabbitMQ refuses in a binding (though not in a publish).
     KeyNotUtf8 {
@@ -179,10 +187,12 @@ pub enum PublishError {
         /// The field type octet that was given.
         tag: char,
     },
-    /// The routing key is longer than [`MAX_SHORT_STRING`] bytes.
+    /// The routing key is longer than [`Limits::key_bytes`](crate::Limits::key_bytes).
     KeyTooLong {
         /// Its length in bytes.
         length: usize,
+        /// The limit in bytes.
+        limit: usize,
     },
 }
 
@@ -236,6 +246,7 @@ impl BindError {
             BindError::QueueNotFound { .. } => "queue-not-found",
             BindError::InvalidMatchMode { .. } => "invalid-match-mode",
             BindError::KeyTooLong { .. } => "key-too-long",
+            BindError::TableFull { .. } => "table-full",
             BindError::KeyNotUtf8 { .. } => "key-not-utf8",
             BindError::InvalidPattern { .. } => "invalid-pattern",
         }
@@ -248,6 +259,7 @@ impl BindError {
             BindError::ExchangeNotFound { .. } | BindError::QueueNotFound { .. } => NOT_FOUND,
             BindError::InvalidMatchMode { .. } | BindError::InvalidPattern { .. } => PRECONDITION_FAILED,
             BindError::KeyTooLong { .. } => SYNTAX_ERROR,
+            BindError::TableFull { .. } => RESOURCE_ERROR,
             BindError::KeyNotUtf8 { .. } => FRAME_ERROR,
         }
     }
@@ -326,7 +338,7 @@ impl fmt::Display for DeclareError {
                 write!(f, "`{name}` begins with `amq.`, which is reserved")
             }
             DeclareError::EmptyName => f.write_str("the empty name cannot be declared"),
-            DeclareError::NameTooLong { length } => too_long(f, "name", *length),
+            DeclareError::NameTooLong { length } => too_long(f, "name", *length, MAX_SHORT_STRING),
             DeclareError::UnknownKind { found } => {
                 write!(f, "exchange type `{found}` is unknown, expected direct, fanout, headers or topic")
             }
@@ -349,7 +361,8 @@ impl fmt::Display for BindError {
             BindError::InvalidMatchMode { found } => {
                 write!(f, "x-match is `{found}`, expected all, any, all-with-x or any-with-x")
             }
-            BindError::KeyTooLong { length } => too_long(f, "binding key", *length),
+            BindError::KeyTooLong { length, limit } => too_long(f, "binding key", *length, *limit),
+            BindError::TableFull { limit } => write!(f, "there are {limit} bindings, no more are allowed"),
             BindError::KeyNotUtf8 { key } => write!(f, "binding key `{key}` is not UTF-8"),
             BindError::InvalidPattern { key, reason } => {
                 write!(f, "binding key `{key}` has no executable pattern: {reason}")
@@ -382,7 +395,7 @@ impl fmt::Display for PublishError {
             PublishError::InvalidSenderSelected { header, tag } => {
                 write!(f, "header `{header}` has the field type `{tag}`, expected an array (A)")
             }
-            PublishError::KeyTooLong { length } => too_long(f, "routing key", *length),
+            PublishError::KeyTooLong { length, limit } => too_long(f, "routing key", *length, *limit),
         }
     }
 }
@@ -406,8 +419,8 @@ fn no_queue(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
     write!(f, "there is no queue `{name}`")
 }
 
-fn too_long(f: &mut fmt::Formatter<'_>, what: &str, length: usize) -> fmt::Result {
-    write!(f, "the {what} has {length} bytes, at most {MAX_SHORT_STRING} are allowed")
+fn too_long(f: &mut fmt::Formatter<'_>, what: &str, length: usize, limit: usize) -> fmt::Result {
+    write!(f, "the {what} has {length} bytes, at most {limit} are allowed")
 }
 
 macro_rules! errors {

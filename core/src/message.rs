@@ -53,6 +53,11 @@ impl<'a> Message<'a> {
         });
         core::iter::once(self.routing_key).chain(selected)
     }
+
+    /// The headers on every delivered copy: all but `BCC`, whose recipients are nobody's business.
+    pub fn delivered_headers(&self) -> impl Iterator<Item = (&'a [u8], &'a Value)> {
+        self.headers.into_iter().flat_map(Table::iter).filter(|(name, _)| *name != BCC)
+    }
 }
 
 fn selected<'a>(headers: &'a Table, name: &'static str) -> Result<&'a [Value], PublishError> {

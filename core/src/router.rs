@@ -1,20 +1,21 @@
 use alloc::{boxed::Box, vec::Vec};
-use core::hash::BuildHasher;
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 
 use crate::{
-    Binding, ByteString, Destination, Dialect, Exchange, ExchangeId, Limits, Message, Outcome, Queue, QueueId,
-    Routes, Table, Trace,
+    Binding, ByteString, Destination, Dialect, Exchange, ExchangeId, ExchangeKind, Limits, Message, Outcome,
+    Queue, QueueId, Routes, Table, Trace,
     error::{BindError, DeclareError, DeleteError, MAX_SHORT_STRING, PublishError},
-    exchange::ExchangeKind,
     id::BindingId,
     id_list::IdList,
     index::{Index, Matcher, Place},
     slots::Slots,
     walk::walk,
 };
+
+mod lookup;
+mod store;
 
 /// Exchanges, queues and bindings, and the way of a message through them.
 ///
@@ -255,30 +256,7 @@ impl Router {
         let name = self.exchange_name(source).unwrap_or_default();
         let matcher = Matcher::compile(kind, name, binding)?;
 
-        let id = BindingId(self.bindings.insert(BindingEntry {
-            source,
-            destination,
-            key: binding.key.into(),
-            arguments: binding.arguments.cloned().unwrap_or_default(),
-            identity: identity.into(),
-            dialect: binding.dialect,
-            pattern: binding.pattern.map(Into::into),
-            place: Place::Always,
-        }));
-        let place = self.exchanges.get_mut(source.0).map(|entry| {
-            entry.outgoing.insert(id);
-            entry.index.insert(id, binding.key, matcher)
-        });
-        if let (Some(entry), Some(place)) = (self.bindings.get_mut(id.0), place) {
-            entry.place = place;
-        }
-        if let Some(incoming) = self.incoming(destination) {
-            incoming.insert(id);
-        }
-        let (bindings, hasher) = (&self.bindings, &self.hasher);
-        let hash = |id: &BindingId| bindings.get(id.0).map_or(0, |entry| entry.hash(hasher));
-        self.identities.insert_unique(hash(&id), id, hash);
-        self.revision += 1;
+        self.insert_binding(source, destination, binding, identity, matcher);
         Ok(true)
     }
 
@@ -394,256 +372,6 @@ impl Router {
         }
         Ok((id, message))
     }
-
-    // --- Look up -------------------------------------------------------------------------------------------------
-
-    /// The exchange of this name.
-    pub fn exchange(&self, name: &str) -> Option<ExchangeId> {
-        self.exchange_names.get(name).copied()
-    }
-
-    /// The queue of this name.
-    pub fn queue(&self, name: &str) -> Option<QueueId> {
-        self.queue_names.get(name).copied()
-    }
-
-    /// The name of an exchange.
-    pub fn exchange_name(&self, exchange: ExchangeId) -> Option<&str> {
-        self.exchange_entry(exchange).map(|entry| &*entry.name)
-    }
-
-    /// The name of a queue.
-    pub fn queue_name(&self, queue: QueueId) -> Option<&str> {
-        self.queues.get(queue.0).map(|entry| &*entry.name)
-    }
-
-    /// What was declared of an exchange.
-    pub fn exchange_properties(&self, exchange: ExchangeId) -> Option<&Exchange> {
-        self.exchange_entry(exchange).map(|entry| &entry.exchange)
-    }
-
-    /// What was declared of a queue.
-    pub fn queue_properties(&self, queue: QueueId) -> Option<&Queue> {
-        self.queues.get(queue.0).map(|entry| &entry.queue)
-    }
-
-    /// Every exchange, the default one included, in the order of ids.
-    pub fn exchanges(&self) -> impl Iterator<Item = (ExchangeId, &str, &Exchange)> {
-        self.exchanges.iter().map(|(id, entry)| (ExchangeId(id), &*entry.name, &entry.exchange))
-    }
-
-    /// Every queue, in the order of ids.
-    pub fn queues(&self) -> impl Iterator<Item = (QueueId, &str, &Queue)> {
-        self.queues.iter().map(|(id, entry)| (QueueId(id), &*entry.name, &entry.queue))
-    }
-
-    /// Every binding but the implicit ones of the default exchange.
-    pub fn bindings(&self) -> impl Iterator<Item = BindingRef<'_>> {
-        self.bindings.iter().map(|(_, entry)| entry.as_ref())
-    }
-
-    /// The bindings whose source is this exchange. The implicit ones of the default exchange are not stored.
-    pub fn bindings_from(&self, source: ExchangeId) -> impl Iterator<Item = BindingRef<'_>> {
-        let ids = self.exchange_entry(source).map_or(&[][..], |entry| entry.outgoing.as_slice());
-        self.binding_refs(ids)
-    }
-
-    /// The bindings that lead to this queue or exchange, the implicit ones apart.
-    pub fn bindings_to(&self, destination: impl Into<Destination>) -> impl Iterator<Item = BindingRef<'_>> {
-        let ids = match destination.into() {
-            Destination::Queue(queue) => self.queues.get(queue.0).map(|entry| &entry.incoming),
-            Destination::Exchange(exchange) => self.exchange_entry(exchange).map(|entry| &entry.incoming),
-        };
-        self.binding_refs(ids.map_or(&[][..], IdList::as_slice))
-    }
-
-    /// The number of exchanges (the default one included), queues and bindings (the implicit ones not).
-    pub fn counts(&self) -> (usize, usize, usize) {
-        (self.exchanges.len(), self.queues.len(), self.bindings.len())
-    }
-
-    // --- Inside --------------------------------------------------------------------------------------------------
-
-    pub(crate) fn exchange_entry(&self, exchange: ExchangeId) -> Option<&ExchangeEntry> {
-        self.exchanges.get(exchange.0)
-    }
-
-    #[inline]
-    pub(crate) fn destination(&self, binding: BindingId) -> Option<Destination> {
-        self.bindings.get(binding.0).map(|entry| entry.destination)
-    }
-
-    pub(crate) fn binding(&self, binding: BindingId) -> Option<BindingRef<'_>> {
-        self.bindings.get(binding.0).map(BindingEntry::as_ref)
-    }
-
-    pub(crate) fn exchange_bound(&self) -> usize {
-        self.exchanges.bound()
-    }
-
-    pub(crate) fn queue_bound(&self) -> usize {
-        self.queues.bound()
-    }
-
-    /// Declares an exchange out of a topology, where a broker's own names are no error.
-    pub(crate) fn import_exchange(
-        &mut self,
-        name: &str,
-        exchange: Exchange,
-    ) -> Result<ExchangeId, DeclareError> {
-        if is_reserved(name) && name.len() <= MAX_SHORT_STRING && self.exchange(name).is_none() {
-            return Ok(self.add_exchange(name, exchange));
-        }
-        self.declare_exchange(name, exchange)
-    }
-
-    /// Declares a queue out of a topology, where a broker's own names are no error.
-    pub(crate) fn import_queue(&mut self, name: &str, queue: Queue) -> Result<QueueId, DeclareError> {
-        if is_reserved(name) && name.len() <= MAX_SHORT_STRING && self.queue(name).is_none() {
-            return Ok(self.add_queue(name, queue));
-        }
-        self.declare_queue(name, queue)
-    }
-
-    fn add_exchange(&mut self, name: &str, exchange: Exchange) -> ExchangeId {
-        let id = ExchangeId(self.exchanges.insert(ExchangeEntry {
-            name: name.into(),
-            exchange,
-            index: Index::default(),
-            outgoing: IdList::default(),
-            incoming: IdList::default(),
-        }));
-        self.exchange_names.insert(name.into(), id);
-        self.revision += 1;
-        id
-    }
-
-    fn add_queue(&mut self, name: &str, queue: Queue) -> QueueId {
-        let entry = QueueEntry { name: name.into(), queue, incoming: IdList::default() };
-        let id = QueueId(self.queues.insert(entry));
-        self.queue_names.insert(name.into(), id);
-        self.revision += 1;
-        id
-    }
-
-    fn binding_refs<'a>(&'a self, ids: &'a [BindingId]) -> impl Iterator<Item = BindingRef<'a>> {
-        ids.iter().filter_map(|id| self.binding(*id))
-    }
-
-    fn check_ends(&self, source: ExchangeId, destination: Destination) -> Result<ExchangeKind, BindError> {
-        if source == Self::DEFAULT_EXCHANGE || destination == Destination::Exchange(Self::DEFAULT_EXCHANGE) {
-            return Err(BindError::DefaultExchange);
-        }
-        let no_exchange =
-            |id: ExchangeId| BindError::ExchangeNotFound { name: alloc::format!("{id}").into() };
-        let entry = self.exchange_entry(source).ok_or_else(|| no_exchange(source))?;
-        match destination {
-            Destination::Exchange(id) if self.exchange_entry(id).is_none() => Err(no_exchange(id)),
-            Destination::Queue(id) if self.queues.get(id.0).is_none() => {
-                Err(BindError::QueueNotFound { name: alloc::format!("{id}").into() })
-            }
-            _ => Ok(entry.exchange.kind()),
-        }
-    }
-
-    fn find(
-        &self,
-        source: ExchangeId,
-        destination: Destination,
-        binding: &Binding<'_>,
-        identity: &[u8],
-    ) -> Option<BindingId> {
-        let parts = (source, destination, binding.key, identity, binding.dialect, binding.pattern);
-        let same = |id: &BindingId| self.bindings.get(id.0).is_some_and(|entry| entry.parts() == parts);
-        self.identities.find(self.hasher.hash_one(parts), same).copied()
-    }
-
-    fn incoming(&mut self, destination: Destination) -> Option<&mut IdList> {
-        match destination {
-            Destination::Queue(id) => self.queues.get_mut(id.0).map(|entry| &mut entry.incoming),
-            Destination::Exchange(id) => self.exchanges.get_mut(id.0).map(|entry| &mut entry.incoming),
-        }
-    }
-
-    /// Takes a binding out of every place that knows it.
-    fn remove_binding(&mut self, id: BindingId) {
-        let Some(entry) = self.bindings.remove(id.0) else { return };
-        if let Ok(occupied) = self.identities.find_entry(entry.hash(&self.hasher), |other| *other == id) {
-            occupied.remove();
-        }
-        if let Some(source) = self.exchanges.get_mut(entry.source.0) {
-            source.outgoing.remove(id);
-            source.index.remove(id, &entry.key, &entry.place);
-        }
-        if let Some(incoming) = self.incoming(entry.destination) {
-            incoming.remove(id);
-        }
-    }
-
-    /// Removes bindings that led to a destination that is gone; returns their sources.
-    fn remove_incoming(&mut self, incoming: &IdList) -> Vec<ExchangeId> {
-        let ids = incoming.as_slice().iter();
-        let sources = ids.filter_map(|id| {
-            let source = self.bindings.get(id.0)?.source;
-            self.remove_binding(*id);
-            Some(source)
-        });
-        sources.collect()
-    }
-
-    /// Removes an exchange with its bindings; returns the exchanges that had a binding to it.
-    fn remove_exchange(&mut self, exchange: ExchangeId) -> Vec<ExchangeId> {
-        let Some(entry) = self.exchanges.remove(exchange.0) else { return Vec::new() };
-        self.exchange_names.remove(&entry.name);
-        for id in entry.outgoing.as_slice() {
-            self.remove_binding(*id);
-        }
-        self.remove_incoming(&entry.incoming)
-    }
-
-    /// Deletes those of `sources` that are auto-delete and have no binding left, then those that led to them.
-    fn collapse(&mut self, mut sources: Vec<ExchangeId>) {
-        while let Some(source) = sources.pop() {
-            let unused = self
-                .exchange_entry(source)
-                .is_some_and(|entry| entry.exchange.is_auto_delete() && entry.outgoing.is_empty());
-            if unused {
-                sources.extend(self.remove_exchange(source));
-            }
-        }
-    }
-}
-
-impl ExchangeEntry {
-    /// How many bindings have this exchange as their source.
-    pub(crate) fn uses(&self) -> usize {
-        self.outgoing.len()
-    }
-}
-
-/// Everything by which a binding is told from others.
-type Parts<'a> = (ExchangeId, Destination, &'a [u8], &'a [u8], Dialect, Option<&'a str>);
-
-impl BindingEntry {
-    fn parts(&self) -> Parts<'_> {
-        let pattern = self.pattern.as_deref();
-        (self.source, self.destination, &self.key, &self.identity, self.dialect, pattern)
-    }
-
-    fn hash(&self, hasher: &FixedState) -> u64 {
-        hasher.hash_one(self.parts())
-    }
-
-    fn as_ref(&self) -> BindingRef<'_> {
-        BindingRef {
-            source: self.source,
-            destination: self.destination,
-            key: &self.key,
-            arguments: &self.arguments,
-            dialect: self.dialect,
-            pattern: self.pattern.as_deref(),
-        }
-    }
 }
 
 fn identity(binding: &Binding<'_>) -> Vec<u8> {
@@ -667,3 +395,6 @@ fn check_name(name: &str) -> Result<(), DeclareError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,7 +245,8 @@ impl BindingDefinition {
 }
 
 impl DestinationName {
-    pub(crate) fn of(router: &Router, destination: Destination) -> Self {
+    /// The name of a destination of `router`; empty if there is no such queue or exchange.
+    pub fn of(router: &Router, destination: Destination) -> Self {
         match destination {
             Destination::Queue(id) => {
                 DestinationName::Queue(router.queue_name(id).unwrap_or_default().into())

@@ -1,0 +1,36 @@
+/// How much a [`Router`](crate::Router) takes in. What exceeds a limit is refused with an error that names it.
+///
+/// ```
+/// use keyrail_core::{Limits, Router};
+///
+/// let mut router = Router::new();
+/// router.set_limits(Limits::default().key_bytes(4096)); // Kombu knows no limit
+/// assert_eq!(router.limits().bindings, Limits::default().bindings);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest binding key, and routing key of a publish, in bytes; 255 as in AMQP. Keys in `CC` and `BCC` may be
+    /// longer, as in RabbitMQ.
+    pub key_bytes: usize,
+    /// The largest number of bindings; four million unless it is said.
+    pub bindings: usize,
+}
+
+impl Limits {
+    /// Sets the longest key in bytes.
+    pub const fn key_bytes(self, key_bytes: usize) -> Self {
+        Limits { key_bytes, ..self }
+    }
+
+    /// Sets the largest number of bindings.
+    pub const fn bindings(self, bindings: usize) -> Self {
+        Limits { bindings, ..self }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { key_bytes: crate::MAX_SHORT_STRING, bindings: 4_000_000 }
+    }
+}
