@@ -1,0 +1,165 @@
+//! Plays scenarios on a target and compares.
+
+use std::{collections::BTreeMap, fmt, fs, path::Path};
+
+use crate::{
+    model,
+    scenario::{Answer, KombuScenario, Scenario},
+    targets::{KombuAnswers, Target, Unplayed},
+};
+
+/// How a run went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub passed: usize,
+    pub failed: usize,
+    pub skipped: usize,
+    /// Skips that no list allows, and listed scenarios that were played.
+    pub unexpected: usize,
+}
+
+impl Report {
+    /// Whether everything ran and agreed, as far as it was not allowed to be left out.
+    pub fn is_good(&self) -> bool {
+        self.passed > 0 && self.failed == 0 && self.unexpected == 0
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped)
+    }
+}
+
+/// Reads every scenario of a vector file.
+///
+/// # Errors
+/// The file, the line and what is wrong with it.
+pub fn read(path: &Path) -> Result<Vec<Scenario>, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    let scenarios = lines.map(|(at, line)| {
+        Scenario::parse(line).map_err(|error| format!("{}:{}: {error}", path.display(), at + 1))
+    });
+    scenarios.collect()
+}
+
+/// Plays `scenarios` and prints each that fails or is skipped to `out`.
+pub fn run(
+    target: &mut dyn Target,
+    scenarios: &[Scenario],
+    allowed: &BTreeMap<&str, &str>,
+    mut out: impl fmt::Write,
+) -> Result<Report, fmt::Error> {
+    let mut report = Report::default();
+    for scenario in scenarios {
+        let id = scenario.id();
+        let verdict = play(target, scenario);
+        match (verdict, allowed.get(id)) {
+            (Verdict::Passed, None) => report.passed += 1,
+            (Verdict::Passed, Some(_)) => {
+                report.passed += 1;
+                report.unexpected += 1;
+                writeln!(out, "PASSED {id}, though the list of skips has it: take it off the list")?;
+            }
+            (Verdict::Failed(why), _) => {
+                report.failed += 1;
+                writeln!(out, "FAILED {id}\n{why}")?;
+            }
+            (Verdict::Skipped(_), Some(reason)) => {
+                report.skipped += 1;
+                writeln!(out, "skipped {id}: {reason}")?;
+            }
+            (Verdict::Skipped(what), None) => {
+                report.skipped += 1;
+                report.unexpected += 1;
+                writeln!(out, "SKIPPED {id}, not allowed: the target cannot do {what}")?;
+            }
+        }
+    }
+    Ok(report)
+}
+
+enum Verdict {
+    Passed,
+    Failed(String),
+    Skipped(String),
+}
+
+fn play(target: &mut dyn Target, scenario: &Scenario) -> Verdict {
+    let differences = match scenario {
+        Scenario::Amqp(scenario) => target.amqp(scenario).map(|answers| {
+            let expected = scenario.steps.iter().map(|recorded| (&recorded.raw, &recorded.expect));
+            compare_amqp(expected.collect(), &answers)
+        }),
+        Scenario::Kombu(scenario) => target.kombu(scenario).map(|answers| compare_kombu(scenario, &answers)),
+    };
+    match differences {
+        Ok(differences) if differences.is_empty() => Verdict::Passed,
+        Ok(differences) => Verdict::Failed(differences),
+        Err(Unplayed::Unsupported(what)) => Verdict::Skipped(what),
+        Err(Unplayed::Broken(what)) => Verdict::Failed(format!("  {what}\n")),
+    }
+}
+
+fn compare_amqp(expected: Vec<(&serde_json::Value, &Answer)>, answers: &[Answer]) -> String {
+    let mut differences = String::new();
+    if expected.len() != answers.len() {
+        differences += &format!("  {} steps got {} answers\n", expected.len(), answers.len());
+    }
+    for (at, ((step, expected), actual)) in expected.iter().zip(answers).enumerate() {
+        if *expected != actual {
+            let (expected, actual) = (json(expected), json(actual));
+            differences += &format!("  step {at}: {step}\n    expected {expected}\n    actual   {actual}\n");
+        }
+    }
+    differences
+}
+
+fn json(answer: &Answer) -> String {
+    serde_json::to_string(answer).unwrap_or_else(|error| error.to_string())
+}
+
+/// Exactly the bindings that Python could not execute are quarantined, and every other one still routes: where Kombu
+/// raised, the model says what the healthy bindings answer.
+fn compare_kombu(scenario: &KombuScenario, actual: &KombuAnswers) -> String {
+    let mut differences = String::new();
+    let dialect = scenario.kombu.dialect();
+    let sound = |pattern: &Option<String>, key: &str| {
+        pattern.is_none() || model::kombu_pattern(key, dialect).is_some()
+    };
+    let (healthy, broken): (Vec<_>, Vec<_>) =
+        scenario.bindings.iter().enumerate().partition(|(_, row)| sound(&row.pattern, &row.routing_key));
+
+    let broken: Vec<_> = broken.into_iter().map(|(at, _)| (at, "invalid-pattern")).collect();
+    let quarantined: Vec<_> = actual.quarantined.iter().map(|row| (row.index, &*row.code)).collect();
+    if broken != quarantined {
+        differences += &format!("  quarantined\n    expected {broken:?}\n    actual   {quarantined:?}\n");
+    }
+    if scenario.publishes.len() != actual.answers.len() {
+        let (publishes, answers) = (scenario.publishes.len(), actual.answers.len());
+        differences += &format!("  {publishes} publishes got {answers} answers\n");
+    }
+    for (publish, actual) in scenario.publishes.iter().zip(&actual.answers) {
+        let expected = match &publish.error {
+            None => publish.queues.clone(),
+            Some(_) => {
+                let key = &publish.routing_key;
+                let hit =
+                    healthy.iter().filter(|(_, row)| model::topic_matches(&row.routing_key, dialect, key));
+                hit.map(|(_, row)| row.queue.clone()).collect()
+            }
+        };
+        if expected != *actual {
+            let key = &publish.routing_key;
+            differences +=
+                &format!("  publish {key:?}\n    expected {expected:?}\n    actual   {actual:?}\n");
+        }
+    }
+    // Kombu raises where, and only where, one of its patterns is broken.
+    let raised = scenario.publishes.iter().any(|publish| publish.error.is_some());
+    if raised != (!broken.is_empty() && !scenario.publishes.is_empty()) {
+        differences += &format!("  kombu raised: {raised}, broken patterns: {broken:?}\n");
+    }
+    differences
+}
