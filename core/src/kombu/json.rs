@@ -3,7 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
@@ -163,19 +163,38 @@ fn write_float(out: &mut String, number: f64) {
         });
         return;
     }
-    let scientific = format!("{number:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    // The shortest digits tell how many are needed. Where two are equally near, Python takes the even one, as rounding
+    // to that many digits does.
+    let shortest = format!("{:e}", number.abs());
+    let precision = shortest
+        .bytes()
+        .take_while(|byte| *byte != b'e')
+        .filter(u8::is_ascii_digit)
+        .count()
+        - 1;
+    let rounded = format!("{:.precision$e}", number.abs());
+    let (mantissa, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
+    if number.is_sign_negative() {
+        out.push('-');
+    }
     if number != 0.0 && !(-4..16).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
         let _ = write!(out, "{mantissa}e{sign}{:02}", exponent.unsigned_abs());
         return;
     }
-    let plain = number.to_string();
-    out.push_str(&plain);
-    if !plain.contains('.') {
-        out.push_str(".0");
+    let mut digits = mantissa.chars().filter(char::is_ascii_digit).peekable();
+    if exponent < 0 {
+        out.push_str("0.");
+        (1..exponent.unsigned_abs()).for_each(|_| out.push('0'));
+    } else {
+        (0..=exponent).for_each(|_| out.push(digits.next().unwrap_or('0')));
+        out.push('.');
+        if digits.peek().is_none() {
+            out.push('0');
+        }
     }
+    out.extend(digits);
 }
 
 macro_rules! from {
@@ -345,6 +364,8 @@ impl<'de> Visitor<'de> for Nested {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
 
     /// What Python 3.11 prints for `json.dumps` of each.
@@ -358,6 +379,7 @@ mod tests {
             (0.1, "0.1"),
             (1.0 / 3.0, "0.3333333333333333"),
             (1e15, "1000000000000000.0"),
+            (256173074524479.62, "256173074524479.62"),
             (1e16, "1e+16"),
             (123456789012345680.0, "1.2345678901234568e+17"),
             (9007199254740993.0, "9007199254740992.0"),
