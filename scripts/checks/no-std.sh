@@ -17,7 +17,8 @@ if echo '#![no_std] extern crate std;' |
 fi
 echo "ok: $target refuses a crate that asks for std"
 
-if cargo build --package keyrail-core --target $target --target-dir target/wasm; then
+# The profile of the npm package, to share its build of the procedural macros.
+if cargo build --package keyrail-core --target $target --profile wasm --target-dir target/wasm; then
     echo "ok: keyrail-core compiles for $target"
     echo '2 passed, 0 failed, 0 skipped'
 else

@@ -25,7 +25,7 @@ const powers = [
   ['storage', /\b(localStorage|sessionStorage|indexedDB|caches)\b/],
   ['the page or the process', /\b(document|navigator|location|process|Deno|Bun|require|importScripts)\b/],
   ['the global object', /\b(globalThis|window|self|global)\b/],
-  ['code from text', /\beval\b|\bnew Function\b|\bFunction\s*\(/],
+  ['code from text', /\beval\s*\(|\bnew Function\b/],
   ['the console', /\bconsole\b/],
 ];
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs redis-server. The tests start their own servers on free ports, so Debian's service is not enabled here.
+# Installs redis-server. The tests start servers of their own on free ports; the service that Debian's package may
+# start on port 6379 is never touched.
 set -eu
 cd "$(dirname "$0")/../.."
 . scripts/lib.sh
