@@ -309,7 +309,7 @@ pub enum MatcherError {
 }
 
 impl MatcherError {
-    /// The stable word: `invalid-pattern`, `foreign-pattern`, or the word of the [`ForeignError`](super::ForeignError).
+    /// The stable word: `invalid-pattern`, `foreign-pattern`, or the word of the `ForeignError`.
     pub const fn code(&self) -> &'static str {
         match self {
             MatcherError::Invalid(error) => error.code(),
