@@ -45,7 +45,5 @@ fn bindgen(input: &Path, out_dir: &Path) -> Result<(), String> {
     bindgen.remove_name_section(true);
     bindgen.remove_producers_section(true);
     // `{error:#}` is anyhow's form with all causes in one line.
-    bindgen
-        .generate(out_dir)
-        .map_err(|error| format!("{error:#}"))
+    bindgen.generate(out_dir).map_err(|error| format!("{error:#}"))
 }
