@@ -110,9 +110,7 @@ mod tests {
     fn the_table_is_pythons_set() {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         let mut add = |c: u32| hash = (hash ^ u64::from(c)).wrapping_mul(0x0100_0000_01b3);
-        (0..0x80u8)
-            .filter(u8::is_ascii_alphanumeric)
-            .for_each(|c| add(c.into()));
+        (0..0x80u8).filter(u8::is_ascii_alphanumeric).for_each(|c| add(c.into()));
         let mut start = 0x80;
         for (n, run) in runs().enumerate() {
             if n % 2 == 1 {
@@ -127,20 +125,10 @@ mod tests {
 
     #[test]
     fn marks_and_circled_letters_are_outside() {
-        for c in [
-            '\u{301}', '\u{345}', '\u{93e}', '\u{24b6}', '_', '-', '\u{200d}',
-        ] {
+        for c in ['\u{301}', '\u{345}', '\u{93e}', '\u{24b6}', '_', '-', '\u{200d}'] {
             assert!(!is_alphanumeric(c), "{c:?}");
         }
-        for c in [
-            '\u{e9}',
-            '\u{bd}',
-            '\u{2160}',
-            '\u{3007}',
-            '\u{1f100}',
-            '\u{20000}',
-            '7',
-        ] {
+        for c in ['\u{e9}', '\u{bd}', '\u{2160}', '\u{3007}', '\u{1f100}', '\u{20000}', '7'] {
             assert!(is_alphanumeric(c), "{c:?}");
         }
     }

@@ -155,10 +155,7 @@ mod tests {
             ("#.*", r"^(?!\Z)(?:[^.]*\.)*[^.]*\Z"),
             (".#", r"^(?!\Z)(?:\.[^.]*)*\Z"),
             ("#.a.#", r"^(?:[^.]*\.)*a(?:\.[^.]*)*\Z"),
-            (
-                "a.#.b.#.c",
-                r"^a(?=((?:\.[^.]*)*?\.b(?![^.])))\1(?:\.[^.]*)*\.c\Z",
-            ),
+            ("a.#.b.#.c", r"^a(?=((?:\.[^.]*)*?\.b(?![^.])))\1(?:\.[^.]*)*\.c\Z"),
             ("a*.x-y", r"^a\*\.x\-y\Z"),
             ("**", r"^\*\*\Z"),
         ] {
@@ -195,9 +192,6 @@ mod tests {
     #[test]
     fn a_key_that_amqp_cannot_carry_is_refused() {
         assert!(write(&"a".repeat(255)).is_ok());
-        assert_eq!(
-            write(&"a".repeat(256)),
-            Err(PatternError::KeyTooLong { len: 256 })
-        );
+        assert_eq!(write(&"a".repeat(256)), Err(PatternError::KeyTooLong { len: 256 }));
     }
 }

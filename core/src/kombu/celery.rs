@@ -128,11 +128,7 @@ impl Task {
             ("chain", self.chain.clone()),
             ("chord", self.chord.clone()),
         ]);
-        let body = [
-            Json::Array(self.args.clone()),
-            Json::Object(self.kwargs.clone()),
-            embed,
-        ];
+        let body = [Json::Array(self.args.clone()), Json::Object(self.kwargs.clone()), embed];
         let limits = [seconds(self.time_limit), seconds(self.soft_time_limit)];
         let root_id = self.root_id.as_deref().unwrap_or(&self.id);
 
@@ -150,10 +146,7 @@ impl Task {
             .header("root_id", root_id)
             .header("parent_id", self.parent_id.as_deref())
             .header("argsrepr", shown(|text| write_tuple(text, &self.args)))
-            .header(
-                "kwargsrepr",
-                shown(|text| write_dict(text, &self.kwargs, 0)),
-            )
+            .header("kwargsrepr", shown(|text| write_dict(text, &self.kwargs, 0)))
             .header("origin", self.origin.as_deref())
             .header("ignore_result", self.ignore_result)
             .header("replaced_task_nesting", 0)
@@ -255,11 +248,7 @@ fn write_repr(text: &mut String, value: &Json, depth: u32) {
 }
 
 fn write_str_repr(text: &mut String, string: &str) {
-    let quote = if string.contains('\'') && !string.contains('"') {
-        '"'
-    } else {
-        '\''
-    };
+    let quote = if string.contains('\'') && !string.contains('"') { '"' } else { '\'' };
     text.push(quote);
     for c in string.chars().take(SHOWN + 1) {
         match c {
@@ -289,10 +278,7 @@ mod tests {
 
     #[track_caller]
     fn check(task: &Task, tag: &str, captured: &str) {
-        assert_eq!(
-            String::from_utf8(task.envelope().to_bytes("", "celery", tag)).unwrap(),
-            captured
-        );
+        assert_eq!(String::from_utf8(task.envelope().to_bytes("", "celery", tag)).unwrap(), captured);
     }
 
     /// `add.apply_async((2, 3), task_id=…)`, as Celery 5.7.0 left it in Redis.
@@ -348,10 +334,7 @@ mod tests {
             (Json::from("'\""), r#"('\'"',)"#),
             (Json::from("a\n\0\u{e9}"), "('a\\n\\x00\u{e9}',)"),
             (Json::from(1e16), "(1e+16,)"),
-            (
-                Json::from_iter([Json::Null, Json::from(true)]),
-                "([None, True],)",
-            ),
+            (Json::from_iter([Json::Null, Json::from(true)]), "([None, True],)"),
             (Json::from_iter([("k", Json::from(0.5))]), "({'k': 0.5},)"),
         ] {
             assert_eq!(show(value), text);

@@ -107,6 +107,15 @@ pub enum Command {
         /// The delivery.
         member: String,
     },
+    /// Moves the deadline of an exchange's table, never to an earlier time (`GT`).
+    ZAddGt {
+        /// The sorted set of deadlines.
+        key: String,
+        /// Unix time in milliseconds, by the server's clock.
+        score: u64,
+        /// The exchange.
+        member: String,
+    },
     /// Forgets the time of a delivery.
     ZRem {
         /// The sorted set of times.
@@ -138,7 +147,7 @@ impl Command {
             Command::PExpire { .. } => "PEXPIRE",
             Command::HSet { .. } => "HSET",
             Command::HDel { .. } => "HDEL",
-            Command::ZAdd { .. } => "ZADD",
+            Command::ZAdd { .. } | Command::ZAddGt { .. } => "ZADD",
             Command::ZRem { .. } => "ZREM",
         }
     }
@@ -164,6 +173,7 @@ impl Command {
             | Command::HSet { key, .. }
             | Command::HDel { key, .. }
             | Command::ZAdd { key, .. }
+            | Command::ZAddGt { key, .. }
             | Command::ZRem { key, .. } => key,
             Command::Publish { channel, .. } => channel,
         }
@@ -182,17 +192,10 @@ impl Command {
         args.push(Cow::Borrowed(self.name().as_bytes()));
         args.push(Cow::Borrowed(self.key().as_bytes()));
         match self {
-            Command::RPop { .. }
-            | Command::LLen { .. }
-            | Command::SMembers { .. }
-            | Command::Del { .. } => {}
-            Command::LPush { value, .. } | Command::RPush { value, .. } => {
-                args.push(Cow::Borrowed(value))
-            }
+            Command::RPop { .. } | Command::LLen { .. } | Command::SMembers { .. } | Command::Del { .. } => {}
+            Command::LPush { value, .. } | Command::RPush { value, .. } => args.push(Cow::Borrowed(value)),
             Command::Publish { payload, .. } => args.push(Cow::Borrowed(payload)),
-            Command::SAdd { member, .. } | Command::SRem { member, .. } => {
-                args.push(Cow::Borrowed(member))
-            }
+            Command::SAdd { member, .. } | Command::SRem { member, .. } => args.push(Cow::Borrowed(member)),
             Command::PExpire { milliseconds, .. } => {
                 args.push(Cow::Owned(milliseconds.to_string().into_bytes()))
             }
@@ -204,6 +207,11 @@ impl Command {
             Command::ZAdd { score, member, .. } => {
                 // Python's client writes the score as `repr` does.
                 args.push(Cow::Owned(Json::Float(*score).to_python().into_bytes()));
+                args.push(Cow::Borrowed(member.as_bytes()));
+            }
+            Command::ZAddGt { score, member, .. } => {
+                args.push(Cow::Borrowed(b"GT"));
+                args.push(Cow::Owned(score.to_string().into_bytes()));
                 args.push(Cow::Borrowed(member.as_bytes()));
             }
             Command::ZRem { member, .. } => args.push(Cow::Borrowed(member.as_bytes())),
@@ -242,17 +250,9 @@ mod tests {
     #[test]
     fn display_is_what_redis_cli_reads() {
         let member = "a.*\x06\x16^a\\.[^\\.]+$\x06\x16uq".as_bytes().to_vec();
-        let add = Command::SAdd {
-            key: "_kombu.binding.ua.topic".into(),
-            member,
-        };
-        assert_eq!(
-            add.to_string(),
-            r#"SADD "_kombu.binding.ua.topic" "a.*\x06\x16^a\\.[^\\.]+$\x06\x16uq""#
-        );
-        let del = Command::Del {
-            key: "\"\u{e9}\n".into(),
-        };
+        let add = Command::SAdd { key: "_kombu.binding.ua.topic".into(), member };
+        assert_eq!(add.to_string(), r#"SADD "_kombu.binding.ua.topic" "a.*\x06\x16^a\\.[^\\.]+$\x06\x16uq""#);
+        let del = Command::Del { key: "\"\u{e9}\n".into() };
         assert_eq!(del.to_string(), r#"DEL "\"\xc3\xa9\n""#);
     }
 
@@ -261,41 +261,12 @@ mod tests {
         let key = String::from("k");
         let field = String::from("f");
         for (command, args) in [
+            (Command::RPush { key: key.clone(), value: b"v".to_vec() }, "RPUSH k v"),
+            (Command::PExpire { key: key.clone(), milliseconds: 30_000 }, "PEXPIRE k 30000"),
+            (Command::HSet { key: key.clone(), field: field.clone(), value: b"v".to_vec() }, "HSET k f v"),
+            (Command::HDel { key: key.clone(), field: field.clone() }, "HDEL k f"),
             (
-                Command::RPush {
-                    key: key.clone(),
-                    value: b"v".to_vec(),
-                },
-                "RPUSH k v",
-            ),
-            (
-                Command::PExpire {
-                    key: key.clone(),
-                    milliseconds: 30_000,
-                },
-                "PEXPIRE k 30000",
-            ),
-            (
-                Command::HSet {
-                    key: key.clone(),
-                    field: field.clone(),
-                    value: b"v".to_vec(),
-                },
-                "HSET k f v",
-            ),
-            (
-                Command::HDel {
-                    key: key.clone(),
-                    field: field.clone(),
-                },
-                "HDEL k f",
-            ),
-            (
-                Command::ZAdd {
-                    key: key.clone(),
-                    score: 1795358854.6965454,
-                    member: field.clone(),
-                },
+                Command::ZAdd { key: key.clone(), score: 1795358854.6965454, member: field.clone() },
                 "ZADD k 1795358854.6965454 f",
             ),
             (Command::ZRem { key, member: field }, "ZREM k f"),

@@ -35,14 +35,8 @@ pub struct Envelope {
 }
 
 /// The properties that [`Envelope`] writes itself, behind all others.
-const OWN: [&str; 6] = [
-    "delivery_mode",
-    "expiration",
-    "delivery_info",
-    "priority",
-    "body_encoding",
-    "delivery_tag",
-];
+const OWN: [&str; 6] =
+    ["delivery_mode", "expiration", "delivery_info", "priority", "body_encoding", "delivery_tag"];
 
 impl Envelope {
     /// A body of bytes: `application/data`, `binary`.
@@ -73,9 +67,7 @@ impl Envelope {
     /// assert_eq!(Envelope::text("hello").body(), b"hello");
     /// ```
     pub fn text(body: &str) -> Self {
-        Envelope::bytes(body)
-            .content_type("text/plain")
-            .content_encoding("utf-8")
+        Envelope::bytes(body).content_type("text/plain").content_encoding("utf-8")
     }
 
     /// A JSON body: `application/json`, `utf-8`.
@@ -86,9 +78,7 @@ impl Envelope {
     /// assert_eq!(Envelope::json(&Json::from("caf\u{e9}")).body(), br#""caf\u00e9""#);
     /// ```
     pub fn json(body: &Json) -> Self {
-        Envelope::bytes(body.to_python())
-            .content_type("application/json")
-            .content_encoding("utf-8")
+        Envelope::bytes(body.to_python()).content_type("application/json").content_encoding("utf-8")
     }
 
     /// The body before base64.
@@ -356,10 +346,7 @@ mod tests {
 
     #[track_caller]
     fn check(envelope: &Envelope, routing_key: &str, tag: &str, captured: &str) {
-        assert_eq!(
-            String::from_utf8(envelope.to_bytes("", routing_key, tag)).unwrap(),
-            captured
-        );
+        assert_eq!(String::from_utf8(envelope.to_bytes("", routing_key, tag)).unwrap(), captured);
     }
 
     /// Lists that Kombu 5.7.0 left in Redis.
@@ -384,13 +371,7 @@ mod tests {
             "604411d5-9e8c-49d0-b383-2e184ebf217d",
             r#"{"body": "AP8gcmF3", "content-encoding": "binary", "content-type": "application/data", "headers": {}, "properties": {"delivery_mode": 2, "delivery_info": {"exchange": "", "routing_key": "s.bytes"}, "priority": 0, "body_encoding": "base64", "delivery_tag": "604411d5-9e8c-49d0-b383-2e184ebf217d"}}"#,
         );
-        let mixed = [
-            Json::from(1),
-            Json::from(2.5),
-            Json::Null,
-            Json::from(true),
-            Json::from("caf\u{e9}"),
-        ];
+        let mixed = [Json::from(1), Json::from(2.5), Json::Null, Json::from(true), Json::from("caf\u{e9}")];
         check(
             &Envelope::json(&Json::from_iter(mixed)),
             "s.json",
@@ -415,10 +396,7 @@ mod tests {
             .property("user_id", "guest")
             .property("timestamp", 1_700_000_000)
             .property("cluster_id", "c")
-            .property(
-                "custom_prop",
-                Json::from_iter([Json::from(1), Json::from(2)]),
-            )
+            .property("custom_prop", Json::from_iter([Json::from(1), Json::from(2)]))
             .transient()
             .expiration_ms(1500);
         check(
@@ -431,26 +409,11 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_inside_their_quotes() {
-        let bytes = Envelope::text("")
-            .header("\"}", "\\\"")
-            .to_bytes("\"", "\n", "\"}}");
+        let bytes = Envelope::text("").header("\"}", "\\\"").to_bytes("\"", "\n", "\"}}");
         let value: Json = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(value.member("headers").unwrap().member("\"}").unwrap().as_str(), Some("\\\""));
         assert_eq!(
-            value
-                .member("headers")
-                .unwrap()
-                .member("\"}")
-                .unwrap()
-                .as_str(),
-            Some("\\\"")
-        );
-        assert_eq!(
-            value
-                .member("properties")
-                .unwrap()
-                .member("delivery_tag")
-                .unwrap()
-                .as_str(),
+            value.member("properties").unwrap().member("delivery_tag").unwrap().as_str(),
             Some("\"}}")
         );
     }

@@ -1,6 +1,8 @@
 //! Who hears a fanout publish: Redis PUB/SUB with glob patterns.
 
+use alloc::boxed::Box;
 use alloc::string::String;
+use core::fmt;
 
 use super::names::Layout;
 
@@ -45,10 +47,7 @@ impl Subscription {
     /// assert!(Subscription::with_layout(&layout, "news", "a").hears("news", "b"));
     /// ```
     pub fn with_layout(layout: &Layout, exchange: &str, binding_key: &str) -> Self {
-        Subscription {
-            pattern: layout.fanout_pattern(exchange, binding_key),
-            layout: layout.clone(),
-        }
+        Subscription { pattern: layout.fanout_pattern(exchange, binding_key), layout: layout.clone() }
     }
 
     /// What to `PSUBSCRIBE` to.
@@ -70,12 +69,64 @@ impl Subscription {
     /// assert!(Subscription::new("n?ws", "").hears("news", ""), "the exchange name is a pattern, too");
     /// ```
     pub fn hears(&self, exchange: &str, routing_key: &str) -> bool {
-        glob_matches(
-            self.pattern.as_bytes(),
-            self.layout.fanout_channel(exchange, routing_key).as_bytes(),
+        glob_matches(self.pattern.as_bytes(), self.layout.fanout_channel(exchange, routing_key).as_bytes())
+    }
+}
+
+/// Whether Kombu peers can live with this name for a fanout exchange.
+///
+/// # Errors
+/// A slash, at which Kombu's consumers cut the name off and then raise, and the characters of a glob, with which a
+/// subscription hears other exchanges or not even its own.
+///
+/// ```
+/// use keyrail_core::kombu::check_fanout_exchange;
+///
+/// assert!(check_fanout_exchange("celery.pidbox").is_ok());
+/// assert_eq!(check_fanout_exchange("a/b").unwrap_err().code(), "fanout-name");
+/// ```
+pub fn check_fanout_exchange(name: &str) -> Result<(), FanoutNameError> {
+    match name.char_indices().find(|(_, c)| r"/*?[]\".contains(*c)) {
+        Some((position, character)) => Err(FanoutNameError { name: name.into(), character, position }),
+        None => Ok(()),
+    }
+}
+
+/// A fanout exchange's name that Kombu peers cannot live with.
+///
+/// ```
+/// let error = keyrail_core::kombu::check_fanout_exchange("a*").unwrap_err();
+/// assert_eq!(error.to_string(), "fanout exchange `a*` has a `*` at byte 1, which has a meaning on its channel");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FanoutNameError {
+    /// The exchange.
+    pub name: Box<str>,
+    /// What must not be in it.
+    pub character: char,
+    /// Byte of the name at which it stands.
+    pub position: usize,
+}
+
+impl FanoutNameError {
+    /// The stable word: `fanout-name`.
+    pub const fn code(&self) -> &'static str {
+        "fanout-name"
+    }
+}
+
+impl fmt::Display for FanoutNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FanoutNameError { name, character, position } = self;
+        write!(
+            f,
+            "fanout exchange `{name}` has a `{character}` at byte {position}, which has a meaning on its channel"
         )
     }
 }
+
+impl core::error::Error for FanoutNameError {}
 
 /// Whether Redis' glob matches the whole text: `*`, `?`, `[abc]`, `[^abc]`, `[a-z]` and `\`, byte for byte.
 ///
@@ -193,20 +244,13 @@ mod tests {
             (r"\a", "a", true),
             ("[ab", "b", true),
         ] {
-            assert_eq!(
-                glob_matches(pattern.as_bytes(), text.as_bytes()),
-                expected,
-                "{pattern} {text}"
-            );
+            assert_eq!(glob_matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
         }
     }
 
     #[test]
     fn many_stars_stay_cheap() {
         let text = "a".repeat(10_000);
-        assert!(!glob_matches(
-            ("*a".repeat(200) + "b").as_bytes(),
-            text.as_bytes()
-        ));
+        assert!(!glob_matches(("*a".repeat(200) + "b").as_bytes(), text.as_bytes()));
     }
 }

@@ -51,22 +51,13 @@ impl ForeignPattern {
     /// ```
     pub fn compile(text: &str) -> Result<Self, ForeignError> {
         if text.len() > MAX_TEXT {
-            return Err(ForeignError::TooLarge {
-                limit: "1024 bytes of text",
-            });
+            return Err(ForeignError::TooLarge { limit: "1024 bytes of text" });
         }
         let translated = Translator::new(text).run()?;
-        let regex = RegexBuilder::new(&translated)
-            .size_limit(MAX_PROGRAM)
-            .build();
+        let regex = RegexBuilder::new(&translated).size_limit(MAX_PROGRAM).build();
         // INVARIANT: the translator writes only what the engine knows, so size is the only thing left to refuse.
-        let regex = regex.map_err(|_| ForeignError::TooLarge {
-            limit: "256 KiB of program",
-        })?;
-        Ok(ForeignPattern {
-            text: text.to_owned(),
-            regex,
-        })
+        let regex = regex.map_err(|_| ForeignError::TooLarge { limit: "256 KiB of program" })?;
+        Ok(ForeignPattern { text: text.to_owned(), regex })
     }
 
     /// The stored text.
@@ -146,21 +137,10 @@ impl ForeignError {
 impl fmt::Display for ForeignError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ForeignError::Refused {
-                pattern,
-                construct,
-                position,
-            } => {
-                write!(
-                    f,
-                    "stored text `{pattern}` uses {construct} at byte {position}"
-                )
+            ForeignError::Refused { pattern, construct, position } => {
+                write!(f, "stored text `{pattern}` uses {construct} at byte {position}")
             }
-            ForeignError::Invalid {
-                pattern,
-                fault,
-                position,
-            } => {
+            ForeignError::Invalid { pattern, fault, position } => {
                 write!(f, "stored text `{pattern}` has {fault} at byte {position}")
             }
             ForeignError::TooLarge { limit } => write!(f, "stored text exceeds {limit}"),
@@ -230,9 +210,7 @@ mod tests {
             ("{", "a brace that is no quantifier"),
         ] {
             match ForeignPattern::compile(text) {
-                Err(ForeignError::Refused {
-                    construct: found, ..
-                }) => assert_eq!(found, construct, "{text}"),
+                Err(ForeignError::Refused { construct: found, .. }) => assert_eq!(found, construct, "{text}"),
                 other => panic!("{text}: {other:?}"),
             }
         }
@@ -241,31 +219,18 @@ mod tests {
     #[test]
     fn what_python_refuses_is_invalid() {
         for text in [
-            "*a", "^*", "a**", "a+*", "a???", "(a", "a)", "a\\", "(*a)", "a|*", "a{3,2}",
-            "a{2}{3}", "$*", r"\Z*",
+            "*a", "^*", "a**", "a+*", "a???", "(a", "a)", "a\\", "(*a)", "a|*", "a{3,2}", "a{2}{3}", "$*",
+            r"\Z*",
         ] {
-            assert_eq!(
-                ForeignPattern::compile(text).unwrap_err().code(),
-                "invalid-pattern",
-                "{text}"
-            );
+            assert_eq!(ForeignPattern::compile(text).unwrap_err().code(), "invalid-pattern", "{text}");
         }
     }
 
     #[test]
     fn hostile_sizes() {
         let deep = "(".repeat(400) + &")".repeat(400);
-        for text in [
-            "a{99999999999}",
-            "((((a{255}){255}){255}){255}){255}",
-            &deep,
-            &"a".repeat(2000),
-        ] {
-            assert_eq!(
-                ForeignPattern::compile(text).unwrap_err().code(),
-                "pattern-too-large",
-                "{text}"
-            );
+        for text in ["a{99999999999}", "((((a{255}){255}){255}){255}){255}", &deep, &"a".repeat(2000)] {
+            assert_eq!(ForeignPattern::compile(text).unwrap_err().code(), "pattern-too-large", "{text}");
         }
         let slow = ForeignPattern::compile("(a*)*(a*)*(a*)*b").unwrap();
         assert!(!slow.matches("a".repeat(10_000).as_bytes()));

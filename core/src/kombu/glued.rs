@@ -77,12 +77,7 @@ impl GluedPattern {
             Dialect::Amqp => amqp_atoms(key)?,
             Dialect::Kombu57 | Dialect::Kombu56 => (kombu_atoms(key, dialect)?, 0),
         };
-        Ok(GluedPattern {
-            key: key.into(),
-            dialect,
-            atoms,
-            start,
-        })
+        Ok(GluedPattern { key: key.into(), dialect, atoms, start })
     }
 
     /// The binding key.
@@ -172,14 +167,7 @@ impl GluedPattern {
                     continue;
                 };
                 if atom.class.contains(symbol) {
-                    self.enter(
-                        next,
-                        if atom.times == Times::Any {
-                            position
-                        } else {
-                            position + 1
-                        },
-                    );
+                    self.enter(next, if atom.times == Times::Any { position } else { position + 1 });
                     alive = true;
                 }
             }
@@ -226,17 +214,11 @@ impl Class {
 
 impl Atom {
     const fn once(class: Class) -> Self {
-        Atom {
-            class,
-            times: Times::Once,
-        }
+        Atom { class, times: Times::Once }
     }
 
     const fn any(class: Class) -> Self {
-        Atom {
-            class,
-            times: Times::Any,
-        }
+        Atom { class, times: Times::Any }
     }
 }
 
@@ -280,10 +262,7 @@ fn amqp_atoms(key: &str) -> Result<(Vec<Atom>, usize), PatternError> {
                 0 if words.len() == 1 => atoms.push(Atom::any(Class::Anything)),
                 0 => atoms.extend([Atom::any(Class::Anything), Atom::once(Class::Char('.'))]),
                 _ => {
-                    atoms.push(Atom {
-                        class: Class::Char('.'),
-                        times: Times::PairOrNone,
-                    });
+                    atoms.push(Atom { class: Class::Char('.'), times: Times::PairOrNone });
                     atoms.push(Atom::any(Class::Anything));
                 }
             }
@@ -310,28 +289,17 @@ mod tests {
     fn check(dialect: Dialect, key: &str, yes: &[&str], no: &[&str]) {
         let pattern = GluedPattern::compile(key, dialect).unwrap();
         for routing_key in yes {
-            assert!(
-                pattern.matches(routing_key.as_bytes()),
-                "{dialect} {key:?} misses {routing_key:?}"
-            );
+            assert!(pattern.matches(routing_key.as_bytes()), "{dialect} {key:?} misses {routing_key:?}");
         }
         for routing_key in no {
-            assert!(
-                !pattern.matches(routing_key.as_bytes()),
-                "{dialect} {key:?} takes {routing_key:?}"
-            );
+            assert!(!pattern.matches(routing_key.as_bytes()), "{dialect} {key:?} takes {routing_key:?}");
         }
     }
 
     #[test]
     fn kombu_glued() {
         for dialect in [Dialect::Kombu57, Dialect::Kombu56] {
-            check(
-                dialect,
-                "a*",
-                &["", "a", "aa", "aa\n", "\n"],
-                &["a*", "b", "a\n\n"],
-            );
+            check(dialect, "a*", &["", "a", "aa", "aa\n", "\n"], &["a*", "b", "a\n\n"]);
             check(dialect, "x.*a", &["xa", "x.a", "x..a"], &["x.b.a", "x"]);
             check(dialect, "a-*", &["a", "a--"], &["a-b"]);
             check(dialect, "#*", &["", "##"], &["a"]);
@@ -341,42 +309,17 @@ mod tests {
 
     #[test]
     fn kombu_words() {
-        check(
-            Dialect::Kombu57,
-            "a.*",
-            &["a.b", "a.\n"],
-            &["a.", "a", "a.b.c"],
-        );
-        check(
-            Dialect::Kombu56,
-            "a.*",
-            &["a.b", "a.b.c", "a..c"],
-            &["a.", "a", "a.b."],
-        );
-        check(
-            Dialect::Kombu57,
-            "a.#",
-            &["a.", "a.b.c", "a..", "a.b\n"],
-            &["a", "a.b\nc", "ab"],
-        );
+        check(Dialect::Kombu57, "a.*", &["a.b", "a.\n"], &["a.", "a", "a.b.c"]);
+        check(Dialect::Kombu56, "a.*", &["a.b", "a.b.c", "a..c"], &["a.", "a", "a.b."]);
+        check(Dialect::Kombu57, "a.#", &["a.", "a.b.c", "a..", "a.b\n"], &["a", "a.b\nc", "ab"]);
         check(Dialect::Kombu57, "", &["", "\n"], &["a", "\n\n"]);
     }
 
     #[test]
     fn amqp() {
         check(Dialect::Amqp, "#", &["", "a", "a.b\n", "\n."], &[]);
-        check(
-            Dialect::Amqp,
-            "#.a",
-            &["a", "b.a", ".a"],
-            &["", "ba", "a.b", "a\n"],
-        );
-        check(
-            Dialect::Amqp,
-            "a.#.b",
-            &["a.b", "a..b", "a.x.y.b"],
-            &["a", "ab", "a.xb"],
-        );
+        check(Dialect::Amqp, "#.a", &["a", "b.a", ".a"], &["", "ba", "a.b", "a\n"]);
+        check(Dialect::Amqp, "a.#.b", &["a.b", "a..b", "a.x.y.b"], &["a", "ab", "a.xb"]);
         check(Dialect::Amqp, "*", &["a", "\n"], &["", "."]);
         check(Dialect::Amqp, "#.*", &["a", "."], &[""]);
         check(Dialect::Amqp, ".#", &[".", ".a"], &["", "a"]);
@@ -389,11 +332,7 @@ mod tests {
         let star = GluedPattern::compile("*.b", Dialect::Kombu57).unwrap();
         assert!(star.matches(b"\xc3.b"));
         assert!(!star.matches(b"\xc3.\xff"));
-        assert!(
-            !GluedPattern::compile("\u{fffd}", Dialect::Kombu57)
-                .unwrap()
-                .matches(b"\xff")
-        );
+        assert!(!GluedPattern::compile("\u{fffd}", Dialect::Kombu57).unwrap().matches(b"\xff"));
     }
 
     #[test]

@@ -69,11 +69,7 @@ impl Json {
         let Json::Object(members) = self else {
             return None;
         };
-        members
-            .iter()
-            .rev()
-            .find(|(known, _)| known == name)
-            .map(|(_, value)| value)
+        members.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// The text, if this is one.
@@ -166,12 +162,7 @@ fn write_float(out: &mut String, number: f64) {
     // The shortest digits tell how many are needed. Where two are equally near, Python takes the even one, as rounding
     // to that many digits does.
     let shortest = format!("{:e}", number.abs());
-    let precision = shortest
-        .bytes()
-        .take_while(|byte| *byte != b'e')
-        .filter(u8::is_ascii_digit)
-        .count()
-        - 1;
+    let precision = shortest.bytes().take_while(|byte| *byte != b'e').filter(u8::is_ascii_digit).count() - 1;
     let rounded = format!("{:.precision$e}", number.abs());
     let (mantissa, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
@@ -234,12 +225,7 @@ impl FromIterator<Json> for Json {
 
 impl<N: Into<String>> FromIterator<(N, Json)> for Json {
     fn from_iter<I: IntoIterator<Item = (N, Json)>>(members: I) -> Self {
-        Json::Object(
-            members
-                .into_iter()
-                .map(|(name, value)| (name.into(), value))
-                .collect(),
-        )
+        Json::Object(members.into_iter().map(|(name, value)| (name.into(), value)).collect())
     }
 }
 
@@ -253,16 +239,12 @@ impl Serialize for Json {
             Json::String(text) => serializer.serialize_str(text),
             Json::Array(items) => {
                 let mut seq = serializer.serialize_seq(Some(items.len()))?;
-                items
-                    .iter()
-                    .try_for_each(|item| seq.serialize_element(item))?;
+                items.iter().try_for_each(|item| seq.serialize_element(item))?;
                 seq.end()
             }
             Json::Object(members) => {
                 let mut map = serializer.serialize_map(Some(members.len()))?;
-                members
-                    .iter()
-                    .try_for_each(|(name, value)| map.serialize_entry(name, value))?;
+                members.iter().try_for_each(|(name, value)| map.serialize_entry(name, value))?;
                 map.end()
             }
         }
@@ -284,10 +266,7 @@ struct Nested(u32);
 
 impl Nested {
     fn inside<E: Error>(self) -> Result<Self, E> {
-        self.0
-            .checked_sub(1)
-            .map(Nested)
-            .ok_or_else(|| E::custom("nested deeper than 128"))
+        self.0.checked_sub(1).map(Nested).ok_or_else(|| E::custom("nested deeper than 128"))
     }
 }
 
@@ -426,10 +405,7 @@ mod tests {
         assert!(serde_json::from_str::<Json>(&nested(100)).is_ok());
         assert!(serde_json::from_str::<Json>(&nested(100_000)).is_err());
         let unit = UnitDeserializer::<ValueError>::new();
-        assert_eq!(
-            Nested(0).visit_some(unit).unwrap_err().to_string(),
-            "nested deeper than 128"
-        );
+        assert_eq!(Nested(0).visit_some(unit).unwrap_err().to_string(), "nested deeper than 128");
     }
 
     #[test]

@@ -45,11 +45,7 @@ impl Member {
     /// assert_eq!(Member::plain("red", "q1").to_bytes(SEPARATOR).unwrap(), b"red\x06\x16\x06\x16q1");
     /// ```
     pub fn plain(routing_key: &str, queue: &str) -> Self {
-        Member {
-            routing_key: routing_key.into(),
-            pattern: String::new(),
-            queue: queue.into(),
-        }
+        Member { routing_key: routing_key.into(), pattern: String::new(), queue: queue.into() }
     }
 
     /// A row of a topic exchange, with the text of the dialect.
@@ -65,11 +61,7 @@ impl Member {
     /// ```
     pub fn topic(routing_key: &str, queue: &str, dialect: Dialect) -> Result<Self, PatternError> {
         let pattern = translate(routing_key, dialect)?;
-        Ok(Member {
-            routing_key: routing_key.into(),
-            pattern,
-            queue: queue.into(),
-        })
+        Ok(Member { routing_key: routing_key.into(), pattern, queue: queue.into() })
     }
 
     /// Reads a member as Redis holds it.
@@ -84,18 +76,13 @@ impl Member {
     /// assert_eq!(Member::parse(b"\xff\x06\x16\x06\x16q", SEPARATOR).unwrap_err().code(), "member-not-utf8");
     /// ```
     pub fn parse(bytes: &[u8], sep: &str) -> Result<Self, MemberError> {
-        let text = core::str::from_utf8(bytes).map_err(|e| MemberError::NotUtf8 {
-            valid_up_to: e.valid_up_to(),
-        })?;
+        let text =
+            core::str::from_utf8(bytes).map_err(|e| MemberError::NotUtf8 { valid_up_to: e.valid_up_to() })?;
         let [routing_key, pattern, queue] = split(text, sep)?;
         if queue.is_empty() {
             return Err(MemberError::EmptyQueue);
         }
-        Ok(Member {
-            routing_key: routing_key.into(),
-            pattern: pattern.into(),
-            queue: queue.into(),
-        })
+        Ok(Member { routing_key: routing_key.into(), pattern: pattern.into(), queue: queue.into() })
     }
 
     /// Writes the member as Redis holds it.
@@ -120,14 +107,8 @@ impl Member {
             Ok(read) if read == fields => Ok(text.into_bytes()),
             _ => {
                 let names = ["routing_key", "pattern", "queue"];
-                let at = fields
-                    .iter()
-                    .position(|field| field.contains(sep))
-                    .unwrap_or(0);
-                Err(MemberError::Separator {
-                    field: names[at],
-                    value: fields[at].into(),
-                })
+                let at = fields.iter().position(|field| field.contains(sep)).unwrap_or(0);
+                Err(MemberError::Separator { field: names[at], value: fields[at].into() })
             }
         }
     }
@@ -166,16 +147,12 @@ impl Member {
 
 #[cfg(feature = "regex")]
 fn foreign(pattern: &str) -> Result<Matcher, MatcherError> {
-    super::foreign::ForeignPattern::compile(pattern)
-        .map(Matcher::Foreign)
-        .map_err(MatcherError::Refused)
+    super::foreign::ForeignPattern::compile(pattern).map(Matcher::Foreign).map_err(MatcherError::Refused)
 }
 
 #[cfg(not(feature = "regex"))]
 fn foreign(pattern: &str) -> Result<Matcher, MatcherError> {
-    Err(MatcherError::Foreign {
-        pattern: pattern.into(),
-    })
+    Err(MatcherError::Foreign { pattern: pattern.into() })
 }
 
 fn split<'a>(text: &'a str, sep: &str) -> Result<[&'a str; 3], MemberError> {
@@ -185,9 +162,7 @@ fn split<'a>(text: &'a str, sep: &str) -> Result<[&'a str; 3], MemberError> {
     let mut fields = text.split(sep);
     match (fields.next(), fields.next(), fields.next(), fields.next()) {
         (Some(routing_key), Some(pattern), Some(queue), None) => Ok([routing_key, pattern, queue]),
-        _ => Err(MemberError::FieldCount {
-            found: text.split(sep).count(),
-        }),
+        _ => Err(MemberError::FieldCount { found: text.split(sep).count() }),
     }
 }
 
@@ -273,11 +248,7 @@ impl fmt::Display for MemberError {
             }
             MemberError::EmptyQueue => f.write_str("binding member names no queue"),
             MemberError::Separator { field, value } => {
-                write!(
-                    f,
-                    "{field} `{}` contains the separator",
-                    value.escape_debug()
-                )
+                write!(f, "{field} `{}` contains the separator", value.escape_debug())
             }
         }
     }
@@ -345,49 +316,25 @@ mod tests {
 
     #[test]
     fn round_trips() {
-        for (key, pattern, queue) in [
-            ("a.*", r"^a\.[^\.]+$", "q1"),
-            ("", "", "fq1"),
-            ("k\x06", "", "q\x06\x17"),
-        ] {
-            let member = Member {
-                routing_key: key.into(),
-                pattern: pattern.into(),
-                queue: queue.into(),
-            };
+        for (key, pattern, queue) in
+            [("a.*", r"^a\.[^\.]+$", "q1"), ("", "", "fq1"), ("k\x06", "", "q\x06\x17")]
+        {
+            let member = Member { routing_key: key.into(), pattern: pattern.into(), queue: queue.into() };
             let bytes = member.to_bytes(SEPARATOR).unwrap();
             assert_eq!(Member::parse(&bytes, SEPARATOR).unwrap(), member);
         }
         let member = Member::topic("a.*", "q1", Dialect::Kombu57).unwrap();
-        assert_eq!(
-            member.to_bytes(SEPARATOR).unwrap(),
-            b"a.*\x06\x16^a\\.[^\\.]+$\x06\x16q1"
-        );
+        assert_eq!(member.to_bytes(SEPARATOR).unwrap(), b"a.*\x06\x16^a\\.[^\\.]+$\x06\x16q1");
     }
 
     #[test]
     fn a_separator_of_ones_own() {
-        assert_eq!(
-            Member::parse(b"k:::q", ":"),
-            Err(MemberError::FieldCount { found: 4 })
-        );
-        assert_eq!(
-            Member::parse(b"k::q", ":").unwrap(),
-            Member::plain("k", "q")
-        );
-        assert_eq!(
-            Member::parse(b"k::q", ""),
-            Err(MemberError::FieldCount { found: 1 })
-        );
+        assert_eq!(Member::parse(b"k:::q", ":"), Err(MemberError::FieldCount { found: 4 }));
+        assert_eq!(Member::parse(b"k::q", ":").unwrap(), Member::plain("k", "q"));
+        assert_eq!(Member::parse(b"k::q", ""), Err(MemberError::FieldCount { found: 1 }));
         // The colon at the end of the key would move the first separator.
-        assert_eq!(
-            Member::plain("k:", "q").to_bytes("::").unwrap_err().code(),
-            "member-separator"
-        );
-        assert_eq!(
-            Member::plain("k", "q").to_bytes("").unwrap_err().code(),
-            "member-separator"
-        );
+        assert_eq!(Member::plain("k:", "q").to_bytes("::").unwrap_err().code(), "member-separator");
+        assert_eq!(Member::plain("k", "q").to_bytes("").unwrap_err().code(), "member-separator");
     }
 
     #[test]
@@ -400,9 +347,6 @@ mod tests {
         ] {
             assert_eq!(Member::parse(bytes, SEPARATOR).unwrap_err().code(), code);
         }
-        assert_eq!(
-            Member::plain("k", "").to_bytes(SEPARATOR),
-            Err(MemberError::EmptyQueue)
-        );
+        assert_eq!(Member::plain("k", "").to_bytes(SEPARATOR), Err(MemberError::EmptyQueue));
     }
 }

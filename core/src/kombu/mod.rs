@@ -56,7 +56,7 @@ mod vectors;
 pub use celery::Task;
 pub use command::Command;
 pub use envelope::{Addressed, Envelope};
-pub use fanout::{Subscription, glob_matches};
+pub use fanout::{FanoutNameError, Subscription, check_fanout_exchange, glob_matches};
 #[cfg(feature = "regex")]
 pub use foreign::{ForeignError, ForeignPattern};
 pub use glued::GluedPattern;

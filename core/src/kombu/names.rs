@@ -84,10 +84,7 @@ impl Layout {
     /// assert_eq!(Layout::default().permanent_table("x"), "_kombu.binding_permanent.x");
     /// ```
     pub fn permanent_table(&self, exchange: &str) -> String {
-        format!(
-            "{}_kombu.binding_permanent.{exchange}",
-            self.global_keyprefix
-        )
+        format!("{}_kombu.binding_permanent.{exchange}", self.global_keyprefix)
     }
 
     /// The sorted set of exchanges with expiring bindings; score: server time in milliseconds, member: the exchange
@@ -115,12 +112,7 @@ impl Layout {
     /// assert_eq!(layout.step(Priority::new(0)), 5);
     /// ```
     pub fn step(&self, priority: Priority) -> u8 {
-        let fits = self
-            .priority_steps
-            .iter()
-            .copied()
-            .filter(|step| *step <= priority.get())
-            .max();
+        let fits = self.priority_steps.iter().copied().filter(|step| *step <= priority.get()).max();
         fits.or(self.priority_steps.last().copied()).unwrap_or(0)
     }
 
@@ -145,9 +137,7 @@ impl Layout {
     /// assert_eq!(lists, ["q", "q\x06\x163", "q\x06\x166", "q\x06\x169"]);
     /// ```
     pub fn lists<'a>(&'a self, queue: &'a str) -> impl Iterator<Item = String> + 'a {
-        self.priority_steps
-            .iter()
-            .map(|step| self.step_list(queue, *step))
+        self.priority_steps.iter().map(|step| self.step_list(queue, *step))
     }
 
     fn step_list(&self, queue: &str, step: u8) -> String {
@@ -215,11 +205,7 @@ impl Layout {
     /// assert_eq!(Layout::default().fanout_channel("news", ""), "/0.news");
     /// ```
     pub fn fanout_channel(&self, exchange: &str, routing_key: &str) -> String {
-        let mut channel = format!(
-            "{}{}{exchange}",
-            self.global_keyprefix,
-            self.fanout_prefix.text(self.db)
-        );
+        let mut channel = format!("{}{}{exchange}", self.global_keyprefix, self.fanout_prefix.text(self.db));
         if self.fanout_patterns && !routing_key.is_empty() {
             channel.push('/');
             channel.push_str(routing_key);
@@ -306,27 +292,11 @@ mod tests {
         for (options, keyed, bare) in [
             (r#"{"db": 3}"#, "/3.ex.fan/a.b", "/3.ex.fan"),
             (r#"{"fanout_prefix": false}"#, "ex.fan/a.b", "ex.fan"),
-            (
-                r#"{"fanout_prefix": "/pfx."}"#,
-                "/pfx.ex.fan/a.b",
-                "/pfx.ex.fan",
-            ),
-            (
-                r#"{"fanout_prefix": "/x{db}y."}"#,
-                "/x0y.ex.fan/a.b",
-                "/x0y.ex.fan",
-            ),
+            (r#"{"fanout_prefix": "/pfx."}"#, "/pfx.ex.fan/a.b", "/pfx.ex.fan"),
+            (r#"{"fanout_prefix": "/x{db}y."}"#, "/x0y.ex.fan/a.b", "/x0y.ex.fan"),
             (r#"{"fanout_patterns": false}"#, "/0.ex.fan", "/0.ex.fan"),
-            (
-                r#"{"global_keyprefix": "gk:"}"#,
-                "gk:/0.ex.fan/a.b",
-                "gk:/0.ex.fan",
-            ),
-            (
-                r#"{"global_keyprefix": "gk:", "fanout_prefix": false}"#,
-                "gk:ex.fan/a.b",
-                "gk:ex.fan",
-            ),
+            (r#"{"global_keyprefix": "gk:"}"#, "gk:/0.ex.fan/a.b", "gk:/0.ex.fan"),
+            (r#"{"global_keyprefix": "gk:", "fanout_prefix": false}"#, "gk:ex.fan/a.b", "gk:ex.fan"),
         ] {
             let layout: Layout = serde_json::from_str(options).unwrap();
             assert_eq!(layout.fanout_channel("ex.fan", "a.b"), keyed, "{options}");
@@ -336,15 +306,8 @@ mod tests {
 
     #[test]
     fn options_of_other_concerns_are_passed_over() {
-        let layout: Layout =
-            serde_json::from_str(r#"{"visibility_timeout": 60, "sep": ":"}"#).unwrap();
-        assert_eq!(
-            layout,
-            Layout {
-                sep: ":".into(),
-                ..Layout::default()
-            }
-        );
+        let layout: Layout = serde_json::from_str(r#"{"visibility_timeout": 60, "sep": ":"}"#).unwrap();
+        assert_eq!(layout, Layout { sep: ":".into(), ..Layout::default() });
         let again: Layout = serde_json::from_value(serde_json::to_value(&layout).unwrap()).unwrap();
         assert_eq!(again, layout);
     }
@@ -354,33 +317,16 @@ mod tests {
         let layout = Layout::default();
         let steps: Vec<u8> = (0..10).map(|n| layout.step(Priority::new(n))).collect();
         assert_eq!(steps, [0, 0, 0, 3, 3, 3, 6, 6, 6, 9]);
-        let layout = Layout {
-            priority_steps: vec![1, 5],
-            sep: ":".into(),
-            ..Layout::default()
-        };
-        let lists: Vec<String> = (0..10)
-            .map(|n| layout.list("pq", Priority::new(n)))
-            .collect();
-        assert_eq!(
-            lists,
-            [
-                "pq:5", "pq:1", "pq:1", "pq:1", "pq:1", "pq:5", "pq:5", "pq:5", "pq:5", "pq:5"
-            ]
-        );
-        let none = Layout {
-            priority_steps: vec![],
-            ..Layout::default()
-        };
+        let layout = Layout { priority_steps: vec![1, 5], sep: ":".into(), ..Layout::default() };
+        let lists: Vec<String> = (0..10).map(|n| layout.list("pq", Priority::new(n))).collect();
+        assert_eq!(lists, ["pq:5", "pq:1", "pq:1", "pq:1", "pq:1", "pq:5", "pq:5", "pq:5", "pq:5", "pq:5"]);
+        let none = Layout { priority_steps: vec![], ..Layout::default() };
         assert_eq!(none.list("q", Priority::new(9)), "q");
     }
 
     #[test]
     fn the_queue_of_a_list() {
-        let layout = Layout {
-            global_keyprefix: "p:".into(),
-            ..Layout::default()
-        };
+        let layout = Layout { global_keyprefix: "p:".into(), ..Layout::default() };
         assert_eq!(layout.queue_of("p:q\x06\x163"), Some("q"));
         assert_eq!(layout.queue_of("p:q"), Some("q"));
         assert_eq!(layout.queue_of("q"), None);

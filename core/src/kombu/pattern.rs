@@ -92,26 +92,16 @@ pub(super) fn check_repeats(key: &str) -> Result<(), PatternError> {
     let mut start = 0;
     for word in key.split('.') {
         // The dot in front of a later word is there to be repeated, as in `x.*a`.
-        let mut before = if start == 0 {
-            Before::Nothing
-        } else {
-            Before::Item
-        };
+        let mut before = if start == 0 { Before::Nothing } else { Before::Item };
         if word != "*" {
             for (at, c) in word.char_indices() {
                 let position = start + at;
                 before = match (c, before) {
                     ('*', Before::Nothing) => {
-                        return Err(PatternError::NothingToRepeat {
-                            key: key.into(),
-                            position,
-                        });
+                        return Err(PatternError::NothingToRepeat { key: key.into(), position });
                     }
                     ('*', Before::Repeat) => {
-                        return Err(PatternError::MultipleRepeat {
-                            key: key.into(),
-                            position,
-                        });
+                        return Err(PatternError::MultipleRepeat { key: key.into(), position });
                     }
                     ('*', Before::Item) => Before::Repeat,
                     _ => Before::Item,
@@ -166,9 +156,7 @@ impl PatternError {
     /// The stable word for this error: `invalid-pattern` or `key-too-long`.
     pub const fn code(&self) -> &'static str {
         match self {
-            PatternError::NothingToRepeat { .. } | PatternError::MultipleRepeat { .. } => {
-                "invalid-pattern"
-            }
+            PatternError::NothingToRepeat { .. } | PatternError::MultipleRepeat { .. } => "invalid-pattern",
             PatternError::KeyTooLong { .. } => "key-too-long",
         }
     }
@@ -187,23 +175,13 @@ impl fmt::Display for PatternError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             PatternError::NothingToRepeat { key, position } => {
-                write!(
-                    f,
-                    "`*` at byte {position} of the binding key `{key}` has nothing to repeat"
-                )
+                write!(f, "`*` at byte {position} of the binding key `{key}` has nothing to repeat")
             }
             PatternError::MultipleRepeat { key, position } => {
-                write!(
-                    f,
-                    "`*` at byte {position} of the binding key `{key}` repeats a repeat"
-                )
+                write!(f, "`*` at byte {position} of the binding key `{key}` repeats a repeat")
             }
             PatternError::KeyTooLong { len } => {
-                write!(
-                    f,
-                    "binding key of {len} bytes, at most {} are allowed",
-                    amqp_text::MAX_KEY
-                )
+                write!(f, "binding key of {len} bytes, at most {} are allowed", amqp_text::MAX_KEY)
             }
         }
     }
@@ -223,10 +201,7 @@ mod tests {
     fn words_and_wildcards() {
         assert_eq!(kombu57(""), "^$");
         assert_eq!(kombu57("a.*.#"), r"^a\.[^\.]+\..*?$");
-        assert_eq!(
-            translate("a.*.#", Dialect::Kombu56).unwrap(),
-            r"^a\..*?[^\.]\..*?$"
-        );
+        assert_eq!(translate("a.*.#", Dialect::Kombu56).unwrap(), r"^a\..*?[^\.]\..*?$");
         assert_eq!(kombu57("."), r"^\.$");
     }
 
@@ -242,22 +217,12 @@ mod tests {
 
     #[test]
     fn what_python_cannot_compile_is_refused_with_its_place() {
-        for (key, position) in [
-            ("*a", 0),
-            ("**", 0),
-            ("a**", 2),
-            ("x.**.y", 3),
-            ("*-b", 0),
-            ("*#", 0),
-            ("\u{e9}.**", 4),
-        ] {
+        for (key, position) in
+            [("*a", 0), ("**", 0), ("a**", 2), ("x.**.y", 3), ("*-b", 0), ("*#", 0), ("\u{e9}.**", 4)]
+        {
             for dialect in [Dialect::Kombu57, Dialect::Kombu56] {
                 let error = translate(key, dialect).unwrap_err();
-                assert_eq!(
-                    (error.code(), error.position()),
-                    ("invalid-pattern", position),
-                    "{key}"
-                );
+                assert_eq!((error.code(), error.position()), ("invalid-pattern", position), "{key}");
             }
         }
         for key in ["a*", "x.*a", "a-*", "#*", ".*a", "a*b*", "*.*a"] {

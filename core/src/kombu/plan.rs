@@ -34,10 +34,7 @@ pub struct Plan {
 
 impl Plan {
     fn atomic(commands: Vec<Command>) -> Self {
-        Plan {
-            atomic: commands.len() > 1,
-            commands,
-        }
+        Plan { atomic: commands.len() > 1, commands }
     }
 }
 
@@ -90,12 +87,7 @@ impl<'a> Publish<'a> {
     /// assert!(!Publish::new("news", "a.b", &Envelope::text("x")).return_to_queue);
     /// ```
     pub fn new(exchange: &'a str, routing_key: &'a str, envelope: &'a Envelope) -> Self {
-        Publish {
-            exchange,
-            routing_key,
-            envelope,
-            return_to_queue: false,
-        }
+        Publish { exchange, routing_key, envelope, return_to_queue: false }
     }
 }
 
@@ -127,9 +119,7 @@ pub fn publish<'q>(
     mut tags: impl FnMut() -> String,
 ) -> Plan {
     let priority = publish.envelope.priority_of();
-    let addressed = publish
-        .envelope
-        .addressed(publish.exchange, publish.routing_key);
+    let addressed = publish.envelope.addressed(publish.exchange, publish.routing_key);
     let copies = queues.into_iter().map(|queue| Command::LPush {
         key: layout.list(queue, priority),
         value: if publish.return_to_queue {
@@ -153,9 +143,7 @@ pub fn publish<'q>(
 pub fn publish_fanout(layout: &Layout, publish: &Publish<'_>, tag: &str) -> Plan {
     Plan::atomic(vec![Command::Publish {
         channel: layout.fanout_channel(publish.exchange, publish.routing_key),
-        payload: publish
-            .envelope
-            .to_bytes(publish.exchange, publish.routing_key, tag),
+        payload: publish.envelope.to_bytes(publish.exchange, publish.routing_key, tag),
     }])
 }
 
@@ -191,15 +179,55 @@ pub fn publish_default(layout: &Layout, routing_key: &str, envelope: &Envelope, 
 pub fn bind(layout: &Layout, exchange: &str, member: &Member) -> Result<Plan, MemberError> {
     let member = member.to_bytes(&layout.sep)?;
     Ok(Plan::atomic(vec![
-        Command::SAdd {
-            key: layout.binding_table(exchange),
-            member: member.clone(),
-        },
-        Command::SAdd {
-            key: layout.permanent_table(exchange),
-            member,
-        },
+        Command::SAdd { key: layout.binding_table(exchange), member: member.clone() },
+        Command::SAdd { key: layout.permanent_table(exchange), member },
     ]))
+}
+
+/// Binds a queue that expires after so many milliseconds without use; `now_ms` is Unix time by the server's clock.
+///
+/// The table lives at least an hour and at least twice as long as the queue; a bind or refresh in time moves the
+/// deadline. Then Kombu 5.7 deletes the table as a whole, unless it also has permanent bindings.
+///
+/// # Errors
+/// Those of [`bind`].
+///
+/// ```
+/// use keyrail_core::kombu::{Layout, Member, plan};
+///
+/// let member = Member::plain("k", "eq");
+/// let plan = plan::bind_expiring(&Layout::default(), "ex.exp", &member, 30_000, 1_795_358_844_036).unwrap();
+/// let deadline = r#"ZADD "_kombu.binding_deadlines" "GT" "1795362444036" "ex.exp""#;
+/// assert_eq!(plan.commands[1].to_string(), deadline);
+/// ```
+pub fn bind_expiring(
+    layout: &Layout,
+    exchange: &str,
+    member: &Member,
+    expires_ms: u64,
+    now_ms: u64,
+) -> Result<Plan, MemberError> {
+    let member = member.to_bytes(&layout.sep)?;
+    let score = now_ms.saturating_add(expires_ms.saturating_mul(2).max(SHORTEST_DEADLINE_MS));
+    Ok(Plan::atomic(vec![
+        Command::SAdd { key: layout.binding_table(exchange), member },
+        Command::ZAddGt { key: layout.binding_deadlines(), score, member: exchange.into() },
+    ]))
+}
+
+/// Kombu 5.7 never lets a table expire sooner.
+const SHORTEST_DEADLINE_MS: u64 = 3_600_000;
+
+/// Lets the lists of an expiring queue live on: after each push and each pop of whoever declared the queue.
+///
+/// ```
+/// use keyrail_core::kombu::{Layout, plan};
+///
+/// let plan = plan::keep_alive(&Layout::default(), "eq", 30_000);
+/// assert_eq!(plan.commands[1].to_string(), r#"PEXPIRE "eq\x06\x163" "30000""#);
+/// ```
+pub fn keep_alive(layout: &Layout, queue: &str, expires_ms: u64) -> Plan {
+    Plan::atomic(layout.lists(queue).map(|key| Command::PExpire { key, milliseconds: expires_ms }).collect())
 }
 
 /// Binds like [`bind`], and removes the rows that say the same in another dialect.
@@ -232,12 +260,8 @@ pub fn rebind(layout: &Layout, exchange: &str, member: &Member) -> Result<Plan, 
         if texts.contains(&pattern) {
             continue;
         }
-        let twin = Member {
-            pattern: pattern.clone(),
-            ..member.clone()
-        };
-        plan.commands
-            .extend(unbind(layout, exchange, &twin)?.commands);
+        let twin = Member { pattern: pattern.clone(), ..member.clone() };
+        plan.commands.extend(unbind(layout, exchange, &twin)?.commands);
         texts.push(pattern);
     }
     Ok(plan)
@@ -257,14 +281,8 @@ pub fn rebind(layout: &Layout, exchange: &str, member: &Member) -> Result<Plan, 
 pub fn unbind(layout: &Layout, exchange: &str, member: &Member) -> Result<Plan, MemberError> {
     let member = member.to_bytes(&layout.sep)?;
     Ok(Plan::atomic(vec![
-        Command::SRem {
-            key: layout.binding_table(exchange),
-            member: member.clone(),
-        },
-        Command::SRem {
-            key: layout.permanent_table(exchange),
-            member,
-        },
+        Command::SRem { key: layout.binding_table(exchange), member: member.clone() },
+        Command::SRem { key: layout.permanent_table(exchange), member },
     ]))
 }
 
@@ -276,9 +294,7 @@ pub fn unbind(layout: &Layout, exchange: &str, member: &Member) -> Result<Plan, 
 /// assert_eq!(plan::table(&Layout::default(), "x").to_string(), "SMEMBERS \"_kombu.binding.x\"\n");
 /// ```
 pub fn table(layout: &Layout, exchange: &str) -> Plan {
-    Plan::atomic(vec![Command::SMembers {
-        key: layout.binding_table(exchange),
-    }])
+    Plan::atomic(vec![Command::SMembers { key: layout.binding_table(exchange) }])
 }
 
 /// Counts the messages of a queue: the answers add up.
@@ -289,12 +305,7 @@ pub fn table(layout: &Layout, exchange: &str) -> Plan {
 /// assert_eq!(plan::count(&Layout::default(), "q").commands.len(), 4);
 /// ```
 pub fn count(layout: &Layout, queue: &str) -> Plan {
-    Plan::atomic(
-        layout
-            .lists(queue)
-            .map(|key| Command::LLen { key })
-            .collect(),
-    )
+    Plan::atomic(layout.lists(queue).map(|key| Command::LLen { key }).collect())
 }
 
 /// Empties a queue. The answers to its `LLEN`s add up to the number of messages that were deleted.
@@ -306,11 +317,7 @@ pub fn count(layout: &Layout, queue: &str) -> Plan {
 /// ```
 pub fn purge(layout: &Layout, queue: &str) -> Plan {
     let lists = layout.lists(queue);
-    Plan::atomic(
-        lists
-            .flat_map(|key| [Command::LLen { key: key.clone() }, Command::Del { key }])
-            .collect(),
-    )
+    Plan::atomic(lists.flat_map(|key| [Command::LLen { key: key.clone() }, Command::Del { key }]).collect())
 }
 
 /// Deletes a queue: its bindings, then its lists.
@@ -365,16 +372,8 @@ pub fn register(layout: &Layout, delivery: &str, queue: &str, payload: &[u8], no
     address.push(']');
     let value = [b"[", payload, address.as_bytes()].concat();
     Plan::atomic(vec![
-        Command::ZAdd {
-            key: layout.unacked_index(),
-            score: now,
-            member: delivery.into(),
-        },
-        Command::HSet {
-            key: layout.unacked(),
-            field: delivery.into(),
-            value,
-        },
+        Command::ZAdd { key: layout.unacked_index(), score: now, member: delivery.into() },
+        Command::HSet { key: layout.unacked(), field: delivery.into(), value },
     ])
 }
 
@@ -388,14 +387,8 @@ pub fn register(layout: &Layout, delivery: &str, queue: &str, payload: &[u8], no
 /// ```
 pub fn ack(layout: &Layout, delivery: &str) -> Plan {
     Plan::atomic(vec![
-        Command::ZRem {
-            key: layout.unacked_index(),
-            member: delivery.into(),
-        },
-        Command::HDel {
-            key: layout.unacked(),
-            field: delivery.into(),
-        },
+        Command::ZRem { key: layout.unacked_index(), member: delivery.into() },
+        Command::HDel { key: layout.unacked(), field: delivery.into() },
     ])
 }
 
@@ -423,12 +416,7 @@ mod tests {
         );
         let envelope = Envelope::json(&Json::from_iter([("n", Json::from(1))])).priority(6);
         let tag = || "bfecbc48-c1d0-405d-84ba-5220fdaa3bee".to_string();
-        let plan = publish(
-            &layout,
-            &Publish::new("ua.topic", "a.b", &envelope),
-            ["uq"],
-            tag,
-        );
+        let plan = publish(&layout, &Publish::new("ua.topic", "a.b", &envelope), ["uq"], tag);
         assert!(!plan.atomic);
         assert_eq!(
             plan.to_string(),
@@ -443,26 +431,16 @@ mod tests {
     fn every_copy_has_a_tag_of_its_own() {
         let mut n = 0;
         let envelope = Envelope::text("x");
-        let plan = publish(
-            &Layout::default(),
-            &Publish::new("e", "k", &envelope),
-            ["a", "b", "c"],
-            || {
-                n += 1;
-                n.to_string()
-            },
-        );
+        let plan = publish(&Layout::default(), &Publish::new("e", "k", &envelope), ["a", "b", "c"], || {
+            n += 1;
+            n.to_string()
+        });
         for (n, command) in plan.commands.iter().enumerate() {
             let tag = format!(r#""delivery_tag": "{}"}}}}"#, n + 1);
             assert!(command.args()[2].ends_with(tag.as_bytes()));
         }
         assert_eq!(
-            publish(
-                &Layout::default(),
-                &Publish::new("e", "k", &envelope),
-                [],
-                String::new
-            ),
+            publish(&Layout::default(), &Publish::new("e", "k", &envelope), [], String::new),
             Plan::default()
         );
     }
@@ -470,15 +448,9 @@ mod tests {
     #[test]
     fn a_copy_may_name_its_own_queue() {
         let envelope = Envelope::text("x");
-        let publish_it = Publish {
-            return_to_queue: true,
-            ..Publish::new("e", "k", &envelope)
-        };
+        let publish_it = Publish { return_to_queue: true, ..Publish::new("e", "k", &envelope) };
         let plan = publish(&Layout::default(), &publish_it, ["a"], || "t".into());
-        assert!(
-            plan.to_string()
-                .contains(r#"{\"exchange\": \"\", \"routing_key\": \"a\"}"#)
-        );
+        assert!(plan.to_string().contains(r#"{\"exchange\": \"\", \"routing_key\": \"a\"}"#));
     }
 
     #[test]

@@ -29,11 +29,7 @@ impl Priority {
     /// assert_eq!(Priority::new(4).get(), 4);
     /// ```
     pub const fn new(number: u8) -> Self {
-        if number > 9 {
-            Priority::LAST
-        } else {
-            Priority(number)
-        }
+        if number > 9 { Priority::LAST } else { Priority(number) }
     }
 
     /// The Kombu priority for an AMQP one, where a larger number is served first: 9 and above become 0, 0 becomes 9.
@@ -106,11 +102,7 @@ fn digits(text: &str) -> Priority {
             number = number.saturating_mul(10).saturating_add(digit - b'0');
         }
     }
-    if negative {
-        Priority::FIRST
-    } else {
-        Priority::new(number)
-    }
+    if negative { Priority::FIRST } else { Priority::new(number) }
 }
 
 #[cfg(test)]

@@ -65,27 +65,18 @@ impl Received {
         let properties = match envelope.member("properties") {
             Some(properties @ Json::Object(_)) => properties.clone(),
             _ => {
-                return Err(EnvelopeError::Missing {
-                    field: "properties",
-                });
+                return Err(EnvelopeError::Missing { field: "properties" });
             }
         };
         let delivery_tag = match properties.member("delivery_tag") {
             Some(Json::String(tag)) => tag.clone(),
             Some(Json::Int(tag)) => format!("{tag}"),
             _ => {
-                return Err(EnvelopeError::Missing {
-                    field: "delivery_tag",
-                });
+                return Err(EnvelopeError::Missing { field: "delivery_tag" });
             }
         };
-        let body = envelope
-            .member("body")
-            .ok_or(EnvelopeError::Missing { field: "body" })?;
-        let body = decode(
-            body,
-            properties.member("body_encoding").unwrap_or(&Json::Null),
-        )?;
+        let body = envelope.member("body").ok_or(EnvelopeError::Missing { field: "body" })?;
+        let body = decode(body, properties.member("body_encoding").unwrap_or(&Json::Null))?;
 
         let headers = match envelope.member("headers") {
             Some(headers @ Json::Object(_)) => headers.clone(),
@@ -117,9 +108,7 @@ impl Received {
     /// assert_eq!(received.priority().get(), 9);
     /// ```
     pub fn priority(&self) -> Priority {
-        self.properties
-            .member("priority")
-            .map_or(Priority::FIRST, Priority::of)
+        self.properties.member("priority").map_or(Priority::FIRST, Priority::of)
     }
 }
 
@@ -129,12 +118,8 @@ fn decode(body: &Json, encoding: &Json) -> Result<Vec<u8>, EnvelopeError> {
         (Json::String(utf8), _) if utf8 == "utf-8" => plain(body),
         (Json::Null, _) => plain(body),
         (Json::String(base64), _) if base64 == "base64" => Err(EnvelopeError::Body),
-        (Json::String(other), _) => Err(EnvelopeError::BodyEncoding {
-            found: other.as_str().into(),
-        }),
-        (other, _) => Err(EnvelopeError::BodyEncoding {
-            found: other.to_python().into(),
-        }),
+        (Json::String(other), _) => Err(EnvelopeError::BodyEncoding { found: other.as_str().into() }),
+        (other, _) => Err(EnvelopeError::BodyEncoding { found: other.to_python().into() }),
     }
 }
 
@@ -273,10 +258,7 @@ mod tests {
                 r#"{"body": 1, "properties": {"body_encoding": "base64", "delivery_tag": "t"}}"#,
                 "envelope-body",
             ),
-            (
-                r#"{"body": {"__type__": "x"}, "properties": {"delivery_tag": "t"}}"#,
-                "envelope-body",
-            ),
+            (r#"{"body": {"__type__": "x"}, "properties": {"delivery_tag": "t"}}"#, "envelope-body"),
             (
                 r#"{"body": "", "properties": {"body_encoding": "rot13", "delivery_tag": "t"}}"#,
                 "envelope-body-encoding",

@@ -54,24 +54,15 @@ pub(super) enum Unread {
 
 pub(super) fn read(text: &str) -> Result<Recognised, Unread> {
     if let Some(key) = amqp_text::read(text) {
-        return Ok(Recognised::Words {
-            key,
-            dialect: Dialect::Amqp,
-        });
+        return Ok(Recognised::Words { key, dialect: Dialect::Amqp });
     }
-    let Reading {
-        key,
-        dialect,
-        glued,
-    } = Reading::of(text).ok_or(Unread::Foreign)?;
+    let Reading { key, dialect, glued } = Reading::of(text).ok_or(Unread::Foreign)?;
     let dialect = dialect.unwrap_or(Dialect::Kombu57);
     check_repeats(&key).map_err(Unread::Invalid)?;
     if !glued {
         return Ok(Recognised::Words { key, dialect });
     }
-    GluedPattern::compile(&key, dialect)
-        .map(Recognised::Glued)
-        .map_err(Unread::Invalid)
+    GluedPattern::compile(&key, dialect).map(Recognised::Glued).map_err(Unread::Invalid)
 }
 
 /// A Kombu text taken apart: the key that would be written as this text.
@@ -92,11 +83,7 @@ enum Word {
 
 impl Reading {
     fn of(text: &str) -> Option<Self> {
-        let mut reading = Reading {
-            key: String::with_capacity(text.len()),
-            dialect: None,
-            glued: false,
-        };
+        let mut reading = Reading { key: String::with_capacity(text.len()), dialect: None, glued: false };
         let mut rest = text.strip_prefix('^')?;
         let mut word = Word::Empty;
         let mut word_start = 0;
@@ -200,10 +187,8 @@ mod tests {
             "#a",
         ] {
             for dialect in [Dialect::Kombu57, Dialect::Kombu56] {
-                let Some(Recognised::Words {
-                    key: read,
-                    dialect: found,
-                }) = recognise(&translate(key, dialect).unwrap())
+                let Some(Recognised::Words { key: read, dialect: found }) =
+                    recognise(&translate(key, dialect).unwrap())
                 else {
                     panic!("{key:?}");
                 };
@@ -214,8 +199,7 @@ mod tests {
         }
         for key in ["a*", "x.*a", "#*", "a*.*.#", "a\0*"] {
             for dialect in [Dialect::Kombu57, Dialect::Kombu56] {
-                let Some(Recognised::Glued(glued)) = recognise(&translate(key, dialect).unwrap())
-                else {
+                let Some(Recognised::Glued(glued)) = recognise(&translate(key, dialect).unwrap()) else {
                     panic!("{key:?}");
                 };
                 assert_eq!(glued.key(), key);
@@ -225,10 +209,7 @@ mod tests {
 
     #[test]
     fn needless_escapes_change_nothing() {
-        let words = Recognised::Words {
-            key: "caf\u{e9}_x".to_string(),
-            dialect: Dialect::Kombu57,
-        };
+        let words = Recognised::Words { key: "caf\u{e9}_x".to_string(), dialect: Dialect::Kombu57 };
         assert_eq!(recognise("^caf\\\u{e9}_x$"), Some(words));
     }
 

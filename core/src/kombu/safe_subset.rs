@@ -41,13 +41,7 @@ enum Last {
 impl<'t> Translator<'t> {
     pub(super) fn new(text: &'t str) -> Self {
         let out = String::from(r"\A(?:");
-        Translator {
-            text,
-            at: 0,
-            out,
-            levels: Vec::from([Level::default()]),
-            last: Last::Nothing,
-        }
+        Translator { text, at: 0, out, levels: Vec::from([Level::default()]), last: Last::Nothing }
     }
 
     pub(super) fn run(mut self) -> Result<String, ForeignError> {
@@ -98,10 +92,7 @@ impl<'t> Translator<'t> {
     }
 
     fn end_level(&mut self) {
-        *self.level() = Level {
-            ended: true,
-            any_ended: true,
-        };
+        *self.level() = Level { ended: true, any_ended: true };
     }
 
     fn item(&mut self, engine: &str, len: usize) -> Result<(), ForeignError> {
@@ -161,9 +152,7 @@ impl<'t> Translator<'t> {
             None => 1,
             Some(kind) if kind.starts_with(':') => 3,
             Some(kind)
-                if kind.starts_with(['=', '!'])
-                    || kind.starts_with("<=")
-                    || kind.starts_with("<!") =>
+                if kind.starts_with(['=', '!']) || kind.starts_with("<=") || kind.starts_with("<!") =>
             {
                 return Err(self.refused("a look-around"));
             }
@@ -177,9 +166,7 @@ impl<'t> Translator<'t> {
             Some(_) => return Err(self.refused("a flag")),
         };
         if self.levels.len() > MAX_DEPTH {
-            return Err(ForeignError::TooLarge {
-                limit: "32 groups inside groups",
-            });
+            return Err(ForeignError::TooLarge { limit: "32 groups inside groups" });
         }
         self.out.push_str("(?:");
         self.at += len;
@@ -249,22 +236,15 @@ impl<'t> Translator<'t> {
         let unreadable = || self.refused("a brace that is no quantifier");
         let (inside, _) = self.rest()[1..].split_once('}').ok_or_else(unreadable)?;
         let (min, max) = inside.split_once(',').unwrap_or((inside, inside));
-        if inside.is_empty() || !(min.bytes().chain(max.bytes())).all(|byte| byte.is_ascii_digit())
-        {
+        if inside.is_empty() || !(min.bytes().chain(max.bytes())).all(|byte| byte.is_ascii_digit()) {
             return Err(unreadable());
         }
         let number = |digits: &str| match digits.parse() {
             Ok(number) if number <= MAX_REPEAT => Ok(number),
-            _ => Err(ForeignError::TooLarge {
-                limit: "255 repeats",
-            }),
+            _ => Err(ForeignError::TooLarge { limit: "255 repeats" }),
         };
         let low = if min.is_empty() { 0 } else { number(min)? };
-        let high = if max.is_empty() {
-            None
-        } else {
-            Some(number(max)?)
-        };
+        let high = if max.is_empty() { None } else { Some(number(max)?) };
         if high.is_some_and(|high| high < low) {
             return Err(self.invalid("a quantifier that ends before it begins"));
         }
@@ -272,26 +252,14 @@ impl<'t> Translator<'t> {
     }
 
     fn refuse_if_ended(&mut self) -> Result<(), ForeignError> {
-        if self.level().ended {
-            Err(self.refused("something behind `$`"))
-        } else {
-            Ok(())
-        }
+        if self.level().ended { Err(self.refused("something behind `$`")) } else { Ok(()) }
     }
 
     fn refused(&self, construct: &'static str) -> ForeignError {
-        ForeignError::Refused {
-            pattern: self.text.into(),
-            construct,
-            position: self.at,
-        }
+        ForeignError::Refused { pattern: self.text.into(), construct, position: self.at }
     }
 
     fn invalid(&self, fault: &'static str) -> ForeignError {
-        ForeignError::Invalid {
-            pattern: self.text.into(),
-            fault,
-            position: self.at,
-        }
+        ForeignError::Invalid { pattern: self.text.into(), fault, position: self.at }
     }
 }

@@ -37,13 +37,9 @@ struct Publish {
 
 fn scenarios(dialect: Dialect) -> Vec<Scenario> {
     let file = std::format!("{dialect}.jsonl");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/vectors")
-        .join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/vectors").join(file);
     let text = std::fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 fn replay(dialect: Dialect) {
@@ -56,21 +52,13 @@ fn replay(dialect: Dialect) {
             fanouts += 1;
         }
         let mut invalid = false;
-        for Binding {
-            routing_key,
-            pattern,
-            queue,
-        } in &scenario.bindings
-        {
+        for Binding { routing_key, pattern, queue } in &scenario.bindings {
             let Some(pattern) = pattern.as_deref().filter(|pattern| !pattern.is_empty()) else {
                 continue;
             };
             patterns += 1;
-            let member = Member {
-                routing_key: routing_key.clone(),
-                pattern: pattern.into(),
-                queue: queue.clone(),
-            };
+            let member =
+                Member { routing_key: routing_key.clone(), pattern: pattern.into(), queue: queue.clone() };
             let compiled = GluedPattern::compile(routing_key, dialect);
             match translate(routing_key, dialect) {
                 Ok(text) => {
@@ -90,11 +78,7 @@ fn replay(dialect: Dialect) {
                     assert_eq!(error.code(), "invalid-pattern", "{id}");
                     assert_eq!(compiled, Err(error), "{id}");
                     assert_eq!(recognise(pattern), None, "{id}");
-                    assert_eq!(
-                        member.matcher().unwrap_err().code(),
-                        "invalid-pattern",
-                        "{id}: {pattern}"
-                    );
+                    assert_eq!(member.matcher().unwrap_err().code(), "invalid-pattern", "{id}: {pattern}");
                 }
             }
         }
@@ -119,9 +103,7 @@ fn replay(dialect: Dialect) {
             assert_eq!(reached, publish.queues, "{id} {key:?}");
         }
     }
-    std::println!(
-        "{dialect}: {publishes} publishes, {patterns} stored texts, {fanouts} fanouts on Redis"
-    );
+    std::println!("{dialect}: {publishes} publishes, {patterns} stored texts, {fanouts} fanouts on Redis");
     assert_eq!(fanouts, 17);
 }
 
@@ -133,12 +115,9 @@ fn reaches(scenario: &Scenario, binding: &Binding, key: &str) -> bool {
         "fanout" => true,
         "direct" => binding.routing_key == key,
         "topic" => match recognise(binding.pattern.as_deref().unwrap()) {
-            Some(Recognised::Words {
-                key: words,
-                dialect,
-            }) => GluedPattern::compile(&words, dialect)
-                .unwrap()
-                .matches(key.as_bytes()),
+            Some(Recognised::Words { key: words, dialect }) => {
+                GluedPattern::compile(&words, dialect).unwrap().matches(key.as_bytes())
+            }
             Some(Recognised::Glued(glued)) => glued.matches(key.as_bytes()),
             None => false,
         },
