@@ -16,7 +16,9 @@ let words = new Uint32Array(0);
  */
 export function start(module: WebAssembly.Module): void {
   if (memory) return;
-  const { exports } = new WebAssembly.Instance(module, { './keyrail_bg.js': glue as WebAssembly.ModuleImports });
+  const { exports } = new WebAssembly.Instance(module, {
+    './keyrail_bg.js': glue as WebAssembly.ModuleImports,
+  });
   const instance = exports as Exports;
   glue.__wbg_set_wasm(instance);
   instance.__wbindgen_start();
@@ -36,13 +38,13 @@ export function core(): typeof glue.Core {
 }
 
 /** The module's memory as bytes. Whenever it grows, every view of it becomes empty and must be taken again. */
-export function memoryBytes(): Uint8Array {
+export function memoryBytes(): Uint8Array<ArrayBuffer> {
   if (bytes.length === 0 && memory) bytes = new Uint8Array(memory.buffer);
   return bytes;
 }
 
 /** The module's memory as 32-bit words. */
-export function memoryWords(): Uint32Array {
+export function memoryWords(): Uint32Array<ArrayBuffer> {
   if (words.length === 0 && memory) words = new Uint32Array(memory.buffer);
   return words;
 }

@@ -2,7 +2,7 @@
 import { guarded, invalid, KeyrailError } from './error.js';
 import type { Core } from './keyrail_bg.js';
 import { core, memoryBytes, memoryWords } from './module.js';
-import { expected, isBytes, read, text } from './shape.js';
+import { expected, isBytes, object, read, text } from './shape.js';
 import {
   BINDING,
   DEFINITIONS,
@@ -11,6 +11,7 @@ import {
   EXCHANGE_OPTIONS,
   MESSAGE,
   OPERATIONS,
+  PUBLISH,
   QUEUE_OPTIONS,
   ROUTER_OPTIONS,
   TOPOLOGY,
@@ -23,6 +24,8 @@ import type {
   ExchangeOptions,
   Message,
   Operation,
+  Plan,
+  Publish,
   QueueOptions,
   RouterOptions,
   Routing,
@@ -41,6 +44,9 @@ const BINDINGS = 4_000_000;
 
 /** The count that stands for "no such exchange". */
 const UNKNOWN_EXCHANGE = 0xffff_ffff;
+
+const TEXT = { contentType: 'text/plain', contentEncoding: 'utf-8' };
+const BYTES = { contentType: 'application/data', contentEncoding: 'binary' };
 
 const encoder = new TextEncoder();
 
@@ -103,8 +109,10 @@ export class Router implements Disposable {
   declareExchange(name: string, options: ExchangeOptions): void {
     const { alternateExchange, ...declared } = read(options, EXCHANGE_OPTIONS, 'options') as ExchangeOptions;
     const operation = { ...declared, op: 'exchange.declare', exchange: text(name, 'name') };
-    if (alternateExchange === undefined) return this.#apply(operation);
-    this.#apply({ ...operation, arguments: withAlternate(declared.arguments ?? {}, alternateExchange) });
+    if (alternateExchange !== undefined) {
+      operation.arguments = withAlternate(declared.arguments ?? {}, alternateExchange);
+    }
+    this.#apply(operation);
   }
 
   /** Declares a queue, or finds that it is there with the same properties. */
@@ -196,8 +204,7 @@ export class Router implements Disposable {
     if (id !== exchangeId) throw expected('an id from exchangeId()', exchangeId, 'exchangeId');
     if (!(ids instanceof Uint32Array)) throw expected('a Uint32Array', ids, 'ids');
     const length = this.#encode(handle, routingKey);
-    const count =
-      length <= KEY_BYTES ? handle.route(id, length) : handle.routeLong(id, allBytes(routingKey));
+    const count = length <= KEY_BYTES ? handle.route(id, length) : handle.routeLong(id, allBytes(routingKey));
     if (count === UNKNOWN_EXCHANGE) {
       throw new KeyrailError('exchange-not-found', `there is no exchange with the id ${exchangeId}`);
     }
@@ -213,6 +220,30 @@ export class Router implements Disposable {
     const handle = this.#live();
     const data = read(message, MESSAGE, 'message');
     return guarded(() => handle.explain(data) as Trace);
+  }
+
+  /**
+   * The Redis commands by which Kombu would publish a message, as data: send them with any client, in this order.
+   *
+   * A fanout exchange is PUB/SUB there, whoever listens. The default exchange pushes to the list that the key names,
+   * declared or not. Every other exchange gives one command for each queue of its route, and none if that is empty.
+   */
+  plan(publish: Publish): Plan {
+    const handle = this.#live();
+    const { deliveryTag = () => crypto.randomUUID(), ...content } = object(
+      publish,
+      'publish',
+    ) as unknown as Publish;
+    const data = read(content, PUBLISH, 'publish') as Publish;
+    const { exchange, routingKey, headers } = data;
+    const kind = typeof data.body === 'string' ? TEXT : BYTES;
+    // One copy at least: a fanout and the default exchange have one whatever the route.
+    const copies = Math.max(
+      1,
+      guarded(() => handle.routeMessage({ exchange, routingKey, headers })),
+    );
+    const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
+    return guarded(() => handle.plan({ ...kind, ...data, deliveryTags }) as Plan);
   }
 
   // --- Look up -------------------------------------------------------------------------------------------------------
@@ -312,13 +343,20 @@ function parsed(definitions: Definitions | string): unknown {
   try {
     return JSON.parse(definitions);
   } catch (cause) {
-    throw new KeyrailError('invalid-json', `the definitions are not JSON: ${(cause as Error).message}`, { cause });
+    throw new KeyrailError('invalid-json', `the definitions are not JSON: ${(cause as Error).message}`, {
+      cause,
+    });
   }
 }
 
+/** The alternate exchange is an argument in AMQP. One that is given in both ways is refused: which one was meant? */
 function withAlternate(table: Table, alternate: string): Table {
-  if (Array.isArray(table)) return [...table, ['alternate-exchange', 'S', alternate]];
-  return { ...table, 'alternate-exchange': alternate } as Table;
+  const name = 'alternate-exchange';
+  const names = Array.isArray(table) ? table.map(([name]) => name) : Object.keys(table);
+  if (names.includes(name))
+    throw invalid(`options.alternateExchange and options.arguments both have \`${name}\``);
+  if (Array.isArray(table)) return [...table, [name, 'S', alternate]];
+  return { ...table, [name]: alternate } as Table;
 }
 
 /** A binding as the AMQP method that makes or removes it. */

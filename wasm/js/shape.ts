@@ -10,6 +10,8 @@ import { invalid } from './error.js';
 export type Shape =
   | 'boolean'
   | 'bytes'
+  | 'data'
+  | 'object'
   | 'size'
   | 'string'
   | 'table'
@@ -38,6 +40,8 @@ export function read(value: unknown, shape: Shape, path: string): unknown {
   if (shape === 'string') return text(value, path);
   if (shape === 'bytes') return bytes(value, path);
   if (shape === 'table') return table(value, path);
+  if (shape === 'object') return plain(object(value, path), path, 0);
+  if (shape === 'data') return plain(value, path, 0);
   if (shape === 'boolean') {
     if (typeof value !== 'boolean') throw expected('true or false', value, path);
     return value;
@@ -83,7 +87,8 @@ function fields(value: unknown, shape: ObjectShape, path: string): object {
 
 export function text(value: unknown, path: string): string {
   if (typeof value !== 'string') throw expected('a string', value, path);
-  if (value.length > MAX_STRING) throw invalid(`${path} has ${value.length} characters, at most ${MAX_STRING}`);
+  if (value.length > MAX_STRING)
+    throw invalid(`${path} has ${value.length} characters, at most ${MAX_STRING}`);
   if (!value.isWellFormed()) throw invalid(`${path} has a lone surrogate, which UTF-8 cannot hold`);
   return value;
 }
@@ -106,8 +111,10 @@ function copied(value: Uint8Array, path: string): Uint8Array {
 }
 
 function table(value: unknown, path: string): unknown {
-  if (Array.isArray(value)) return plain(value, path, 0);
-  return plain(object(value, path), path, 0);
+  if (!Array.isArray(value)) return plain(object(value, path), path, 0);
+  const odd = value.findIndex((entry) => !Array.isArray(entry));
+  if (odd >= 0) throw expected('[name, tag, value]', value[odd], `${path}[${odd}]`);
+  return plain(value, path, 0);
 }
 
 /** Copies a value of a table, whatever its form; which forms there are is the core's business. */
@@ -143,8 +150,9 @@ function plainObject(): Record<string, unknown> {
 }
 
 /** An object of no class: a `Map`, a `Date` or a promise would otherwise be taken for an empty table. */
-function object(value: unknown, path: string): Record<string, unknown> {
-  if (Object.prototype.toString.call(value) !== '[object Object]') throw expected('a plain object', value, path);
+export function object(value: unknown, path: string): Record<string, unknown> {
+  if (Object.prototype.toString.call(value) !== '[object Object]')
+    throw expected('a plain object', value, path);
   return value as Record<string, unknown>;
 }
 

@@ -53,7 +53,11 @@ const DEFINED_EXCHANGE: Shape = {
   others: 'skipped',
 };
 
-const DEFINED_QUEUE: Shape = { fields: { name: 'string', ...DEFINED }, required: ['name'], others: 'skipped' };
+const DEFINED_QUEUE: Shape = {
+  fields: { name: 'string', ...DEFINED },
+  required: ['name'],
+  others: 'skipped',
+};
 
 const DEFINED_BINDING: Shape = {
   fields: {
@@ -79,7 +83,13 @@ export const DEFINITIONS: Shape = {
 };
 
 export const EXCHANGE_OPTIONS: Shape = {
-  fields: { kind: 'string', passive: 'boolean', ...DECLARED, internal: 'boolean', alternateExchange: 'string' },
+  fields: {
+    kind: 'string',
+    passive: 'boolean',
+    ...DECLARED,
+    internal: 'boolean',
+    alternateExchange: 'string',
+  },
   required: ['kind'],
 };
 
@@ -128,7 +138,10 @@ export const OPERATIONS: ReadonlyMap<unknown, Shape> = new Map<unknown, Shape>([
   ],
   [
     'queue.delete',
-    { fields: { op: 'string', queue: 'string', ifUnused: 'boolean', ifEmpty: 'boolean' }, required: ['queue'] },
+    {
+      fields: { op: 'string', queue: 'string', ifUnused: 'boolean', ifEmpty: 'boolean' },
+      required: ['queue'],
+    },
   ],
   ['queue.bind', QUEUE_BIND],
   ['queue.unbind', QUEUE_BIND],
@@ -139,4 +152,32 @@ export const OPERATIONS: ReadonlyMap<unknown, Shape> = new Map<unknown, Shape>([
 export const MESSAGE: Shape = {
   fields: { exchange: 'string', routingKey: 'bytes', headers: 'table' },
   required: ['exchange', 'routingKey'],
+};
+
+export const PUBLISH: Shape = {
+  fields: {
+    exchange: 'string',
+    routingKey: 'string',
+    headers: 'object',
+    body: 'bytes',
+    contentType: 'string',
+    contentEncoding: 'string',
+    properties: 'object',
+    priority: 'size',
+    expiration: 'size',
+    transient: 'boolean',
+    returnToQueue: 'boolean',
+    layout: {
+      fields: {
+        global_keyprefix: 'string',
+        sep: 'string',
+        priority_steps: { list: 'size' },
+        fanout_prefix: 'data',
+        fanout_patterns: 'boolean',
+        db: 'size',
+      },
+      others: 'skipped',
+    },
+  },
+  required: ['exchange', 'routingKey', 'body'],
 };

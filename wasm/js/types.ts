@@ -133,10 +133,11 @@ interface ExchangeBindOperation extends BindOperation {
 
 /** An AMQP method as data. */
 export type Operation =
-  | ({ readonly op: 'exchange.declare'; readonly exchange: string; readonly kind?: ExchangeKind | undefined } & Omit<
-      ExchangeOptions,
-      'kind' | 'alternateExchange'
-    >)
+  | ({
+      readonly op: 'exchange.declare';
+      readonly exchange: string;
+      readonly kind?: ExchangeKind | undefined;
+    } & Omit<ExchangeOptions, 'kind' | 'alternateExchange'>)
   | ({ readonly op: 'exchange.delete'; readonly exchange: string } & DeleteExchangeOptions)
   | ({ readonly op: 'queue.declare'; readonly queue: string } & QueueOptions)
   | ({ readonly op: 'queue.delete'; readonly queue: string } & DeleteQueueOptions)
@@ -238,6 +239,56 @@ export interface Match {
   readonly binding: Binding;
   readonly effect: 'delivered' | 'duplicateSuppressed' | 'followed' | 'cycleCut';
 }
+
+/** A value of JSON. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+
+/** A message to be published over Kombu's Redis wire. */
+export interface Publish {
+  readonly exchange: string;
+  readonly routingKey: string;
+  readonly headers?: { readonly [name: string]: Json } | undefined;
+  readonly body: string | Uint8Array;
+  /** Default: `text/plain` for a string, `application/data` for bytes. */
+  readonly contentType?: string | undefined;
+  /** Default: `utf-8` for a string, `binary` for bytes. */
+  readonly contentEncoding?: string | undefined;
+  /** Properties by their wire names: `correlation_id`, `reply_to`, `message_id` … */
+  readonly properties?: { readonly [name: string]: Json } | undefined;
+  /** As Kombu on Redis has it: **0 is taken first**. Default: 0. */
+  readonly priority?: number | undefined;
+  /** Milliseconds. Kombu writes it down and nobody enforces it. */
+  readonly expiration?: number | undefined;
+  /** Default: false. Redis keeps both kinds alike. */
+  readonly transient?: boolean | undefined;
+  /** Gives each copy the address of its own queue, so that a restored copy comes back to that queue alone. */
+  readonly returnToQueue?: boolean | undefined;
+  /** How the peers name their keys; must be the same everywhere. */
+  readonly layout?: Layout | undefined;
+  /** Makes the delivery tag of one copy. Default: random UUIDs, as Kombu's are. */
+  readonly deliveryTag?: (() => string) | undefined;
+}
+
+/** The `transport_options` of Kombu that change names, under Kombu's own words; others are skipped. */
+export interface Layout {
+  readonly global_keyprefix?: string | undefined;
+  readonly sep?: string | undefined;
+  readonly priority_steps?: readonly number[] | undefined;
+  readonly fanout_prefix?: boolean | string | undefined;
+  readonly fanout_patterns?: boolean | undefined;
+  readonly db?: number | undefined;
+  readonly [other: string]: unknown;
+}
+
+/** Redis commands, in order, that any client may send. */
+export interface Plan extends Routing {
+  /** Whether they belong between `MULTI` and `EXEC`. */
+  readonly atomic: boolean;
+  readonly commands: readonly Command[];
+}
+
+/** A Redis command: its name and its arguments, to be sent as UTF-8. */
+export type Command = readonly [name: string, ...args: string[]];
 
 /** What a broker answers to a method that it refuses. */
 export interface Reply {

@@ -24,6 +24,9 @@ writeFileSync(join(pkg, 'keyrail_bg.d.ts'), types + start);
 const typescript = dirname(createRequire(import.meta.url).resolve('typescript/package.json'));
 execFileSync(process.execPath, [join(typescript, 'bin', 'tsc'), '-p', root], { stdio: 'inherit' });
 
+// What the public types do not reach, and what would name the binding's types.
+for (const name of ['module', 'shape', 'shapes']) rmSync(join(dist, `${name}.d.ts`));
+
 copyFileSync(join(pkg, 'base64.js'), join(dist, 'base64.js'));
 copyFileSync(join(pkg, 'keyrail_bg.js'), join(dist, 'keyrail_bg.js'));
 copyFileSync(join(pkg, 'keyrail_bg.wasm'), join(dist, 'keyrail.wasm'));

@@ -23,8 +23,10 @@ struct ReplyValue {
 
 impl Failure {
     /// A value that has not the shape it should have.
-    pub(crate) fn invalid_argument(error: impl ToString) -> Self {
-        Failure { message: error.to_string(), code: "invalid-argument", reply: None }
+    pub(crate) fn invalid_argument(error: serde_wasm_bindgen::Error) -> Self {
+        // Its text begins with the name of the JavaScript class; the message alone does not.
+        let message = JsError::from(JsValue::from(error)).message().into();
+        Failure { message, code: "invalid-argument", reply: None }
     }
 }
 

@@ -5,15 +5,18 @@
 //! given before it calls in here, so that no getter, proxy or cycle of a caller ever runs inside a call.
 
 mod error;
+mod plan;
 mod value;
 
 use keyrail_core::{
-    Definitions, ExchangeId, Limits, Message, Operation, Outcome, QueueId, Router, Routes, Table, Topology, Trace,
+    Definitions, ExchangeId, Limits, Message, Operation, Outcome, QueueId, Router, Routes, Table, Topology,
+    Trace,
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
     error::Failure,
+    plan::Content,
     value::{Explained, Publish, from_js, to_js},
 };
 
@@ -83,14 +86,16 @@ impl Core {
     /// Routes by the first `length` bytes of the key memory. Returns the number of queues.
     pub fn route(&mut self, exchange: u32, length: usize) -> u32 {
         let key = self.key.get(..length).unwrap_or_default();
-        let outcome = self.router.route(ExchangeId::from_index(exchange), &Message::new(key), &mut self.routes);
+        let outcome =
+            self.router.route(ExchangeId::from_index(exchange), &Message::new(key), &mut self.routes);
         self.keep(outcome)
     }
 
     /// Routes by a key that the key memory cannot hold.
     #[wasm_bindgen(js_name = routeLong)]
     pub fn route_long(&mut self, exchange: u32, key: &[u8]) -> u32 {
-        let outcome = self.router.route(ExchangeId::from_index(exchange), &Message::new(key), &mut self.routes);
+        let outcome =
+            self.router.route(ExchangeId::from_index(exchange), &Message::new(key), &mut self.routes);
         self.keep(outcome)
     }
 
@@ -134,6 +139,14 @@ impl Core {
         let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
         let outcome = self.router.explain(exchange, &message, &mut self.trace);
         to_js(&Explained::new(outcome, &self.trace))
+    }
+
+    /// The Redis commands that publish a message. `deliveryTags` has as many as there are copies.
+    pub fn plan(&mut self, message: JsValue) -> Result<JsValue, JsValue> {
+        let publish: Publish = from_js(message.clone())?;
+        let content: Content = from_js(message)?;
+        let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
+        to_js(&content.plan(&self.router, exchange, &message, &mut self.routes))
     }
 
     pub fn topology(&self) -> Result<JsValue, JsValue> {
