@@ -31,31 +31,39 @@ impl fmt::Display for Report {
     }
 }
 
-/// Reads every scenario of a vector file.
+/// Reads a vector file line by line. A line that cannot be read (an unknown operation, field or category among the
+/// reasons) is kept as its error, so that it counts as a failure beside the scenarios that can be played.
 ///
 /// # Errors
-/// The file, the line and what is wrong with it.
-pub fn read(path: &Path) -> Result<Vec<Scenario>, String> {
+/// The file cannot be read at all.
+pub fn read(path: &Path) -> Result<Vec<Result<Scenario, String>>, String> {
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     let scenarios = lines.map(|(at, line)| {
         Scenario::parse(line).map_err(|error| format!("{}:{}: {error}", path.display(), at + 1))
     });
-    scenarios.collect()
+    Ok(scenarios.collect())
 }
 
 /// Plays `scenarios` and prints each that fails or is skipped to `out`.
 pub fn run(
     target: &mut dyn Target,
-    scenarios: &[Scenario],
+    scenarios: &[Result<Scenario, String>],
     allowed: &BTreeMap<&str, &str>,
     mut out: impl fmt::Write,
 ) -> Result<Report, fmt::Error> {
     let mut report = Report::default();
     for scenario in scenarios {
+        let scenario = match scenario {
+            Ok(scenario) => scenario,
+            Err(error) => {
+                report.failed += 1;
+                writeln!(out, "FAILED {error}")?;
+                continue;
+            }
+        };
         let id = scenario.id();
-        let verdict = play(target, scenario);
-        match (verdict, allowed.get(id)) {
+        match (play(target, scenario), allowed.get(id)) {
             (Verdict::Passed, None) => report.passed += 1,
             (Verdict::Passed, Some(_)) => {
                 report.passed += 1;
