@@ -36,6 +36,8 @@ impl Serialize for Table {
 fn is_plain(table: &Table) -> bool {
     table.iter().enumerate().all(|(at, (name, value))| {
         core::str::from_utf8(name).is_ok()
+            // Assigned to an object of JavaScript, it would become the object's prototype.
+            && name != b"__proto__"
             && is_plain_value(value)
             && table.iter().take(at).all(|(earlier, _)| earlier != name)
     })
@@ -465,6 +467,7 @@ mod tests {
     fn typed_tables_are_triples() {
         round_trip(r#"[["a","I",1],["a","T",7]]"#);
         round_trip(r#"[["n","d",1.0]]"#);
+        round_trip(r#"[["__proto__","S","x"]]"#);
         round_trip(r#"[["n","l","9007199254740993"]]"#);
         round_trip(r#"[["n","A",[["S","x"],["F",[["k","D",[2,314]]]]]]]"#);
         round_trip(r#"[[{"hex":"fe"},"x",{"hex":"ff00"}]]"#);
