@@ -4,7 +4,7 @@ import type { Reply } from './types.js';
 export class KeyrailError extends Error {
   readonly code: string;
   /** A broker's answer to the same method; only where a broker would have one. */
-  readonly reply?: Reply;
+  declare readonly reply?: Reply;
 
   constructor(code: string, message: string, options?: { reply?: Reply | undefined; cause?: unknown }) {
     super(message, options?.cause === undefined ? undefined : { cause: options.cause });

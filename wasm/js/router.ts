@@ -174,20 +174,20 @@ export class Router implements Disposable {
   }
 
   #route(message: Message): number {
-    const handle = this.#live();
     if (typeof message !== 'object' || message === null) throw expected('an object', message, 'message');
     for (const name in message) {
-      if (name !== 'exchange' && name !== 'routingKey') return this.#routeMessage(handle, message);
+      if (name !== 'exchange' && name !== 'routingKey') return this.#routeMessage(message);
     }
     const { exchange, routingKey } = message;
-    const id = this.#publishable.get(exchange) ?? this.#findPublishable(handle, exchange);
-    const length = this.#encode(handle, routingKey);
-    if (length > KEY_BYTES || length > this.#keyBytes) return this.#routeMessage(handle, message);
-    return handle.route(id, length);
+    const length = this.#encode(routingKey);
+    if (length > KEY_BYTES || length > this.#keyBytes) return this.#routeMessage({ exchange, routingKey });
+    const id = this.#publishable.get(exchange) ?? this.#findPublishable(exchange);
+    return this.#live().route(id, length);
   }
 
-  #routeMessage(handle: Core, message: Message): number {
+  #routeMessage(message: Message): number {
     const data = read(message, MESSAGE, 'message');
+    const handle = this.#live();
     return guarded(() => handle.routeMessage(data));
   }
 
@@ -199,11 +199,11 @@ export class Router implements Disposable {
    * Ids stay valid until the exchange or queue is deleted; see {@link revision}.
    */
   routeInto(exchangeId: number, routingKey: string | Uint8Array, ids: Uint32Array): number {
-    const handle = this.#live();
     const id = exchangeId >>> 0;
     if (id !== exchangeId) throw expected('an id from exchangeId()', exchangeId, 'exchangeId');
     if (!(ids instanceof Uint32Array)) throw expected('a Uint32Array', ids, 'ids');
-    const length = this.#encode(handle, routingKey);
+    const length = this.#encode(routingKey);
+    const handle = this.#live();
     const count = length <= KEY_BYTES ? handle.route(id, length) : handle.routeLong(id, allBytes(routingKey));
     if (count === UNKNOWN_EXCHANGE) {
       throw new KeyrailError('exchange-not-found', `there is no exchange with the id ${exchangeId}`);
@@ -217,8 +217,8 @@ export class Router implements Disposable {
 
   /** Routes a message and says why. */
   explain(message: Message): Trace {
-    const handle = this.#live();
     const data = read(message, MESSAGE, 'message');
+    const handle = this.#live();
     return guarded(() => handle.explain(data) as Trace);
   }
 
@@ -229,20 +229,14 @@ export class Router implements Disposable {
    * declared or not. Every other exchange gives one command for each queue of its route, and none if that is empty.
    */
   plan(publish: Publish): Plan {
-    const handle = this.#live();
-    const { deliveryTag = () => crypto.randomUUID(), ...content } = object(
-      publish,
-      'publish',
-    ) as unknown as Publish;
+    const { deliveryTag = randomTag, ...content } = object(publish, 'publish') as unknown as Publish;
     const data = read(content, PUBLISH, 'publish') as Publish;
     const { exchange, routingKey, headers } = data;
-    const kind = typeof data.body === 'string' ? TEXT : BYTES;
     // One copy at least: a fanout and the default exchange have one whatever the route.
-    const copies = Math.max(
-      1,
-      guarded(() => handle.routeMessage({ exchange, routingKey, headers })),
-    );
+    const copies = Math.max(1, this.#routeMessage({ exchange, routingKey, headers }));
     const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
+    const kind = typeof data.body === 'string' ? TEXT : BYTES;
+    const handle = this.#live();
     return guarded(() => handle.plan({ ...kind, ...data, deliveryTags }) as Plan);
   }
 
@@ -277,6 +271,8 @@ export class Router implements Disposable {
   free(): void {
     this.#core?.free();
     this.#core = undefined;
+    // INVARIANT: nobody writes keys into memory that may be another router's by now.
+    this.#key = new Uint8Array(0);
   }
 
   [Symbol.dispose](): void {
@@ -298,17 +294,18 @@ export class Router implements Disposable {
     guarded(() => handle.apply(operation));
   }
 
-  #findPublishable(handle: Core, exchange: string): number {
+  #findPublishable(exchange: string): number {
     const name = text(exchange, 'message.exchange');
+    const handle = this.#live();
     const id = guarded(() => handle.publishable(name));
     this.#publishable.set(name, id);
     return id;
   }
 
   /** Writes a key where the module reads it. {@link KEY_MEMORY} says that it did not fit. */
-  #encode(handle: Core, key: string | Uint8Array): number {
+  #encode(key: string | Uint8Array): number {
     if (this.#key.length === 0) {
-      const start = handle.keyAddress();
+      const start = this.#live().keyAddress();
       this.#key = memoryBytes().subarray(start, start + KEY_MEMORY);
     }
     if (typeof key === 'string') {
@@ -336,6 +333,10 @@ export class Router implements Disposable {
 export function deliveredHeaders(headers: Table): Table {
   const data = read(headers, 'table', 'headers');
   return guarded(() => core().deliveredHeaders(data) as Table);
+}
+
+function randomTag(): string {
+  return crypto.randomUUID();
 }
 
 function parsed(definitions: Definitions | string): unknown {
