@@ -1,0 +1,108 @@
+//! Flags, exit statuses, and what is printed.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
+
+mod bind;
+mod consume;
+mod failure;
+mod header;
+mod open;
+mod publish;
+mod route;
+mod serve;
+mod show;
+mod topology;
+
+use failure::Failure;
+
+/// Exchange routing as RabbitMQ and Kombu do it: from a file, or on a Redis shared with Kombu and Celery.
+///
+/// A topology comes from a file (--topology: keyrail's JSON or RabbitMQ's definitions.json, offline) or from the
+/// binding tables of a Redis (--redis).
+#[derive(Parser)]
+#[command(
+    name = "keyrail",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:
+  keyrail serve --topology definitions.json --demo
+  keyrail route --topology definitions.json --exchange orders --key order.eu.paid
+  keyrail publish --redis redis://127.0.0.1/0 --exchange orders --key order.eu.paid --body hello
+  keyrail consume --redis redis://127.0.0.1/0 --queue billing
+
+Exit status: 0 done, 1 failed or unroutable, 2 wrong usage."
+)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Serve(serve::Args),
+    Route(route::Args),
+    Bind(bind::Args),
+    Publish(publish::Args),
+    Consume(consume::Args),
+    Topology(topology::Args),
+}
+
+pub(crate) fn main() -> ExitCode {
+    let filter = EnvFilter::try_from_env("KEYRAIL_LOG").unwrap_or_else(|_| EnvFilter::new("keyrail=warn"));
+    let writer = std::io::stderr.with_max_level(tracing::Level::TRACE);
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_target(false)
+        .without_time()
+        .with_ansi(show::Style::of_stderr().is_on())
+        .try_init();
+    match parse().and_then(run) {
+        Ok(status) => status,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    let done = runtime.block_on(async {
+        match cli.verb {
+            Verb::Serve(args) => serve::run(args).await,
+            Verb::Route(args) => route::run(args).await,
+            Verb::Bind(args) => bind::run(args).await,
+            Verb::Publish(args) => publish::run(args).await,
+            Verb::Consume(args) => consume::run(args).await,
+            Verb::Topology(args) => topology::run(args).await,
+        }
+    });
+    // A reader of standard input may be blocked for ever, and nobody waits for it.
+    runtime.shutdown_background();
+    done
+}
+
+/// Clap's errors take several lines; ours take one, and a hint.
+fn parse() -> Result<Cli, Failure> {
+    Cli::try_parse().map_err(|error| {
+        if !error.use_stderr() {
+            error.exit();
+        }
+        if error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            error.exit();
+        }
+        let text = error.to_string();
+        let first = text.split("\n\n").next().unwrap_or_default();
+        let message = first.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
+        let message = message.replace('\'', "`");
+        let verb = std::env::args()
+            .nth(1)
+            .filter(|verb| Cli::command().get_subcommands().any(|known| known.get_name() == verb));
+        let help = verb.map_or_else(|| "keyrail --help".into(), |verb| format!("keyrail {verb} --help"));
+        Failure::usage(format!("{message}; see `{help}`"))
+    })
+}

@@ -1,0 +1,80 @@
+use std::{io, process::ExitCode};
+
+use keyrail_redis::{ExecuteError, HostError, LoadError};
+
+/// Why the command did not do what was asked: what is printed, and the exit status.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: Option<String>,
+    status: u8,
+}
+
+impl Failure {
+    /// The command line is wrong: status 2.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Failure { message: Some(message.into()), status: 2 }
+    }
+
+    /// The command line is right, and it failed: status 1.
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Failure { message: Some(message.into()), status: 1 }
+    }
+
+    /// One line on standard error.
+    pub(crate) fn report(self) -> ExitCode {
+        if let Some(message) = self.message {
+            let line = message.replace('\n', "\\n");
+            // Control characters out of a file or a server must not reach the terminal.
+            let line: String = line.chars().flat_map(visible).collect();
+            eprintln!("keyrail: {line}");
+        }
+        ExitCode::from(self.status)
+    }
+}
+
+fn visible(character: char) -> impl Iterator<Item = char> {
+    let escaped = character.is_control().then(|| character.escape_default());
+    let plain = escaped.is_none().then_some(character);
+    escaped.into_iter().flatten().chain(plain)
+}
+
+impl From<HostError> for Failure {
+    fn from(error: HostError) -> Self {
+        let hint = match &error {
+            HostError::Publish(inner) if inner.code() == "exchange-not-found" => {
+                "; see `keyrail topology print` for the known ones, and --type if only its name is missing"
+            }
+            HostError::Bind(inner) if inner.code() == "exchange-not-found" => {
+                "; give its type with --type to create it"
+            }
+            _ => "",
+        };
+        Failure::failed(format!("{error}{hint}"))
+    }
+}
+
+impl From<LoadError> for Failure {
+    fn from(error: LoadError) -> Self {
+        HostError::from(error).into()
+    }
+}
+
+impl From<ExecuteError> for Failure {
+    fn from(error: ExecuteError) -> Self {
+        match error {
+            ExecuteError::Url { .. } => Failure::usage(error.to_string()),
+            error => HostError::from(error).into(),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    /// From standard output. Whoever closed it, `head` for instance, has seen enough and needs no message.
+    fn from(error: io::Error) -> Self {
+        let message = match error.kind() {
+            io::ErrorKind::BrokenPipe => None,
+            _ => Some(format!("cannot write: {error}")),
+        };
+        Failure { message, status: 1 }
+    }
+}

@@ -1,0 +1,44 @@
+//! Headers on the command line: `name=text` and `name:=json`.
+
+use keyrail_core::{Table, Value};
+
+/// One `--header`.
+///
+/// `name=text` is a text, whatever it looks like; `name:=json` is JSON, so that `priority:=9` is a number and
+/// `booked:=true` a boolean. A headers exchange tells `9` from `"9"`.
+#[derive(Clone, Debug)]
+pub(crate) struct Header {
+    name: String,
+    value: Value,
+}
+
+impl std::str::FromStr for Header {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((name, value)) = text.split_once('=') else {
+            return Err("expected name=text, or name:=json for a number or a boolean".into());
+        };
+        let (name, value) = match name.strip_suffix(':') {
+            None => (name, Value::from(value)),
+            Some(name) => (name, typed(name, value)?),
+        };
+        if name.is_empty() {
+            return Err("expected a name before the `=`".into());
+        }
+        Ok(Header { name: name.into(), value })
+    }
+}
+
+/// Reads JSON by way of a table of one entry, whose values have AMQP's types.
+fn typed(name: &str, json: &str) -> Result<Value, String> {
+    let value: serde_json::Value =
+        serde_json::from_str(json).map_err(|error| format!("`{json}` is no JSON: {error}"))?;
+    let table: Table = serde_json::from_value(serde_json::json!({ name: value }))
+        .map_err(|error| format!("`{json}` is no header: {error}"))?;
+    table.get(name).cloned().ok_or_else(|| format!("`{json}` is no header"))
+}
+
+pub(crate) fn table(headers: &[Header]) -> Table {
+    headers.iter().map(|header| (header.name.as_str(), header.value.clone())).collect()
+}

@@ -1,0 +1,167 @@
+//! What people see: colours where there is a terminal, and the way of a message as a tree.
+
+use std::{
+    fmt::{self, Display},
+    io::{self, IsTerminal},
+};
+
+use keyrail_core::{AlternateStep, Arrival, ByteString, Hop, Match, MatchEffect, Trace};
+
+/// Whether to colour.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Style(bool);
+
+impl Style {
+    pub(crate) fn of_stdout() -> Self {
+        Style(io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+    }
+
+    pub(crate) fn of_stderr() -> Self {
+        Style(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+    }
+
+    pub(crate) const fn is_on(self) -> bool {
+        self.0
+    }
+
+    fn paint(self, code: &str, text: impl Display) -> String {
+        let text = clean(&text.to_string());
+        if self.0 { format!("\x1b[{code}m{text}\x1b[0m") } else { text }
+    }
+
+    pub(crate) fn bold(self, text: impl Display) -> String {
+        self.paint("1", text)
+    }
+
+    pub(crate) fn dim(self, text: impl Display) -> String {
+        self.paint("2", text)
+    }
+
+    pub(crate) fn queue(self, text: impl Display) -> String {
+        self.paint("32", text)
+    }
+
+    pub(crate) fn warn(self, text: impl Display) -> String {
+        self.paint("33", text)
+    }
+
+    pub(crate) fn link(self, text: impl Display) -> String {
+        self.paint("36", text)
+    }
+}
+
+/// Names come out of files and servers: nothing of them may steer the terminal.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}
+
+/// The way of a message: exchanges as branches, queues as leaves.
+pub(crate) struct Tree<'a> {
+    pub(crate) trace: &'a Trace,
+    pub(crate) style: Style,
+    pub(crate) indent: &'a str,
+}
+
+impl Display for Tree<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.trace.hops().first() {
+            Some(first) => {
+                writeln!(f, "{}{}", self.indent, self.exchange(first))?;
+                self.branches(f, first, self.indent)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+impl Tree<'_> {
+    fn exchange(&self, hop: &Hop) -> String {
+        match &*hop.exchange {
+            "" => "default exchange".into(),
+            name => format!("{} {}", clean(name), self.style.dim(format_args!("({})", hop.kind))),
+        }
+    }
+
+    /// A binding that leads to an exchange is followed by that exchange's own branches.
+    fn branches(&self, f: &mut fmt::Formatter<'_>, hop: &Hop, indent: &str) -> fmt::Result {
+        let last = hop.matches.len().saturating_sub(1);
+        let widths = hop.matches.iter().map(|matched| reason(matched).chars().count());
+        let width = widths.max().unwrap_or_default();
+        for (at, matched) in hop.matches.iter().enumerate() {
+            let (corner, below) = if at == last { ("└─", "   ") } else { ("├─", "│  ") };
+            let reason = reason(matched);
+            let fill = " ".repeat(width - reason.chars().count());
+            let destination = &matched.binding.destination;
+            let next = self.trace.hops().iter().find(|next| {
+                matches!(&next.via, Arrival::Binding { exchange } if *exchange == hop.exchange)
+                    && *next.exchange == *destination.name()
+            });
+            let target = match (matched.effect, next) {
+                (MatchEffect::Followed, Some(next)) => self.exchange(next),
+                (MatchEffect::Followed, None) => clean(destination.name()),
+                (MatchEffect::Delivered, _) => self.style.queue(destination.name()),
+                (MatchEffect::DuplicateSuppressed, _) => {
+                    format!("{} {}", clean(destination.name()), self.style.dim("has it already"))
+                }
+                (MatchEffect::CycleCut, _) => {
+                    format!("{} {}", clean(destination.name()), self.style.dim("was asked already"))
+                }
+            };
+            writeln!(f, "{indent}{corner} {}{fill} ─▶ {target}", self.style.dim(&reason))?;
+            if let (MatchEffect::Followed, Some(next)) = (matched.effect, next) {
+                self.branches(f, next, &format!("{indent}{below}"))?;
+            }
+        }
+        self.alternate(f, hop, indent)
+    }
+
+    fn alternate(&self, f: &mut fmt::Formatter<'_>, hop: &Hop, indent: &str) -> fmt::Result {
+        let Some(step) = &hop.alternate else { return Ok(()) };
+        let nothing = self.style.dim("no binding matches");
+        match step {
+            AlternateStep::None => writeln!(f, "{indent}└─ {nothing}"),
+            AlternateStep::Missing { exchange } => writeln!(
+                f,
+                "{indent}└─ {nothing}, and there is no alternate exchange {}",
+                self.style.warn(exchange)
+            ),
+            AlternateStep::CycleCut { exchange } => {
+                writeln!(f, "{indent}└─ {nothing}, alternate exchange {} was asked already", clean(exchange))
+            }
+            AlternateStep::Followed { exchange } => {
+                let alternate = |next: &&Hop| matches!(&next.via, Arrival::Alternate { exchange: from } if *from == hop.exchange);
+                match self.trace.hops().iter().find(alternate) {
+                    Some(next) => {
+                        let target = self.exchange(next);
+                        writeln!(f, "{indent}└─ {nothing}, so the alternate exchange ─▶ {target}")?;
+                        self.branches(f, next, &format!("{indent}   "))
+                    }
+                    None => {
+                        writeln!(f, "{indent}└─ {nothing}, so the alternate exchange {}", clean(exchange))
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What made a binding match: its key, its arguments, or that it always does.
+fn reason(matched: &Match) -> String {
+    let binding = &matched.binding;
+    if !binding.routing_key.is_empty() {
+        return clean(&binding.routing_key.to_string());
+    }
+    let arguments = binding.arguments.iter().filter(|(name, _)| *name != b"x-match");
+    let arguments = arguments.map(|(name, value)| format!("{}={value}", ByteString::from(name)));
+    let arguments = clean(&arguments.collect::<Vec<_>>().join(" "));
+    match binding.arguments.get("x-match") {
+        _ if arguments.is_empty() => "always".into(),
+        Some(mode) => format!("{} of {arguments}", clean(&mode.to_string())),
+        None => format!("all of {arguments}"),
+    }
+}
+
+/// `9 exchanges`, `1 exchange`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}

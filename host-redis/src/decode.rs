@@ -1,0 +1,167 @@
+//! Messages as people and programs see them.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use keyrail_core::kombu;
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::{Map, Value};
+
+/// A message out of a queue or off a channel.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Received {
+    /// The queue, or the channel of a fanout message.
+    pub queue: String,
+    /// The exchange it was published to, as the publisher wrote it.
+    pub exchange: String,
+    /// The routing key it was published with.
+    pub routing_key: String,
+    /// Whether it was delivered before.
+    pub redelivered: bool,
+    /// What the body is said to be.
+    pub content_type: Option<String>,
+    /// The headers.
+    pub headers: Map<String, Value>,
+    /// The properties, those apart that only say how to deliver and to read it.
+    pub properties: Map<String, Value>,
+    /// The body.
+    #[serde(flatten)]
+    pub body: Body,
+}
+
+/// The body of a message.
+///
+/// Only JSON and text are decoded. Pickle and YAML can run code, so they stay bytes, as does what is compressed.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Body {
+    /// `application/json` that is JSON.
+    Json(Value),
+    /// Text in UTF-8.
+    Text(String),
+    /// Anything else.
+    Bytes(Vec<u8>),
+}
+
+impl Body {
+    fn read(raw: Vec<u8>, content_type: Option<&str>, compressed: bool) -> Self {
+        let content_type = content_type.unwrap_or_default();
+        if compressed {
+            return Body::Bytes(raw);
+        }
+        if content_type == "application/json"
+            && let Ok(value) = serde_json::from_slice(&raw)
+        {
+            return Body::Json(value);
+        }
+        let readable = content_type.starts_with("text/")
+            || matches!(content_type, "" | "application/data" | "application/json" | "application/xml");
+        match String::from_utf8(raw) {
+            Ok(text) if readable => Body::Text(text),
+            Ok(text) => Body::Bytes(text.into_bytes()),
+            Err(error) => Body::Bytes(error.into_bytes()),
+        }
+    }
+
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Body::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The value, if it is JSON.
+    pub const fn as_json(&self) -> Option<&Value> {
+        match self {
+            Body::Json(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// `body` for JSON and text, `bodyBase64` for bytes.
+impl Serialize for Body {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self {
+            Body::Json(value) => map.serialize_entry("body", value)?,
+            Body::Text(text) => map.serialize_entry("body", text)?,
+            Body::Bytes(bytes) => map.serialize_entry("bodyBase64", &STANDARD.encode(bytes))?,
+        }
+        map.end()
+    }
+}
+
+/// Properties that are shown elsewhere or concern the transport alone.
+const SHOWN_ELSEWHERE: [&str; 3] = ["body_encoding", "delivery_info", "delivery_tag"];
+
+impl Received {
+    /// Reads a payload. What Kombu could not read becomes a body of bytes, so that a reader sees it.
+    pub fn decode(queue: &str, payload: &[u8]) -> Self {
+        let envelope = serde_json::from_slice(payload).ok();
+        let Some(read) = envelope.and_then(|envelope| kombu::Received::read(envelope).ok()) else {
+            return Received::unread(queue, payload);
+        };
+        let headers = object(&read.headers);
+        let mut properties = object(&read.properties);
+        properties.retain(|name, _| !SHOWN_ELSEWHERE.contains(&name.as_str()));
+        let compressed = headers.contains_key("compression");
+        Received {
+            queue: queue.into(),
+            exchange: read.exchange,
+            routing_key: read.routing_key,
+            redelivered: read.redelivered,
+            body: Body::read(read.body, read.content_type.as_deref(), compressed),
+            content_type: read.content_type,
+            headers,
+            properties,
+        }
+    }
+
+    fn unread(queue: &str, payload: &[u8]) -> Self {
+        Received {
+            queue: queue.into(),
+            exchange: String::new(),
+            routing_key: String::new(),
+            redelivered: false,
+            content_type: None,
+            headers: Map::new(),
+            properties: Map::new(),
+            body: Body::Bytes(payload.into()),
+        }
+    }
+}
+
+fn object(json: &kombu::Json) -> Map<String, Value> {
+    match serde_json::to_value(json) {
+        Ok(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use keyrail_core::kombu::{Envelope, Json};
+
+    #[test]
+    fn json_and_text_are_read_and_nothing_else() {
+        let read = |envelope: Envelope| Received::decode("q", &envelope.to_bytes("e", "k", "t")).body;
+        let json = Envelope::json(&Json::from_iter([("n", Json::from(1))]));
+        assert_eq!(read(json), Body::Json(serde_json::json!({"n": 1})));
+        assert_eq!(read(Envelope::text("caf\u{e9}")), Body::Text("caf\u{e9}".into()));
+        assert_eq!(read(Envelope::bytes(*b"\xff\0")), Body::Bytes(vec![0xff, 0]));
+        for unsafe_type in ["application/x-python-serialize", "application/x-yaml", "application/x-msgpack"] {
+            let body = read(Envelope::bytes("cos\nsystem\n").content_type(unsafe_type));
+            assert_eq!(body, Body::Bytes(b"cos\nsystem\n".to_vec()), "{unsafe_type}");
+        }
+        let packed = Envelope::json(&Json::Null).header("compression", "application/x-gzip");
+        assert_eq!(read(packed), Body::Bytes(b"null".to_vec()));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_shown_as_bytes() {
+        for payload in [&b"no json"[..], b"[]", b"{}", b"\xff"] {
+            assert_eq!(Received::decode("q", payload).body, Body::Bytes(payload.to_vec()));
+        }
+    }
+}

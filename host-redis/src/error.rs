@@ -1,0 +1,320 @@
+//! What can go wrong, one enum per concern, each with a stable code.
+
+use std::{fmt, path::PathBuf};
+
+use keyrail_core::{
+    BindError, DeclareError, DefinitionsError, PublishError, TopologyError,
+    kombu::{MemberError, PatternError},
+};
+
+/// Who is at fault: the caller, what somebody stored, or Redis.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum HostError {
+    /// A message that cannot be routed at all.
+    Publish(PublishError),
+    /// A binding that cannot be made.
+    Bind(BindError),
+    /// An exchange or queue that cannot be declared.
+    Declare(DeclareError),
+    /// A binding key without a text that Kombu could execute.
+    Pattern(PatternError),
+    /// A row that would not be read back as it was meant.
+    Member(MemberError),
+    /// There is no such queue.
+    QueueNotFound {
+        /// The name that was asked for.
+        queue: Box<str>,
+    },
+    /// What was asked cannot be written in Kombu's keys.
+    NotExpressible {
+        /// What and why.
+        reason: Box<str>,
+    },
+    /// A topology that cannot be loaded.
+    Load(LoadError),
+    /// The executor failed.
+    Execute(ExecuteError),
+}
+
+/// Why a topology was not loaded.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The file cannot be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// The file or table is larger than allowed.
+    TooLarge {
+        /// The file or table.
+        what: Box<str>,
+        /// Its size.
+        size: u64,
+        /// The limit.
+        limit: u64,
+        /// What is counted: `bytes` or `bindings`.
+        unit: &'static str,
+        /// The option that raises the limit.
+        option: &'static str,
+    },
+    /// The file is not UTF-8.
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The first byte that is not.
+        offset: usize,
+    },
+    /// The file is not JSON, or not JSON of one of the two formats.
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Which of the formats it was read as.
+        format: &'static str,
+        /// What is wrong, with line and column.
+        error: serde_json::Error,
+    },
+    /// RabbitMQ's definitions cannot be taken over.
+    Definitions {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: DefinitionsError,
+    },
+    /// A keyrail topology cannot be declared.
+    Topology {
+        /// The file.
+        path: PathBuf,
+        /// Why, with the place.
+        error: TopologyError,
+    },
+    /// A binding table is no SET.
+    TableType {
+        /// The key.
+        key: Box<str>,
+        /// What it is.
+        found: Box<str>,
+    },
+    /// One of keyrail's own entries cannot be read.
+    Registry {
+        /// The key and field.
+        key: Box<str>,
+        /// Why.
+        reason: Box<str>,
+    },
+}
+
+/// Why commands were not executed, or what the server said to them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExecuteError {
+    /// The URL is none that can be used.
+    Url {
+        /// What is wrong with it; never the URL, which may hold a password.
+        reason: Box<str>,
+    },
+    /// Nobody accepts connections there, or not in time.
+    Unreachable {
+        /// Host and port, or the socket's path.
+        address: Box<str>,
+        /// What the system said.
+        reason: Box<str>,
+    },
+    /// Somebody answers, and it is not Redis.
+    NotRedis {
+        /// Host and port.
+        address: Box<str>,
+        /// What gave it away.
+        reason: Box<str>,
+    },
+    /// The server refuses the credentials, or wants some.
+    Authentication {
+        /// Host and port.
+        address: Box<str>,
+        /// What it said.
+        reason: Box<str>,
+    },
+    /// No answer in time. Whether the commands were executed is not known.
+    Timeout {
+        /// Host and port.
+        address: Box<str>,
+        /// The limit in milliseconds.
+        milliseconds: u64,
+    },
+    /// The connection broke. Whether the commands were executed is not known.
+    Disconnected {
+        /// Host and port.
+        address: Box<str>,
+        /// What the system said.
+        reason: Box<str>,
+    },
+    /// A key holds another type than the command needs.
+    WrongType {
+        /// The key, if it is known.
+        key: Box<str>,
+        /// The command.
+        command: &'static str,
+    },
+    /// The server answered with an error.
+    Server {
+        /// What it said.
+        message: Box<str>,
+    },
+}
+
+impl HostError {
+    /// The stable word for this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            HostError::Publish(error) => error.code(),
+            HostError::Bind(error) => error.code(),
+            HostError::Declare(error) => error.code(),
+            HostError::Pattern(error) => error.code(),
+            HostError::Member(error) => error.code(),
+            HostError::QueueNotFound { .. } => "queue-not-found",
+            HostError::NotExpressible { .. } => "not-expressible",
+            HostError::Load(error) => error.code(),
+            HostError::Execute(error) => error.code(),
+        }
+    }
+}
+
+impl LoadError {
+    /// The stable word for this error.
+    pub fn code(&self) -> &'static str {
+        match self {
+            LoadError::Read { .. } => "file-unreadable",
+            LoadError::TooLarge { .. } => "too-large",
+            LoadError::NotUtf8 { .. } => "file-not-utf8",
+            LoadError::Json { .. } => "invalid-json",
+            LoadError::Definitions { error: DefinitionsError::UnknownVhost { .. }, .. } => "unknown-vhost",
+            LoadError::Definitions { error: DefinitionsError::Invalid(error), .. }
+            | LoadError::Topology { error, .. } => error.error.code(),
+            LoadError::Definitions { .. } => "invalid-definitions",
+            LoadError::TableType { .. } => "table-type",
+            LoadError::Registry { .. } => "invalid-registry",
+        }
+    }
+}
+
+impl ExecuteError {
+    /// The stable word for this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            ExecuteError::Url { .. } => "invalid-url",
+            ExecuteError::Unreachable { .. } => "redis-unreachable",
+            ExecuteError::NotRedis { .. } => "not-redis",
+            ExecuteError::Authentication { .. } => "redis-authentication",
+            ExecuteError::Timeout { .. } => "redis-timeout",
+            ExecuteError::Disconnected { .. } => "redis-disconnected",
+            ExecuteError::WrongType { .. } => "wrong-type",
+            ExecuteError::Server { .. } => "redis-error",
+        }
+    }
+}
+
+impl fmt::Display for HostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HostError::Publish(error) => error.fmt(f),
+            HostError::Bind(error) => error.fmt(f),
+            HostError::Declare(error) => error.fmt(f),
+            HostError::Pattern(error) => error.fmt(f),
+            HostError::Member(error) => error.fmt(f),
+            HostError::QueueNotFound { queue } => write!(f, "there is no queue `{queue}`"),
+            HostError::NotExpressible { reason } => f.write_str(reason),
+            HostError::Load(error) => error.fmt(f),
+            HostError::Execute(error) => error.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Read { path, error } => write!(f, "cannot read `{}`: {error}", path.display()),
+            LoadError::TooLarge { what, size, limit, unit, option } => write!(
+                f,
+                "`{what}` has {size} {unit}, at most {limit} are allowed; raise the limit with {option}"
+            ),
+            LoadError::NotUtf8 { path, offset } => {
+                write!(f, "`{}` is not UTF-8: byte {offset} is the first that is not", path.display())
+            }
+            LoadError::Json { path, format, error } => {
+                write!(f, "`{}` is no {format}: {error}", path.display())
+            }
+            LoadError::Definitions { path, error } => write!(f, "`{}`: {error}", path.display()),
+            LoadError::Topology { path, error } => write!(f, "`{}`: {error}", path.display()),
+            LoadError::TableType { key, found } => write!(
+                f,
+                "`{key}` is a {found}, expected a set of bindings; celery-redis-plus keeps its tables as zset, \
+                 and the two cannot share a database"
+            ),
+            LoadError::Registry { key, reason } => write!(f, "`{key}` cannot be read: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for ExecuteError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExecuteError::Url { reason } => write!(
+                f,
+                "the Redis URL cannot be used: {reason}; expected redis://[user:password@]host[:port][/db] or \
+                 unix:///path"
+            ),
+            ExecuteError::Unreachable { address, reason } => {
+                write!(f, "no Redis can be reached at {address}: {reason}; is it running?")
+            }
+            ExecuteError::NotRedis { address, reason } => {
+                write!(f, "what answers at {address} is no Redis: {reason}")
+            }
+            ExecuteError::Authentication { address, reason } => {
+                write!(
+                    f,
+                    "the Redis at {address} refuses the login: {reason}; give user and password in the URL"
+                )
+            }
+            ExecuteError::Timeout { address, milliseconds } => write!(
+                f,
+                "no answer from {address} within {milliseconds} ms; is it Redis? whether the commands were \
+                 executed is not known"
+            ),
+            ExecuteError::Disconnected { address, reason } => write!(
+                f,
+                "the connection to {address} broke: {reason}; whether the commands were executed is not known"
+            ),
+            ExecuteError::WrongType { key, command } => {
+                write!(f, "`{key}` holds another type than {command} needs")
+            }
+            ExecuteError::Server { message } => write!(f, "Redis answers: {message}"),
+        }
+    }
+}
+
+macro_rules! sources {
+    ($($error:ident => $into:ident :: $variant:ident),* $(,)?) => {$(
+        impl From<$error> for $into {
+            fn from(error: $error) -> Self {
+                $into::$variant(error)
+            }
+        }
+    )*};
+}
+
+sources!(
+    PublishError => HostError::Publish,
+    BindError => HostError::Bind,
+    DeclareError => HostError::Declare,
+    PatternError => HostError::Pattern,
+    MemberError => HostError::Member,
+    LoadError => HostError::Load,
+    ExecuteError => HostError::Execute,
+);
+
+impl std::error::Error for HostError {}
+impl std::error::Error for LoadError {}
+impl std::error::Error for ExecuteError {}

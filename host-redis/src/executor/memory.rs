@@ -1,0 +1,346 @@
+//! The executor without a server: the same commands on maps behind a lock.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use keyrail_core::kombu::{Command, Plan, glob_matches, plan};
+use serde::Deserialize;
+use tokio::sync::{Notify, mpsc};
+
+use super::{
+    BACKLOG, Executor, GiveBack, Heard, Listener, Reply, SetSize, Take, Taken, pop_order, quarantine_list,
+};
+use crate::ExecuteError;
+
+/// Queues, tables and subscribers of one process. Nothing survives it.
+#[derive(Debug, Default)]
+pub struct Memory {
+    store: Mutex<Store>,
+    pushed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Store {
+    keys: HashMap<String, Entry>,
+    listeners: Vec<(Vec<u8>, mpsc::Sender<Heard>)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    value: Value,
+    expires: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Value {
+    List(VecDeque<Vec<u8>>),
+    Set(BTreeSet<Vec<u8>>),
+    Hash(BTreeMap<String, Vec<u8>>),
+    SortedSet(BTreeMap<String, f64>),
+}
+
+impl Value {
+    const fn kind(&self) -> &'static str {
+        match self {
+            Value::List(_) => "list",
+            Value::Set(_) => "set",
+            Value::Hash(_) => "hash",
+            Value::SortedSet(_) => "zset",
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Value::List(list) => list.is_empty(),
+            Value::Set(set) => set.is_empty(),
+            Value::Hash(hash) => hash.is_empty(),
+            Value::SortedSet(set) => set.is_empty(),
+        }
+    }
+}
+
+impl Memory {
+    /// An empty store.
+    pub fn new() -> Self {
+        Memory::default()
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        // Nothing below leaves the maps half-changed when it panics.
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The type that a command works on, by Redis' word; none for those that take any.
+const fn needs(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::LPush { .. } | Command::RPush { .. } | Command::RPop { .. } | Command::LLen { .. } => {
+            Some("list")
+        }
+        Command::SAdd { .. } | Command::SRem { .. } | Command::SMembers { .. } => Some("set"),
+        Command::HSet { .. } | Command::HDel { .. } => Some("hash"),
+        Command::ZAdd { .. } | Command::ZAddGt { .. } | Command::ZRem { .. } => Some("zset"),
+        Command::Publish { .. } | Command::Del { .. } | Command::PExpire { .. } => None,
+    }
+}
+
+impl Store {
+    /// Refuses a command on a key of another type. Asked for the whole plan before its first command, so that none is
+    /// half-applied.
+    fn check(&mut self, command: &Command) -> Result<(), ExecuteError> {
+        let Some(needed) = needs(command) else { return Ok(()) };
+        match self.entry(command.key()) {
+            Some(entry) if entry.value.kind() != needed => {
+                Err(ExecuteError::WrongType { key: command.key().into(), command: command.name() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The entry of a key that has not expired.
+    fn entry(&mut self, key: &str) -> Option<&mut Entry> {
+        if self.keys.get(key)?.expires.is_some_and(|expires| expires <= Instant::now()) {
+            self.keys.remove(key);
+        }
+        self.keys.get_mut(key)
+    }
+
+    fn or_insert(&mut self, key: &str, empty: Value) -> &mut Value {
+        self.entry(key);
+        &mut self.keys.entry(key.into()).or_insert(Entry { value: empty, expires: None }).value
+    }
+
+    fn list(&mut self, key: &str) -> Option<&mut VecDeque<Vec<u8>>> {
+        match self.or_insert(key, Value::List(VecDeque::new())) {
+            Value::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    fn set(&mut self, key: &str) -> Option<&mut BTreeSet<Vec<u8>>> {
+        match self.or_insert(key, Value::Set(BTreeSet::new())) {
+            Value::Set(set) => Some(set),
+            _ => None,
+        }
+    }
+
+    fn hash(&mut self, key: &str) -> Option<&mut BTreeMap<String, Vec<u8>>> {
+        match self.or_insert(key, Value::Hash(BTreeMap::new())) {
+            Value::Hash(hash) => Some(hash),
+            _ => None,
+        }
+    }
+
+    fn sorted_set(&mut self, key: &str) -> Option<&mut BTreeMap<String, f64>> {
+        match self.or_insert(key, Value::SortedSet(BTreeMap::new())) {
+            Value::SortedSet(set) => Some(set),
+            _ => None,
+        }
+    }
+
+    fn execute(&mut self, command: &Command) -> Reply {
+        let reply = self.try_execute(command).unwrap_or(Reply::Count(0));
+        // As in Redis, what is empty is not there.
+        let key = command.key();
+        if self.keys.get(key).is_some_and(|entry| entry.value.is_empty()) {
+            self.keys.remove(key);
+        }
+        reply
+    }
+
+    /// Nothing if the key is of another type, which [`check`](Self::check) has ruled out.
+    fn try_execute(&mut self, command: &Command) -> Option<Reply> {
+        let count = |changed: bool| Reply::Count(i64::from(changed));
+        Some(match command {
+            Command::LPush { key, value } => {
+                let list = self.list(key)?;
+                list.push_front(value.clone());
+                length(list.len())
+            }
+            Command::RPush { key, value } => {
+                let list = self.list(key)?;
+                list.push_back(value.clone());
+                length(list.len())
+            }
+            Command::RPop { key } => Reply::Value(self.list(key)?.pop_back()),
+            Command::LLen { key } => length(self.list(key)?.len()),
+            Command::Publish { channel, payload } => length(self.publish(channel, payload)),
+            Command::SAdd { key, member } => count(self.set(key)?.insert(member.clone())),
+            Command::SRem { key, member } => count(self.set(key)?.remove(member)),
+            Command::SMembers { key } => Reply::Members(self.set(key)?.iter().cloned().collect()),
+            Command::Del { key } => count(self.keys.remove(key).is_some()),
+            Command::PExpire { key, milliseconds } => {
+                let expires = Instant::now().checked_add(Duration::from_millis(*milliseconds));
+                count(self.entry(key).map(|entry| entry.expires = expires).is_some())
+            }
+            Command::HSet { key, field, value } => {
+                count(self.hash(key)?.insert(field.clone(), value.clone()).is_none())
+            }
+            Command::HDel { key, field } => count(self.hash(key)?.remove(field).is_some()),
+            Command::ZAdd { key, score, member } => {
+                count(self.sorted_set(key)?.insert(member.clone(), *score).is_none())
+            }
+            Command::ZAddGt { key, score, member } => {
+                let set = self.sorted_set(key)?;
+                let known = set.get(member).copied();
+                let score = *score as f64;
+                set.insert(member.clone(), known.map_or(score, |known| known.max(score)));
+                count(known.is_none())
+            }
+            Command::ZRem { key, member } => count(self.sorted_set(key)?.remove(member).is_some()),
+        })
+    }
+
+    /// Tells every listener once per pattern that matches, as Redis does. A listener whose backlog is full misses it.
+    fn publish(&mut self, channel: &str, payload: &[u8]) -> usize {
+        self.listeners.retain(|(_, listener)| !listener.is_closed());
+        let hearing = self.listeners.iter().filter(|(pattern, _)| glob_matches(pattern, channel.as_bytes()));
+        let heard = || Heard { channel: channel.into(), payload: payload.into() };
+        hearing.filter(|(_, listener)| listener.try_send(heard()).is_ok()).count()
+    }
+}
+
+fn length(number: usize) -> Reply {
+    Reply::Count(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// What must be in a payload for a consumer to hold it.
+#[derive(Deserialize)]
+struct Tagged {
+    properties: TaggedProperties,
+}
+
+#[derive(Deserialize)]
+struct TaggedProperties {
+    delivery_tag: Tag,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Tag {
+    Text(String),
+    Number(i64),
+}
+
+fn tag_of(payload: &[u8]) -> Option<String> {
+    match serde_json::from_slice::<Tagged>(payload).ok()?.properties.delivery_tag {
+        Tag::Text(tag) => Some(tag),
+        Tag::Number(tag) => Some(tag.to_string()),
+    }
+}
+
+impl Executor for Memory {
+    async fn run(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
+        let replies = {
+            let mut store = self.store();
+            plan.commands.iter().try_for_each(|command| store.check(command))?;
+            plan.commands.iter().map(|command| store.execute(command)).collect()
+        };
+        self.pushed.notify_waiters();
+        Ok(replies)
+    }
+
+    async fn take(&self, take: &Take<'_>) -> Result<Taken, ExecuteError> {
+        let Take { layout, queues } = *take;
+        let mut store = self.store();
+        for (queue, list) in pop_order(take) {
+            let Some(Entry { value: Value::List(messages), .. }) = store.entry(&list) else { continue };
+            let Some(payload) = messages.pop_back() else { continue };
+            if messages.is_empty() {
+                store.keys.remove(&list);
+            }
+            let queue = queues[queue].clone();
+            let Some(tag) = tag_of(&payload) else {
+                let list = quarantine_list(layout, &queue);
+                store.execute(&Command::LPush { key: list.clone(), value: payload });
+                return Ok(Taken::Quarantined { queue, list });
+            };
+            let delivery = plan::delivery(&tag, &queue);
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+            for command in plan::register(layout, &delivery, &queue, &payload, now).commands {
+                store.execute(&command);
+            }
+            return Ok(Taken::Message { delivery, queue, list, payload });
+        }
+        Ok(Taken::Empty)
+    }
+
+    async fn give_back(&self, back: &GiveBack<'_>) -> Result<bool, ExecuteError> {
+        let GiveBack { layout, delivery, list, payload, next } = *back;
+        let held = {
+            let mut store = self.store();
+            let settled = plan::ack(layout, delivery).commands;
+            let held = settled.iter().map(|command| store.execute(command)).last() == Some(Reply::Count(1));
+            if held {
+                let (key, value) = (list.to_owned(), payload.to_vec());
+                let push = if next { Command::RPush { key, value } } else { Command::LPush { key, value } };
+                store.execute(&push);
+            }
+            held
+        };
+        self.pushed.notify_waiters();
+        Ok(held)
+    }
+
+    async fn wait(&self, lists: &[String], limit: Duration) -> Result<(), ExecuteError> {
+        let pushed = self.pushed.notified();
+        tokio::pin!(pushed);
+        // Registered before looking, so that no push falls between the two.
+        pushed.as_mut().enable();
+        let ready = {
+            let mut store = self.store();
+            lists.iter().any(|list| store.entry(list).is_some())
+        };
+        if !ready {
+            // Either way the caller looks again.
+            let _ = tokio::time::timeout(limit, pushed).await;
+        }
+        Ok(())
+    }
+
+    async fn subscribe(&self, patterns: &[String]) -> Result<Listener, ExecuteError> {
+        let (sender, messages) = mpsc::channel(BACKLOG);
+        let listeners = patterns.iter().map(|pattern| (pattern.clone().into_bytes(), sender.clone()));
+        self.store().listeners.extend(listeners);
+        Ok(Listener { messages })
+    }
+
+    async fn hash(&self, key: &str) -> Result<Vec<(String, Vec<u8>)>, ExecuteError> {
+        match self.store().entry(key).map(|entry| &entry.value) {
+            None => Ok(Vec::new()),
+            Some(Value::Hash(hash)) => {
+                Ok(hash.iter().map(|(field, value)| (field.clone(), value.clone())).collect())
+            }
+            Some(_) => Err(ExecuteError::WrongType { key: key.into(), command: "HGETALL" }),
+        }
+    }
+
+    async fn set_size(&self, key: &str) -> Result<SetSize, ExecuteError> {
+        Ok(match self.store().entry(key).map(|entry| &entry.value) {
+            None => SetSize::Members(0),
+            Some(Value::Set(set)) => SetSize::Members(set.len() as u64),
+            Some(other) => SetSize::OtherType(other.kind().into()),
+        })
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>, ExecuteError> {
+        let mut keys: Vec<_> =
+            self.store().keys.keys().filter(|key| key.starts_with(prefix)).cloned().collect();
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ExecuteError> {
+        match self.store().entry(key) {
+            None => Ok(None),
+            Some(_) => Err(ExecuteError::WrongType { key: key.into(), command: "GET" }),
+        }
+    }
+
+    fn describe(&self) -> String {
+        "memory".into()
+    }
+}

@@ -1,0 +1,413 @@
+//! The executor over TCP or a Unix socket.
+
+use std::{future::Future, time::Duration};
+
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
+    Script, ServerErrorKind, Value,
+    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
+};
+use futures_util::StreamExt;
+use keyrail_core::kombu::{Command, Json, Plan};
+use tokio::sync::{OnceCell, mpsc};
+
+use super::{
+    BACKLOG, Executor, GiveBack, Heard, Listener, Reply, SetSize, Take, Taken, pop_order, quarantine_list,
+};
+use crate::ExecuteError;
+
+/// One Redis, by its URL. Reconnects by itself; what was under way when the connection broke is reported, not repeated.
+pub struct Redis {
+    client: Client,
+    commands: ConnectionManager,
+    /// A blocking wait keeps its connection busy, so waits have one of their own.
+    waits: OnceCell<MultiplexedConnection>,
+    address: String,
+    options: RedisOptions,
+    take: Script,
+    give_back: Script,
+}
+
+/// How long to wait for Redis.
+#[derive(Clone, Copy, Debug)]
+pub struct RedisOptions {
+    /// For a connection.
+    pub connect_timeout: Duration,
+    /// For the answer to a command.
+    pub response_timeout: Duration,
+}
+
+impl Default for RedisOptions {
+    /// Reading a table of a million rows takes seconds.
+    fn default() -> Self {
+        RedisOptions { connect_timeout: Duration::from_secs(5), response_timeout: Duration::from_secs(20) }
+    }
+}
+
+impl std::fmt::Debug for Redis {
+    /// Without the URL, which may hold a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Redis").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Redis {
+    /// Connects, and makes sure that it is Redis who answers. Also returns the number of the database in the URL.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Url`], [`Unreachable`](ExecuteError::Unreachable), [`NotRedis`](ExecuteError::NotRedis),
+    /// [`Authentication`](ExecuteError::Authentication), [`Timeout`](ExecuteError::Timeout).
+    pub async fn connect(url: &str, options: RedisOptions) -> Result<(Self, u32), ExecuteError> {
+        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+        if !matches!(scheme, "redis" | "redis+unix" | "unix") {
+            let reason = match scheme {
+                "rediss" | "sentinel" => format!("the scheme `{scheme}` is not supported yet"),
+                "" => "it has no scheme".into(),
+                other => format!("the scheme `{other}` is not Redis'"),
+            };
+            return Err(ExecuteError::Url { reason: reason.into() });
+        }
+        // The parser's own message may quote the URL with its password.
+        let info = url
+            .into_connection_info()
+            .map_err(|_| ExecuteError::Url { reason: "host, port or database cannot be read".into() })?;
+        let address = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
+            other => other.to_string(),
+        };
+        let db = u32::try_from(info.redis_settings().db()).unwrap_or_default();
+        let client =
+            Client::open(info).map_err(|error| ExecuteError::Url { reason: error.category().into() })?;
+        let config = ConnectionManagerConfig::new()
+            .set_number_of_retries(0)
+            .set_connection_timeout(Some(options.connect_timeout))
+            .set_response_timeout(Some(options.response_timeout));
+        let connecting = ConnectionManager::new_with_config(client.clone(), config);
+        // The connection timeout ends where the handshake begins, and a silent peer may never shake hands.
+        let connected = match tokio::time::timeout(options.connect_timeout, connecting).await {
+            Ok(connected) => connected.map_err(|error| connect_error(&address, &options, &error))?,
+            Err(_) => return Err(silent(&address, options.connect_timeout)),
+        };
+        let redis = Redis {
+            client,
+            commands: connected,
+            waits: OnceCell::new(),
+            address,
+            options,
+            take: Script::new(include_str!("take.lua")),
+            give_back: Script::new(include_str!("give_back.lua")),
+        };
+        redis.greet().await?;
+        Ok((redis, db))
+    }
+
+    /// Whoever answers PING with PONG speaks the protocol.
+    async fn greet(&self) -> Result<(), ExecuteError> {
+        let ping = Cmd::new().arg("PING").to_owned();
+        let mut connection = self.commands.clone();
+        let answer: Result<Value, _> =
+            match tokio::time::timeout(self.options.connect_timeout, ping.query_async(&mut connection)).await
+            {
+                Ok(answer) => answer,
+                Err(_) => return Err(silent(&self.address, self.options.connect_timeout)),
+            };
+        match answer {
+            Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
+            Ok(_) => {
+                let reason = "it does not answer PING with PONG".into();
+                Err(ExecuteError::NotRedis { address: self.address.as_str().into(), reason })
+            }
+            Err(error) => Err(connect_error(&self.address, &self.options, &error)),
+        }
+    }
+
+    fn error(&self, error: RedisError) -> ExecuteError {
+        command_error(&self.address, &self.options, &error)
+    }
+
+    async fn query(&self, command: &Cmd) -> Result<Value, ExecuteError> {
+        command.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))
+    }
+
+    async fn waiting(&self) -> Result<MultiplexedConnection, ExecuteError> {
+        let connect = || async {
+            let config = AsyncConnectionConfig::new()
+                .set_connection_timeout(Some(self.options.connect_timeout))
+                .set_response_timeout(None);
+            self.client.get_multiplexed_async_connection_with_config(&config).await
+        };
+        self.waits.get_or_try_init(connect).await.cloned().map_err(|error| self.error(error))
+    }
+}
+
+fn silent(address: &str, limit: Duration) -> ExecuteError {
+    let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    ExecuteError::Timeout { address: address.into(), milliseconds }
+}
+
+/// What a failure to connect means.
+fn connect_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
+    let reason: Box<str> = error.detail().map_or_else(|| error.to_string(), str::to_owned).into();
+    let address: Box<str> = address.into();
+    match error.kind() {
+        _ if error.is_timeout() => silent(&address, options.connect_timeout),
+        ErrorKind::AuthenticationFailed => ExecuteError::Authentication { address, reason },
+        ErrorKind::Extension | ErrorKind::Server(_) => match error.code() {
+            Some("NOAUTH" | "WRONGPASS" | "NOPERM") => ExecuteError::Authentication { address, reason },
+            _ => command_error(&address, options, error),
+        },
+        // A peer that hangs up on the greeting has accepted the connection, so something listens there.
+        ErrorKind::Io if error.is_connection_dropped() && !error.is_connection_refusal() => {
+            ExecuteError::NotRedis { address, reason: "it hangs up on the greeting".into() }
+        }
+        ErrorKind::Io => ExecuteError::Unreachable { address, reason: error.to_string().into() },
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => ExecuteError::NotRedis { address, reason },
+        _ => command_error(&address, options, error),
+    }
+}
+
+/// What a failed command means.
+fn command_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
+    let address: Box<str> = address.into();
+    if error.is_timeout() {
+        return silent(&address, options.response_timeout);
+    }
+    match error.kind() {
+        ErrorKind::Parse => ExecuteError::NotRedis {
+            address,
+            reason: error.detail().unwrap_or("its answer is not of Redis' protocol").into(),
+        },
+        ErrorKind::Io => ExecuteError::Disconnected { address, reason: error.to_string().into() },
+        ErrorKind::Extension | ErrorKind::Server(_) => {
+            let message = match (error.code(), error.detail()) {
+                _ if error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot) => {
+                    "the keys lie in several slots; Redis Cluster is not supported yet".into()
+                }
+                (Some(code), Some(detail)) => format!("{code} {detail}"),
+                _ => error.to_string(),
+            };
+            ExecuteError::Server { message: message.into() }
+        }
+        _ => ExecuteError::Server { message: error.to_string().into() },
+    }
+}
+
+fn command(command: &Command) -> Cmd {
+    let mut cmd = Cmd::new();
+    for arg in command.args() {
+        cmd.arg(&*arg);
+    }
+    cmd
+}
+
+fn reply(asked: &Command, value: Value) -> Result<Reply, ExecuteError> {
+    Ok(match value {
+        Value::Int(count) => Reply::Count(count),
+        Value::Nil => Reply::Value(None),
+        Value::BulkString(bytes) => Reply::Value(Some(bytes)),
+        Value::Array(items) | Value::Set(items) => {
+            Reply::Members(items.into_iter().filter_map(bytes).collect())
+        }
+        Value::ServerError(error) => {
+            return Err(match error.code() {
+                "WRONGTYPE" => ExecuteError::WrongType { key: asked.key().into(), command: asked.name() },
+                _ => ExecuteError::Server { message: error.to_string().into() },
+            });
+        }
+        other => {
+            let message = format!("{} got {other:?}", asked.name());
+            return Err(ExecuteError::Server { message: message.into() });
+        }
+    })
+}
+
+fn bytes(value: Value) -> Option<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::SimpleString(text) => Some(text.into_bytes()),
+        _ => None,
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    bytes(value).and_then(|bytes| String::from_utf8(bytes).ok())
+}
+
+impl Executor for Redis {
+    async fn run(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
+        let mut pipeline = Pipeline::with_capacity(plan.commands.len());
+        if plan.atomic {
+            pipeline.atomic();
+        }
+        // One error must not hide which command it belongs to, nor the replies of the others.
+        pipeline.ignore_errors();
+        for each in &plan.commands {
+            pipeline.add_command(command(each));
+        }
+        let values: Vec<Value> =
+            pipeline.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+        plan.commands.iter().zip(values).map(|(asked, value)| reply(asked, value)).collect()
+    }
+
+    async fn take(&self, take: &Take<'_>) -> Result<Taken, ExecuteError> {
+        let Take { layout, queues } = *take;
+        let order = pop_order(take);
+        let mut script = self.take.prepare_invoke();
+        script.key(layout.unacked()).key(layout.unacked_index());
+        for (queue, list) in &order {
+            let queue = &queues[*queue];
+            script.key(list).key(quarantine_list(layout, queue));
+            script.arg(format!("#{queue}"));
+            script.arg(format!(", \"\", {}]", Json::from(queue.as_str()).to_python()));
+        }
+        let value: Value =
+            script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+        let Value::Array(parts) = value else { return Ok(Taken::Empty) };
+        let mut parts = parts.into_iter();
+        let place = match parts.next() {
+            Some(Value::Int(pair)) => usize::try_from(pair - 1).ok(),
+            _ => None,
+        };
+        let Some((queue, list)) = place.and_then(|place| order.into_iter().nth(place)) else {
+            return Err(ExecuteError::Server { message: "the take script got lost".into() });
+        };
+        let queue = queues[queue].clone();
+        Ok(match (parts.next().and_then(text), parts.next().and_then(bytes)) {
+            (Some(delivery), Some(payload)) => Taken::Message { delivery, queue, list, payload },
+            _ => Taken::Quarantined { list: quarantine_list(layout, &queue), queue },
+        })
+    }
+
+    async fn give_back(&self, back: &GiveBack<'_>) -> Result<bool, ExecuteError> {
+        let GiveBack { layout, delivery, list, payload, next } = *back;
+        let mut script = self.give_back.prepare_invoke();
+        script.key(layout.unacked()).key(layout.unacked_index()).key(list);
+        script.arg(delivery).arg(payload).arg(if next { "RPUSH" } else { "LPUSH" });
+        let given: i64 =
+            script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+        Ok(given == 1)
+    }
+
+    async fn wait(&self, lists: &[String], limit: Duration) -> Result<(), ExecuteError> {
+        let Some(first) = lists.first() else { return Ok(()) };
+        let mut connection = self.waiting().await?;
+        let mut rotate = Cmd::new();
+        // Moves the tail of the list onto itself: it wakes on a push, changes nothing, and takes nothing away.
+        rotate.arg("BLMOVE").arg(first).arg(first).arg("RIGHT").arg("RIGHT").arg(limit.as_secs_f64());
+        let answer = rotate.query_async::<Value>(&mut connection);
+        match tokio::time::timeout(limit + self.options.response_timeout, answer).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) if error.code() == Some("ERR") => {
+                // Servers before 6.2 have no BLMOVE.
+                tokio::time::sleep(limit).await;
+                Ok(())
+            }
+            Ok(Err(error)) => Err(self.error(error)),
+            Err(_) => Err(silent(&self.address, self.options.response_timeout)),
+        }
+    }
+
+    async fn subscribe(&self, patterns: &[String]) -> Result<Listener, ExecuteError> {
+        let limit = self.options.connect_timeout;
+        let subscribing = async {
+            let mut subscription = self.client.get_async_pubsub().await?;
+            for pattern in patterns {
+                subscription.psubscribe(pattern).await?;
+            }
+            Ok(subscription)
+        };
+        let subscription = in_time(&self.address, limit, subscribing).await?;
+        let subscription = subscription.map_err(|error: RedisError| self.error(error))?;
+        let (sender, messages) = mpsc::channel(BACKLOG);
+        tokio::spawn(async move {
+            let mut stream = subscription.into_on_message();
+            loop {
+                let message = tokio::select! {
+                    message = stream.next() => message,
+                    () = sender.closed() => return,
+                };
+                let Some(message) = message else { return };
+                let channel = message.get_channel_name().to_owned();
+                let heard = Heard { channel, payload: message.get_payload_bytes().to_vec() };
+                if sender.send(heard).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Listener { messages })
+    }
+
+    async fn hash(&self, key: &str) -> Result<Vec<(String, Vec<u8>)>, ExecuteError> {
+        let mut cmd = Cmd::new();
+        cmd.arg("HGETALL").arg(key);
+        let fields: Vec<(String, Vec<u8>)> =
+            cmd.query_async(&mut self.commands.clone()).await.map_err(|error| match error.code() {
+                Some("WRONGTYPE") => ExecuteError::WrongType { key: key.into(), command: "HGETALL" },
+                _ => self.error(error),
+            })?;
+        let mut fields = fields;
+        fields.sort_unstable();
+        Ok(fields)
+    }
+
+    async fn set_size(&self, key: &str) -> Result<SetSize, ExecuteError> {
+        let mut kind = Cmd::new();
+        kind.arg("TYPE").arg(key);
+        match text(self.query(&kind).await?).as_deref() {
+            Some("none") => Ok(SetSize::Members(0)),
+            Some("set") => {
+                let mut size = Cmd::new();
+                size.arg("SCARD").arg(key);
+                match self.query(&size).await? {
+                    Value::Int(size) => Ok(SetSize::Members(size.unsigned_abs())),
+                    _ => Err(ExecuteError::Server { message: "SCARD answers no number".into() }),
+                }
+            }
+            other => Ok(SetSize::OtherType(other.unwrap_or("unknown type").into())),
+        }
+    }
+
+    async fn keys(&self, prefix: &str) -> Result<Vec<String>, ExecuteError> {
+        let mut pattern = String::with_capacity(prefix.len() + 8);
+        for character in prefix.chars() {
+            if matches!(character, '*' | '?' | '[' | ']' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        pattern.push('*');
+        let (mut keys, mut cursor) = (Vec::new(), 0u64);
+        loop {
+            let mut scan = Cmd::new();
+            scan.arg("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(10_000);
+            let (next, found): (u64, Vec<Vec<u8>>) =
+                scan.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+            keys.extend(found.into_iter().filter_map(|key| String::from_utf8(key).ok()));
+            cursor = next;
+            if cursor == 0 {
+                break;
+            }
+        }
+        keys.sort_unstable();
+        keys.dedup();
+        Ok(keys)
+    }
+
+    async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ExecuteError> {
+        let mut cmd = Cmd::new();
+        cmd.arg("GET").arg(key);
+        Ok(bytes(self.query(&cmd).await?))
+    }
+
+    fn describe(&self) -> String {
+        format!("redis at {}", self.address)
+    }
+}
+
+async fn in_time<T>(
+    address: &str,
+    limit: Duration,
+    work: impl Future<Output = T>,
+) -> Result<T, ExecuteError> {
+    tokio::time::timeout(limit, work).await.map_err(|_| silent(address, limit))
+}

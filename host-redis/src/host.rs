@@ -1,0 +1,309 @@
+//! Topology, layout and executor joined.
+
+use std::{collections::HashMap, sync::Arc};
+
+use keyrail_core::{
+    BindError, BindingDefinition, Destination, DestinationName, Dialect, Exchange, ExchangeDefinition,
+    ExchangeKind, Outcome, Queue, Router, Topology,
+    kombu::{Command, Layout, Plan, plan},
+};
+use uuid::Uuid;
+
+use crate::{
+    Consumer, Executor, HostError, Received, Reply, Take, Taken,
+    load::{self, Quarantined},
+    publish::{Fanout, Outgoing, Published, Routed, Ways, route},
+    registry,
+};
+
+/// Publishes, binds and gets, by a topology that is fixed or read from Redis each time.
+#[derive(Debug)]
+pub struct Host<E> {
+    executor: E,
+    layout: Layout,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    Fixed(Arc<Table>),
+    Tables(load::Options),
+}
+
+/// A topology at one moment.
+#[derive(Debug)]
+pub struct Table {
+    /// Ready to route.
+    pub router: Router,
+    /// The rows that were left out.
+    pub quarantine: Vec<Quarantined>,
+}
+
+/// A binding to be written to Redis.
+#[derive(Clone, Debug)]
+pub struct Bind {
+    /// The binding.
+    pub binding: BindingDefinition,
+    /// The type of its exchange, if the caller knows it.
+    pub kind: Option<ExchangeKind>,
+    /// The dialect of a topic binding's text.
+    pub dialect: Dialect,
+}
+
+impl<E: Executor> Host<E> {
+    /// Routes by this router, whatever Redis holds.
+    pub fn fixed(executor: E, layout: Layout, router: Router) -> Self {
+        let table = Table { router, quarantine: Vec::new() };
+        Host { executor, layout, source: Source::Fixed(Arc::new(table)) }
+    }
+
+    /// Routes by Kombu's binding tables and keyrail's own keys, read anew for each publish as Kombu does.
+    pub fn from_tables(executor: E, layout: Layout, options: load::Options) -> Self {
+        Host { executor, layout, source: Source::Tables(options) }
+    }
+
+    /// Who executes.
+    pub const fn executor(&self) -> &E {
+        &self.executor
+    }
+
+    /// How keys are named.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether the topology is a fixed one.
+    pub const fn is_fixed(&self) -> bool {
+        matches!(self.source, Source::Fixed(_))
+    }
+
+    /// The topology, or as much of it as a publish to `exchange` can reach.
+    ///
+    /// # Errors
+    /// Those of [`load::from_tables`].
+    pub async fn table(&self, exchange: Option<&str>) -> Result<Arc<Table>, HostError> {
+        match &self.source {
+            Source::Fixed(table) => Ok(table.clone()),
+            Source::Tables(options) => {
+                let (router, quarantine) =
+                    load::from_tables(&self.executor, &self.layout, exchange, options).await?;
+                for row in &quarantine {
+                    tracing::warn!(code = row.reason.code(), "{row}");
+                }
+                Ok(Arc::new(Table { router, quarantine }))
+            }
+        }
+    }
+
+    /// Says where a message would go, and why. Nothing is sent.
+    ///
+    /// # Errors
+    /// An unknown or internal exchange, a key that is too long; and those of [`table`](Self::table).
+    pub async fn route(&self, outgoing: &Outgoing) -> Result<Routed, HostError> {
+        let table = self.table(Some(&outgoing.exchange)).await?;
+        route(&table.router, &outgoing.exchange, &outgoing.routing_key, &outgoing.headers)
+    }
+
+    /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one transaction.
+    ///
+    /// # Errors
+    /// As [`route`](Self::route), and those of the executor. That nobody gets the message is no error but an outcome.
+    pub async fn publish(&self, outgoing: &Outgoing) -> Result<Published, HostError> {
+        let (ways, plan) = self.plan(outgoing).await?;
+        let replies = if plan.commands.is_empty() { Vec::new() } else { self.executor.run(&plan).await? };
+        let mut fanout = Vec::new();
+        for (command, reply) in plan.commands.iter().zip(&replies) {
+            if let (Command::Publish { channel, .. }, Reply::Count(subscribers)) = (command, reply) {
+                let exchange = ways.fanout[fanout.len()].clone();
+                fanout.push(Fanout { exchange, channel: channel.clone(), subscribers: *subscribers });
+            }
+        }
+        let heard = fanout.iter().any(|sent| sent.subscribers > 0);
+        let outcome = if ways.queues.is_empty() && !heard { Outcome::Unroutable } else { Outcome::Routed };
+        Ok(Published { outcome, queues: ways.queues, fanout })
+    }
+
+    /// The commands of a publish, without sending them.
+    ///
+    /// # Errors
+    /// As [`route`](Self::route).
+    pub async fn plan_publish(&self, outgoing: &Outgoing) -> Result<Plan, HostError> {
+        Ok(self.plan(outgoing).await?.1)
+    }
+
+    async fn plan(&self, outgoing: &Outgoing) -> Result<(Ways, Plan), HostError> {
+        let ways = if outgoing.exchange.is_empty() && !self.is_fixed() {
+            self.default_ways(outgoing)?
+        } else {
+            Ways::of(&self.route(outgoing).await?.trace)
+        };
+        let message = keyrail_core::Message::new(&outgoing.routing_key).headers(&outgoing.headers)?;
+        let envelope = outgoing.sealed(&message);
+        let plan = ways.plan(&self.layout, outgoing, &envelope, || Uuid::new_v4().to_string());
+        Ok((ways, plan))
+    }
+
+    /// On Kombu's default exchange the routing key names the list, whether or not anybody declared the queue.
+    fn default_ways(&self, outgoing: &Outgoing) -> Result<Ways, HostError> {
+        let router = Router::new();
+        let (_, message) = router.message("", &outgoing.routing_key, Some(&outgoing.headers))?;
+        let mut queues = Vec::new();
+        for key in message.keys() {
+            let queue = String::from_utf8_lossy(key).into_owned();
+            if !queues.contains(&queue) {
+                queues.push(queue);
+            }
+        }
+        Ok(Ways { queues, fanout: Vec::new() })
+    }
+
+    /// Writes a binding, with the exchange's type where Kombu cannot tell it. Binding twice is binding once.
+    ///
+    /// # Errors
+    /// A binding that no router takes, a type that contradicts the one that is known, a key that cannot be written;
+    /// nothing is written then.
+    pub async fn bind(&self, bind: &Bind) -> Result<ExchangeKind, HostError> {
+        let binding = &bind.binding;
+        let table = self.table(Some(&binding.source)).await?;
+        let known = table.router.exchange(&binding.source);
+        let known = known.and_then(|id| table.router.exchange_properties(id));
+        let kind = match (known, bind.kind) {
+            (Some(known), Some(kind)) if known.kind() != kind => {
+                return Err(HostError::NotExpressible {
+                    reason: format!(
+                        "exchange `{}` is {} already and cannot become {kind}",
+                        binding.source,
+                        known.kind()
+                    )
+                    .into(),
+                });
+            }
+            (_, Some(kind)) => kind,
+            (Some(known), None) => known.kind(),
+            (None, None) => return Err(BindError::ExchangeNotFound { name: binding.source.clone() }.into()),
+        };
+        check(binding, kind, &table.router)?;
+        let mut plan = registry::bind(&self.layout, kind, binding, bind.dialect)?;
+        if known.is_none() {
+            let exchange = ExchangeDefinition {
+                name: binding.source.clone(),
+                kind,
+                durable: true,
+                auto_delete: false,
+                internal: false,
+                alternate_exchange: None,
+                arguments: keyrail_core::Table::new(),
+            };
+            plan.commands.insert(0, registry::declare_exchange(&self.layout, &exchange));
+        }
+        plan.atomic = plan.commands.len() > 1;
+        self.executor.run(&plan).await?;
+        Ok(kind)
+    }
+
+    /// Writes a whole topology, in one transaction; what is there already stays.
+    ///
+    /// # Errors
+    /// The first thing that cannot be written; nothing is written then.
+    pub async fn import(&self, topology: &Topology, dialect: Dialect) -> Result<usize, HostError> {
+        let plan = import_plan(&self.layout, topology, dialect)?;
+        self.executor.run(&plan).await?;
+        Ok(plan.commands.len())
+    }
+
+    /// Takes the next message of a queue and acks it at once.
+    ///
+    /// # Errors
+    /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; those of the executor.
+    pub async fn get(&self, queue: &str) -> Result<Option<Received>, HostError> {
+        if let Source::Fixed(table) = &self.source
+            && table.router.queue(queue).is_none()
+        {
+            return Err(HostError::QueueNotFound { queue: queue.into() });
+        }
+        let queues = [queue.to_owned()];
+        loop {
+            match self.executor.take(&Take { layout: &self.layout, queues: &queues }).await? {
+                Taken::Empty => return Ok(None),
+                Taken::Quarantined { list, .. } => {
+                    tracing::warn!(queue, "a payload that is no message was moved to `{list}`");
+                }
+                Taken::Message { delivery, payload, .. } => {
+                    let message = Received::decode(queue, &payload);
+                    self.executor.run(&plan::ack(&self.layout, &delivery)).await?;
+                    return Ok(Some(message));
+                }
+            }
+        }
+    }
+
+    /// A consumer of these queues.
+    ///
+    /// # Errors
+    /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them.
+    pub fn consumer(&self, queues: Vec<String>) -> Result<Consumer<'_, E>, HostError> {
+        if let Source::Fixed(table) = &self.source
+            && let Some(missing) = queues.iter().find(|queue| table.router.queue(queue).is_none())
+        {
+            return Err(HostError::QueueNotFound { queue: missing.as_str().into() });
+        }
+        Ok(Consumer::new(&self.executor, &self.layout, queues))
+    }
+
+    /// The number of messages that wait in a queue.
+    ///
+    /// # Errors
+    /// Those of the executor.
+    pub async fn count(&self, queue: &str) -> Result<i64, HostError> {
+        let replies = self.executor.run(&plan::count(&self.layout, queue)).await?;
+        Ok(replies.iter().map(|reply| if let Reply::Count(count) = reply { *count } else { 0 }).sum())
+    }
+}
+
+/// Tries the binding on a copy of the topology, so that nothing is written which no router could load.
+fn check(binding: &BindingDefinition, kind: ExchangeKind, router: &Router) -> Result<(), HostError> {
+    let mut trial = Router::with_predeclared_exchanges();
+    let source = match trial.exchange(&binding.source) {
+        Some(source) => source,
+        None => trial.declare_exchange(&binding.source, Exchange::new(kind))?,
+    };
+    let destination: Destination = match &binding.destination {
+        DestinationName::Queue(queue) => trial.declare_queue(queue, Queue::new())?.into(),
+        DestinationName::Exchange(name) => {
+            let id = router.exchange(name);
+            let Some(known) = id.and_then(|id| router.exchange_properties(id)) else {
+                return Err(BindError::ExchangeNotFound { name: name.clone() }.into());
+            };
+            match trial.exchange(name) {
+                Some(id) => id.into(),
+                None => trial.declare_exchange(name, known.clone())?.into(),
+            }
+        }
+    };
+    trial.bind(source, destination, &binding.binding())?;
+    Ok(())
+}
+
+/// Everything of a topology that can be written, as one plan.
+///
+/// # Errors
+/// A binding key that the dialect cannot write, or that contains Kombu's separator.
+pub(crate) fn import_plan(layout: &Layout, topology: &Topology, dialect: Dialect) -> Result<Plan, HostError> {
+    let mut commands = Vec::new();
+    for exchange in &topology.exchanges {
+        commands.push(registry::declare_exchange(layout, exchange));
+    }
+    for queue in &topology.queues {
+        commands.push(registry::declare_queue(layout, queue));
+    }
+    let router = Router::with_predeclared_exchanges();
+    let predeclared = router.exchanges().map(|(_, name, exchange)| (name, exchange.kind()));
+    let declared = topology.exchanges.iter().map(|exchange| (&*exchange.name, exchange.kind));
+    let kinds: HashMap<&str, ExchangeKind> = predeclared.chain(declared).collect();
+    for binding in &topology.bindings {
+        let kind = kinds.get(&*binding.source).copied();
+        let kind = kind.ok_or_else(|| BindError::ExchangeNotFound { name: binding.source.clone() })?;
+        commands.extend(registry::bind(layout, kind, binding, dialect)?.commands);
+    }
+    Ok(Plan { atomic: commands.len() > 1, commands })
+}

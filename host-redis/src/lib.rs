@@ -1,0 +1,51 @@
+//! keyrail on Redis, beside Kombu and Celery.
+//!
+//! [`Host`] joins a topology, Kombu's key layout and an [`Executor`]: it routes in the core, plans in the core, and has
+//! the plan executed, on Redis ([`Redis`]) or in this process ([`Memory`]). Where a message goes is never decided here.
+//!
+//! ```
+//! use keyrail_core::{Topology, kombu::{Envelope, Layout}};
+//! use keyrail_redis::{Host, Memory, Outgoing};
+//!
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+//! let topology: Topology = serde_json::from_str(r#"{
+//!     "exchanges": [{"name": "orders", "kind": "topic"}],
+//!     "queues": [{"name": "billing"}],
+//!     "bindings": [{"source": "orders", "destination": {"queue": "billing"}, "routingKey": "order.*.paid"}]
+//! }"#).unwrap();
+//! let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+//! let sent = host.publish(&Outgoing::new("orders", "order.eu.paid", Envelope::text("42 EUR"))).await.unwrap();
+//! assert_eq!(sent.queues, ["billing"]);
+//! let message = host.get("billing").await.unwrap().unwrap();
+//! assert_eq!(message.body.as_text(), Some("42 EUR"));
+//! # });
+//! ```
+//!
+//! | module or type | for |
+//! |---|---|
+//! | [`Host`] | publish, bind, get; everything below joined |
+//! | [`Consumer`] | take, ack, give back; nothing is lost in between |
+//! | [`Executor`] | who carries commands out |
+//! | [`load`] | topologies from files and from Kombu's tables |
+//! | [`serve`] | the HTTP interface |
+
+mod consumer;
+mod decode;
+mod error;
+mod executor;
+mod host;
+pub mod load;
+mod publish;
+mod raw;
+pub mod registry;
+pub mod serve;
+
+pub use consumer::{Consumer, Delivery, Next};
+pub use decode::{Body, Received};
+pub use error::{ExecuteError, HostError, LoadError};
+pub use executor::{
+    Executor, GiveBack, Heard, Listener, Memory, Redis, RedisOptions, Reply, SetSize, Take, Taken,
+    quarantine_list,
+};
+pub use host::{Bind, Host, Table};
+pub use publish::{Fanout, Outgoing, Published, Routed};

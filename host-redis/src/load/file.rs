@@ -1,0 +1,131 @@
+//! A topology file: keyrail's own JSON or RabbitMQ's definitions.
+
+use std::{fs, path::Path};
+
+use keyrail_core::{Definitions, DefinitionsError, Router, Topology};
+use serde::{Deserialize, de::IgnoredAny};
+
+use super::Limits;
+use crate::LoadError;
+
+/// The two formats of a topology file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// [`Topology`].
+    Keyrail,
+    /// [`Definitions`].
+    Rabbitmq,
+}
+
+impl Format {
+    const fn name(self) -> &'static str {
+        match self {
+            Format::Keyrail => "keyrail topology",
+            Format::Rabbitmq => "RabbitMQ definitions file",
+        }
+    }
+}
+
+/// A topology that was read, and the router built from it.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Which format the file has.
+    pub format: Format,
+    /// As in the file.
+    pub topology: Topology,
+    /// Ready to route.
+    pub router: Router,
+}
+
+/// Reads a file of either format; which one, its fields tell.
+///
+/// # Errors
+/// [`LoadError`], with line and column or the place in the document.
+pub fn read(path: &Path, vhost: Option<&str>, limits: &Limits) -> Result<Loaded, LoadError> {
+    let unreadable = |error| LoadError::Read { path: path.into(), error };
+    let size = fs::metadata(path).map_err(unreadable)?.len();
+    if size > limits.file_bytes {
+        return Err(LoadError::TooLarge {
+            what: path.display().to_string().into(),
+            size,
+            limit: limits.file_bytes,
+            unit: "bytes",
+            option: "--max-file-bytes",
+        });
+    }
+    let bytes = fs::read(path).map_err(unreadable)?;
+    let text = match str::from_utf8(&bytes) {
+        Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
+        Err(error) => {
+            return Err(LoadError::NotUtf8 { path: path.into(), offset: error.valid_up_to() });
+        }
+    };
+    let format = format_of(path, text)?;
+    let invalid = |error| LoadError::Json { path: path.into(), format: format.name(), error };
+    let topology = match format {
+        Format::Keyrail => serde_json::from_str(text).map_err(invalid)?,
+        Format::Rabbitmq => {
+            let definitions: Definitions = serde_json::from_str(text).map_err(invalid)?;
+            let vhost = vhost.or_else(|| only_vhost(&definitions)).unwrap_or("/");
+            let refused = |error| LoadError::Definitions { path: path.into(), error };
+            definitions.topology(vhost).map_err(refused)?
+        }
+    };
+    let router = topology.router().map_err(|error| match format {
+        Format::Keyrail => LoadError::Topology { path: path.into(), error },
+        Format::Rabbitmq => {
+            LoadError::Definitions { path: path.into(), error: DefinitionsError::Invalid(error) }
+        }
+    })?;
+    Ok(Loaded { format, topology, router })
+}
+
+fn only_vhost(definitions: &Definitions) -> Option<&str> {
+    match definitions.vhosts()[..] {
+        [only] => Some(only),
+        _ => None,
+    }
+}
+
+/// Fields that only RabbitMQ's files have, at the top and in the first entries.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Probe {
+    rabbit_version: Option<IgnoredAny>,
+    rabbitmq_version: Option<IgnoredAny>,
+    vhosts: Option<IgnoredAny>,
+    exchanges: Vec<Entry>,
+    bindings: Vec<Entry>,
+    queues: Vec<Entry>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Entry {
+    vhost: Option<IgnoredAny>,
+    r#type: Option<IgnoredAny>,
+    destination_type: Option<IgnoredAny>,
+}
+
+impl Entry {
+    fn is_rabbitmq(&self) -> bool {
+        self.vhost.is_some() || self.r#type.is_some() || self.destination_type.is_some()
+    }
+}
+
+fn format_of(path: &Path, text: &str) -> Result<Format, LoadError> {
+    match serde_json::from_str::<Probe>(text) {
+        Ok(probe) => {
+            let mut entries = probe.exchanges.iter().chain(&probe.bindings).chain(&probe.queues);
+            let top = probe.rabbit_version.or(probe.rabbitmq_version).or(probe.vhosts);
+            let rabbitmq = top.is_some() || entries.any(Entry::is_rabbitmq);
+            Ok(if rabbitmq { Format::Rabbitmq } else { Format::Keyrail })
+        }
+        // Wrong types are reported by the reader of the format, which names what it expects.
+        Err(error) if error.is_data() => {
+            let rabbitmq = text.contains("\"rabbit_version\"") || text.contains("\"destination_type\"");
+            Ok(if rabbitmq { Format::Rabbitmq } else { Format::Keyrail })
+        }
+        Err(error) => Err(LoadError::Json { path: path.into(), format: "JSON", error }),
+    }
+}

@@ -1,0 +1,130 @@
+//! What Kombu cannot store, in keyrail's own keys beside Kombu's.
+//!
+//! | key | type | content |
+//! |---|---|---|
+//! | `keyrail.exchange` | hash | exchange name → [`ExchangeDefinition`] as JSON: type, flags, alternate exchange |
+//! | `keyrail.queue` | hash | queue name → [`QueueDefinition`] as JSON |
+//! | `keyrail.binding` | set | [`BindingDefinition`] as JSON: headers and exchange-to-exchange bindings, durable fanout |
+//! | `keyrail.quarantine.<queue>` | list | payloads out of that queue that are no messages, byte for byte |
+//!
+//! The global key prefix stands in front of each. Whatever Kombu can express is in Kombu's keys and nowhere else.
+
+use keyrail_core::{
+    BindingDefinition, DestinationName, Dialect, ExchangeDefinition, ExchangeKind, QueueDefinition,
+    kombu::{Command, Layout, Member, Plan, plan},
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{Executor, HostError, LoadError, Reply};
+
+/// The hash of exchanges.
+pub fn exchanges_key(layout: &Layout) -> String {
+    format!("{}keyrail.exchange", layout.global_keyprefix)
+}
+
+/// The hash of queues.
+pub fn queues_key(layout: &Layout) -> String {
+    format!("{}keyrail.queue", layout.global_keyprefix)
+}
+
+/// The set of bindings.
+pub fn bindings_key(layout: &Layout) -> String {
+    format!("{}keyrail.binding", layout.global_keyprefix)
+}
+
+/// Everything in keyrail's own keys.
+#[derive(Debug, Default)]
+pub struct Registry {
+    /// The declared exchanges.
+    pub exchanges: Vec<ExchangeDefinition>,
+    /// The declared queues.
+    pub queues: Vec<QueueDefinition>,
+    /// The bindings that Kombu cannot express.
+    pub bindings: Vec<BindingDefinition>,
+}
+
+impl Registry {
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// An entry that is not what it should be, by its key and field: these keys are keyrail's alone.
+    pub async fn read(executor: &impl Executor, layout: &Layout) -> Result<Self, HostError> {
+        let bindings = bindings_key(layout);
+        let read = Plan { atomic: false, commands: vec![Command::SMembers { key: bindings.clone() }] };
+        let mut rows = Vec::new();
+        for reply in executor.run(&read).await? {
+            if let Reply::Members(members) = reply {
+                for (at, member) in members.iter().enumerate() {
+                    rows.push(entry(&bindings, &at.to_string(), member)?);
+                }
+            }
+        }
+        // A set has no order, and the order of routes should not change from one reading to the next.
+        rows.sort_by_cached_key(|row: &BindingDefinition| json(row));
+        Ok(Registry {
+            exchanges: fields(executor, &exchanges_key(layout)).await?,
+            queues: fields(executor, &queues_key(layout)).await?,
+            bindings: rows,
+        })
+    }
+}
+
+async fn fields<T: DeserializeOwned>(executor: &impl Executor, key: &str) -> Result<Vec<T>, HostError> {
+    let fields = executor.hash(key).await?;
+    Ok(fields.iter().map(|(field, value)| entry(key, field, value)).collect::<Result<_, _>>()?)
+}
+
+fn entry<T: DeserializeOwned>(key: &str, field: &str, value: &[u8]) -> Result<T, LoadError> {
+    serde_json::from_slice(value).map_err(|error| LoadError::Registry {
+        key: format!("{key}[{field}]").into(),
+        reason: error.to_string().into(),
+    })
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // Definitions hold text, numbers, lists and objects with text keys: nothing that JSON cannot take.
+    serde_json::to_vec(value).unwrap_or_default()
+}
+
+/// Declares an exchange.
+pub fn declare_exchange(layout: &Layout, exchange: &ExchangeDefinition) -> Command {
+    let (key, field) = (exchanges_key(layout), exchange.name.to_string());
+    Command::HSet { key, field, value: json(exchange) }
+}
+
+/// Declares a queue.
+pub fn declare_queue(layout: &Layout, queue: &QueueDefinition) -> Command {
+    let (key, field) = (queues_key(layout), queue.name.to_string());
+    Command::HSet { key, field, value: json(queue) }
+}
+
+/// Writes a binding: into Kombu's table if Kombu can express it, so that every Kombu publisher follows it, and into
+/// keyrail's own set if not.
+///
+/// # Errors
+/// A key that the dialect cannot write, or that contains the separator.
+pub fn bind(
+    layout: &Layout,
+    kind: ExchangeKind,
+    binding: &BindingDefinition,
+    topic_dialect: Dialect,
+) -> Result<Plan, HostError> {
+    let own = || {
+        let (key, member) = (bindings_key(layout), json(binding));
+        Plan { atomic: false, commands: vec![Command::SAdd { key, member }] }
+    };
+    let DestinationName::Queue(queue) = &binding.destination else { return Ok(own()) };
+    let Some(key) = binding.routing_key.as_str() else { return Ok(own()) };
+    let member = match kind {
+        ExchangeKind::Direct => Member::plain(key, queue),
+        ExchangeKind::Topic => match &binding.pattern {
+            Some(pattern) => {
+                Member { routing_key: key.into(), pattern: pattern.to_string(), queue: queue.to_string() }
+            }
+            None => Member::topic(key, queue, topic_dialect)?,
+        },
+        ExchangeKind::Fanout if binding.dialect != Dialect::Amqp => Member::plain(key, queue),
+        _ => return Ok(own()),
+    };
+    Ok(plan::rebind(layout, &binding.source, &member)?)
+}

@@ -1,0 +1,127 @@
+//! The HTTP interface and the page, on loopback.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /` | the page |
+//! | `GET /v1/topology` | exchanges, queues, bindings |
+//! | `GET /v1/status` | who executes, counts, rows in quarantine |
+//! | `POST /v1/route` | where a message would go, and why; nothing is sent |
+//! | `POST /v1/publish` | where a message went |
+//! | `GET /v1/queues` | the queues and how many messages wait |
+//! | `POST /v1/queues/{queue}/get` | the next message, acked; 204 if there is none |
+//!
+//! Errors are problem documents (RFC 9457) with a stable `code`.
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderMap, Method, StatusCode, Uri, header},
+    middleware,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use tokio::net::TcpListener;
+
+use crate::{Executor, Host};
+
+mod api;
+mod guard;
+mod problem;
+
+pub use problem::Problem;
+
+/// How the server protects itself.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What a request to publish or to get must bear (`Authorization: Bearer …`); none asks for nothing.
+    pub token: Option<String>,
+    /// The largest request body in bytes.
+    pub max_body: usize,
+    /// The longest time for one request.
+    pub timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { token: None, max_body: 1 << 20, timeout: Duration::from_secs(30) }
+    }
+}
+
+/// What every handler knows.
+struct Shared<E> {
+    host: Host<E>,
+    options: Options,
+}
+
+/// The routes with all guards in front.
+pub fn app<E: Executor>(host: Host<E>, options: Options) -> Router {
+    let (limit, timeout) = (options.max_body, options.timeout);
+    let shared = Arc::new(Shared { host, options });
+    let writing = Router::new()
+        .route("/v1/publish", post(api::publish::<E>))
+        .route("/v1/queues/{queue}/get", post(api::get_message::<E>))
+        .route_layer(middleware::from_fn_with_state(shared.clone(), guard::token::<E>));
+    Router::new()
+        .route("/v1/topology", get(api::topology::<E>))
+        .route("/v1/status", get(api::status::<E>))
+        .route("/v1/route", post(api::route::<E>))
+        .route("/v1/queues", get(api::queues::<E>))
+        .merge(writing)
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(page)
+        .layer(DefaultBodyLimit::max(limit))
+        .layer(middleware::from_fn(guard::same_origin))
+        .layer(middleware::from_fn(move |request, next| guard::in_time(timeout, request, next)))
+        .layer(middleware::map_response(guard::headers))
+        .with_state(shared)
+}
+
+/// Serves until `stop`, then lets running requests end for a moment.
+///
+/// # Errors
+/// What the listener says. A client that keeps a connection open does not keep the server from ending.
+pub async fn run(
+    listener: TcpListener,
+    app: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    const GRACE: Duration = Duration::from_secs(2);
+    let (stopping, mut stopped) = tokio::sync::watch::channel(());
+    let graceful = axum::serve(listener, app).with_graceful_shutdown(async move {
+        stop.await;
+        drop(stopping);
+    });
+    tokio::select! {
+        ended = graceful.into_future() => ended,
+        () = async { let _ = stopped.changed().await; tokio::time::sleep(GRACE).await } => Ok(()),
+    }
+}
+
+/// Whether only this machine can reach the address.
+pub fn is_loopback(address: &SocketAddr) -> bool {
+    address.ip().is_loopback()
+}
+
+async fn page(method: Method, uri: Uri) -> Response {
+    if method != Method::GET && method != Method::HEAD {
+        return method_not_allowed().await.into_response();
+    }
+    match keyrail_www::asset(uri.path()) {
+        Some(asset) => {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(asset.content_type));
+            headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static(asset.cache));
+            (headers, asset.bytes).into_response()
+        }
+        None => {
+            let detail = format!("there is nothing at `{}`", uri.path());
+            Problem::new(StatusCode::NOT_FOUND, "not-found", detail).into_response()
+        }
+    }
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "this address takes another method")
+}

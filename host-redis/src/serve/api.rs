@@ -1,0 +1,252 @@
+//! The handlers: JSON in, the host's answer, JSON out.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{Path, State, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use keyrail_core::{Outcome, Table, Topology, Trace, kombu};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{Problem, Shared};
+use crate::{Executor, Outgoing, Received};
+
+type Server<E> = State<Arc<Shared<E>>>;
+type Body = Result<Bytes, BytesRejection>;
+
+/// A message of which only the way is asked.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RouteRequest {
+    #[serde(default)]
+    exchange: String,
+    #[serde(default)]
+    routing_key: String,
+    #[serde(default)]
+    headers: Table,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RouteAnswer {
+    outcome: &'static str,
+    queues: Vec<String>,
+    trace: Trace,
+}
+
+/// A message to be sent.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PublishRequest {
+    #[serde(default)]
+    exchange: String,
+    #[serde(default)]
+    routing_key: String,
+    #[serde(default)]
+    headers: Table,
+    /// A text is sent as text, anything else as JSON.
+    #[serde(default)]
+    body: Option<Value>,
+    body_base64: Option<String>,
+    content_type: Option<String>,
+    /// In Kombu's sense, 0 is taken first.
+    #[serde(default)]
+    priority: u8,
+    /// `correlation_id`, `reply_to` and others by their wire names.
+    #[serde(default)]
+    properties: Map<String, Value>,
+    /// Answer with an error if nobody gets it.
+    #[serde(default)]
+    mandatory: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PublishAnswer {
+    outcome: &'static str,
+    queues: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fanout: Vec<FanoutAnswer>,
+}
+
+#[derive(Serialize)]
+struct FanoutAnswer {
+    exchange: String,
+    subscribers: i64,
+}
+
+#[derive(Serialize)]
+struct QueueAnswer {
+    name: String,
+    messages: i64,
+}
+
+#[derive(Serialize)]
+struct QueuesAnswer {
+    queues: Vec<QueueAnswer>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusAnswer {
+    version: &'static str,
+    executor: String,
+    exchanges: usize,
+    queues: usize,
+    bindings: usize,
+    quarantine: Vec<QuarantineAnswer>,
+}
+
+#[derive(Serialize)]
+struct QuarantineAnswer {
+    exchange: String,
+    row: String,
+    code: &'static str,
+    detail: String,
+}
+
+pub(super) async fn topology<E: Executor>(State(shared): Server<E>) -> Result<Response, Problem> {
+    let table = shared.host.table(None).await?;
+    Ok(Json(Topology::of(&table.router)).into_response())
+}
+
+pub(super) async fn status<E: Executor>(State(shared): Server<E>) -> Result<Response, Problem> {
+    let table = shared.host.table(None).await?;
+    let (exchanges, queues, bindings) = table.router.counts();
+    let quarantine = table.quarantine.iter().map(|row| QuarantineAnswer {
+        exchange: row.exchange.clone(),
+        row: row.row.clone(),
+        code: row.reason.code(),
+        detail: row.reason.to_string(),
+    });
+    let answer = StatusAnswer {
+        version: env!("CARGO_PKG_VERSION"),
+        executor: shared.host.executor().describe(),
+        exchanges,
+        queues,
+        bindings,
+        quarantine: quarantine.collect(),
+    };
+    Ok(Json(answer).into_response())
+}
+
+pub(super) async fn route<E: Executor>(
+    State(shared): Server<E>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let request: RouteRequest = json(&headers, body)?;
+    let envelope = kombu::Envelope::bytes(Vec::new());
+    let outgoing = Outgoing {
+        headers: request.headers,
+        ..Outgoing::new(&request.exchange, &request.routing_key, envelope)
+    };
+    let routed = shared.host.route(&outgoing).await?;
+    let (outcome, queues, trace) = (routed.outcome.as_str(), routed.queues, routed.trace);
+    Ok(Json(RouteAnswer { outcome, queues, trace }).into_response())
+}
+
+pub(super) async fn publish<E: Executor>(
+    State(shared): Server<E>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let request: PublishRequest = json(&headers, body)?;
+    let (mandatory, outgoing) = (request.mandatory, request.outgoing()?);
+    let sent = shared.host.publish(&outgoing).await?;
+    if mandatory && sent.outcome != Outcome::Routed {
+        let detail =
+            format!("no queue gets `{}` from exchange `{}`", outgoing.routing_key, outgoing.exchange);
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unroutable", detail));
+    }
+    let fanout = sent.fanout.into_iter().filter(|sent| sent.subscribers > 0);
+    let answer = PublishAnswer {
+        outcome: sent.outcome.as_str(),
+        queues: sent.queues,
+        fanout: fanout
+            .map(|sent| FanoutAnswer { exchange: sent.exchange, subscribers: sent.subscribers })
+            .collect(),
+    };
+    Ok(Json(answer).into_response())
+}
+
+pub(super) async fn queues<E: Executor>(State(shared): Server<E>) -> Result<Response, Problem> {
+    let table = shared.host.table(None).await?;
+    let mut queues = Vec::new();
+    for (_, name, _) in table.router.queues() {
+        queues.push(QueueAnswer { name: name.into(), messages: shared.host.count(name).await? });
+    }
+    Ok(Json(QueuesAnswer { queues }).into_response())
+}
+
+pub(super) async fn get_message<E: Executor>(
+    State(shared): Server<E>,
+    Path(queue): Path<String>,
+) -> Result<Response, Problem> {
+    let message: Option<Received> = shared.host.get(&queue).await?;
+    Ok(match message {
+        Some(message) => Json(message).into_response(),
+        None => StatusCode::NO_CONTENT.into_response(),
+    })
+}
+
+impl PublishRequest {
+    fn outgoing(self) -> Result<Outgoing, Problem> {
+        let unprocessable =
+            |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", detail);
+        let mut envelope = match (self.body, self.body_base64) {
+            (Some(_), Some(_)) => {
+                return Err(unprocessable("`body` and `bodyBase64` exclude each other".into()));
+            }
+            (Some(Value::String(text)), None) => kombu::Envelope::text(&text),
+            (Some(value), None) => kombu::Envelope::json(&python(&value)?),
+            (None, Some(text)) => {
+                let bytes = STANDARD.decode(&text);
+                kombu::Envelope::bytes(
+                    bytes.map_err(|error| unprocessable(format!("`bodyBase64` is no base64: {error}")))?,
+                )
+            }
+            (None, None) => kombu::Envelope::bytes(Vec::new()),
+        };
+        if let Some(content_type) = &self.content_type {
+            envelope = envelope.content_type(content_type);
+        }
+        for (name, value) in &self.properties {
+            envelope = envelope.property(name, python(value)?);
+        }
+        let envelope = envelope.priority(kombu::Priority::new(self.priority));
+        let headers = self.headers;
+        Ok(Outgoing { headers, ..Outgoing::new(&self.exchange, &self.routing_key, envelope) })
+    }
+}
+
+fn python(value: &Value) -> Result<kombu::Json, Problem> {
+    kombu::Json::deserialize(value)
+        .map_err(|error| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", error.to_string()))
+}
+
+/// The request's JSON. It must be declared as JSON: a form of a foreign page cannot declare that.
+fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+    let declared =
+        headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = declared.split(';').next().unwrap_or_default().trim();
+    if !essence.eq_ignore_ascii_case("application/json") {
+        let detail = format!("the content type is `{declared}`, expected `application/json`");
+        return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", detail));
+    }
+    let body = body.map_err(|rejection| {
+        let status = rejection.status();
+        let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "body-too-large" } else { "body-unreadable" };
+        Problem::new(status, code, rejection.body_text())
+    })?;
+    serde_json::from_slice(&body).map_err(|error| {
+        let code = if error.is_data() { "invalid-request" } else { "invalid-json" };
+        Problem::new(StatusCode::BAD_REQUEST, code, error.to_string())
+    })
+}

@@ -1,0 +1,59 @@
+use axum::{
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use crate::{ExecuteError, HostError};
+
+/// An error as RFC 9457 has it, with the stable code of the error behind it.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    /// Stable, kebab-case; the same word as in Rust and JavaScript.
+    code: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    /// A problem with its own words.
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Problem {
+            r#type: format!("urn:keyrail:{code}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl From<HostError> for Problem {
+    fn from(error: HostError) -> Self {
+        let status = match &error {
+            HostError::QueueNotFound { .. } => StatusCode::NOT_FOUND,
+            HostError::Publish(error) => match error.code() {
+                "exchange-not-found" => StatusCode::NOT_FOUND,
+                "internal-exchange" => StatusCode::FORBIDDEN,
+                _ => StatusCode::UNPROCESSABLE_ENTITY,
+            },
+            HostError::Execute(ExecuteError::Timeout { .. }) => StatusCode::GATEWAY_TIMEOUT,
+            HostError::Execute(ExecuteError::Unreachable { .. } | ExecuteError::Disconnected { .. }) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            HostError::Execute(_) | HostError::Load(_) => StatusCode::BAD_GATEWAY,
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Problem::new(status, error.code(), error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_string(&self).unwrap_or_default();
+        (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}
