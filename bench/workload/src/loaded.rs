@@ -1,7 +1,7 @@
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use keyrail_core::{
-    Binding, Exchange, ExchangeId, ExchangeKind, Limits, Message, Outcome, Queue, Router, Routes,
+    Binding, Exchange, ExchangeId, ExchangeKind, Limits, Message, Outcome, Queue, QueueId, Router, Routes,
 };
 
 use crate::{Bindings, headers};
@@ -50,7 +50,8 @@ impl Loaded {
             Ok(exchange) => Loaded { router, exchange, numbers: Vec::new() },
             Err(error) => return Err(LoadError { line: 0, reason: error.to_string() }),
         };
-        let mut queues = HashMap::new();
+        // Not a hash map: its random seed would change the number of instructions from run to run.
+        let mut queues = BTreeMap::new();
         for (line, (pattern, queue)) in (1..).zip(table.iter()) {
             loaded.bind(kind, pattern, queue, &mut queues).map_err(|reason| LoadError { line, reason })?;
         }
@@ -62,7 +63,7 @@ impl Loaded {
         kind: Kind,
         pattern: &[u8],
         number: u32,
-        queues: &mut HashMap<u32, keyrail_core::QueueId>,
+        queues: &mut BTreeMap<u32, QueueId>,
     ) -> Result<(), String> {
         let Loaded { router, exchange, numbers } = self;
         let queue = match queues.get(&number) {
