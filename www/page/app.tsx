@@ -2,11 +2,11 @@ import { useEffect } from 'preact/hooks';
 import { Drawing } from './drawing/drawing.tsx';
 import { Answer } from './panels/answer.tsx';
 import { Bindings } from './panels/bindings.tsx';
+import { acceptDrops } from './panels/drop.ts';
 import { Examples } from './panels/examples.tsx';
 import { Headers } from './panels/headers.tsx';
 import { Legend } from './panels/legend.tsx';
-import { Message, focusKey } from './panels/message.tsx';
-import { acceptDrops } from './panels/drop.ts';
+import { focusKey, Message } from './panels/message.tsx';
 import { Topology } from './panels/topology.tsx';
 import { Trace } from './panels/trace.tsx';
 

@@ -1,5 +1,5 @@
-import { render } from 'preact';
 import { init } from 'keyrail/web';
+import { render } from 'preact';
 import { App } from './app.tsx';
 import { start } from './store/source.ts';
 

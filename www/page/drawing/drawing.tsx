@@ -1,6 +1,6 @@
 import { useComputed } from '@preact/signals';
 import { drawable, layout } from '../store/store.ts';
-import { LitLines, EdgeLine } from './edges.tsx';
+import { EdgeLine, LitLines } from './edges.tsx';
 import { ExchangeBox, QueueBox } from './nodes.tsx';
 import { Publisher } from './publisher.tsx';
 
@@ -21,7 +21,7 @@ export function Drawing() {
   const { lines, exchanges, queues } = layout.value;
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolling region must be reachable to be scrolled by keys
-    <div class="scroller" tabIndex={0} role="group" aria-label="Drawing, scrollable">
+    <section class="scroller" tabIndex={0} aria-label="Drawing, scrollable">
       <svg
         id="drawing"
         role="img"
@@ -45,6 +45,6 @@ export function Drawing() {
           <QueueBox key={box.node.id} box={box} />
         ))}
       </svg>
-    </div>
+    </section>
   );
 }

@@ -17,9 +17,14 @@ export function ExchangeBox({ box }: { box: Box<ExchangeNode> }) {
   };
   return (
     // The select does the same for the keyboard; to assistive technology the drawing is one picture.
-    // biome-ignore lint/a11y/useKeyWithClickEvents: see above
     // biome-ignore lint/a11y/noStaticElementInteractions: see above
-    <g class="exchange" transform={`translate(${x} ${y})`} data-exchange={node.name} data-lit={on} onClick={pick}>
+    <g
+      class="exchange"
+      transform={`translate(${x} ${y})`}
+      data-exchange={node.name}
+      data-lit={on}
+      onClick={pick}
+    >
       <title>{`${kind} exchange ${visible(name)}`}</title>
       <rect class="box" width={width} height={height} rx="9" />
       <path class="arrow" d={`M -6 ${HEAD / 2 - 4.5} L 0 ${HEAD / 2} L -6 ${HEAD / 2 + 4.5} Z`} />

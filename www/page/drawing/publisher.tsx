@@ -19,7 +19,9 @@ export function Publisher() {
     <>
       <path class="edge" d={path} data-effect={effect} />
       <g class="publisher" transform={place}>
-        <path d={`M 8 0 H ${right} L ${width} ${tip} L ${right} ${bottom} H 8 a 8 8 0 0 1 -8 -8 V 8 a 8 8 0 0 1 8 -8 Z`} />
+        <path
+          d={`M 8 0 H ${right} L ${width} ${tip} L ${right} ${bottom} H 8 a 8 8 0 0 1 -8 -8 V 8 a 8 8 0 0 1 8 -8 Z`}
+        />
         <text x="13" y={tip + 4.3}>
           publisher
         </text>

@@ -73,7 +73,8 @@ export function columnsOf(graph: Graph, layers: Layers): Columns {
     for (let column = from.column + 1; column < to.column; column++) way.push(slot(to, column));
     slotsOf.set(edge, way);
     const stops = [...way, to];
-    for (const [at, stop] of stops.entries()) join(stops[at - 1] ?? from, at === 0 ? edge.row : undefined, stop);
+    for (const [at, stop] of stops.entries())
+      join(stops[at - 1] ?? from, at === 0 ? edge.row : undefined, stop);
   }
   return { columns, gaps, itemOf, slotsOf };
 }

@@ -102,11 +102,15 @@ export function graphOf(topology: Topology, publishedTo: string): Graph {
   const end = ({ destination }: Binding): GraphNode =>
     'queue' in destination ? queue(destination.queue) : exchange(destination.exchange);
 
-  for (const { name, kind, internal } of topology.exchanges ?? []) added(name, kind, internal === true, false);
+  for (const { name, kind, internal } of topology.exchanges ?? [])
+    added(name, kind, internal === true, false);
   for (const { name } of topology.queues ?? []) queue(name);
   for (const binding of topology.bindings ?? []) {
     const from = exchange(binding.source);
-    edgeOf.set(bindingId(binding), edge(from, row(from, bindingLabel(binding, from.kind), 'condition'), end(binding)));
+    edgeOf.set(
+      bindingId(binding),
+      edge(from, row(from, bindingLabel(binding, from.kind), 'condition'), end(binding)),
+    );
   }
   // After the bindings, so that it is the last line of its exchange.
   for (const { name, alternateExchange } of topology.exchanges ?? []) {

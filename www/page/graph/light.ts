@@ -18,7 +18,14 @@ export interface Lit {
   readonly byName: readonly string[];
 }
 
-export const DARK: Lit = { edges: new Map(), rows: new Set(), nodes: new Set(), bindings: new Map(), unmatched: new Set(), byName: [] };
+export const DARK: Lit = {
+  edges: new Map(),
+  rows: new Set(),
+  nodes: new Set(),
+  bindings: new Map(),
+  unmatched: new Set(),
+  byName: [],
+};
 
 /** Follows a trace through the drawing. A duplicate counts: the way was taken, though the queue had its copy. */
 export function light(graph: Graph, trace: Trace): Lit {

@@ -10,7 +10,11 @@ const PAUSE = 500;
 export function Answer() {
   const said = answer.value;
   return (
-    <section class="answer" aria-label="Result" data-outcome={'trace' in said ? said.trace.outcome : 'refused'}>
+    <section
+      class="answer"
+      aria-label="Result"
+      data-outcome={'trace' in said ? said.trace.outcome : 'refused'}
+    >
       {'trace' in said ? <Routed trace={said.trace} /> : <Refused error={said.error} />}
       <Announcement />
     </section>

@@ -1,5 +1,5 @@
-import { compose, loaded } from '../store/store.ts';
 import { EXAMPLES } from '../store/examples.ts';
+import { compose, loaded } from '../store/store.ts';
 
 /** Messages worth trying, those whose exchange is there. */
 export function Examples() {

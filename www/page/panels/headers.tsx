@@ -39,10 +39,19 @@ function Header({ field }: { field: HeaderField }) {
         autocomplete="off"
         spellcheck={false}
       />
-      <small class="type" data-type={typeOf(field)} title={'JSON is read as JSON: 9 is a number, "9" is text.'}>
+      <small
+        class="type"
+        data-type={typeOf(field)}
+        title={'JSON is read as JSON: 9 is a number, "9" is text.'}
+      >
         {typeOf(field)}
       </small>
-      <button type="button" class="remove" aria-label={`Remove header ${name}`} onClick={() => removeHeader(id)}>
+      <button
+        type="button"
+        class="remove"
+        aria-label={`Remove header ${name}`}
+        onClick={() => removeHeader(id)}
+      >
         ×
       </button>
     </span>

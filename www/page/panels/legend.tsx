@@ -2,7 +2,7 @@ import { KindIcon } from '../drawing/icons.tsx';
 
 const KINDS = [
   ['direct', 'the key is equal'],
-  ['topic', 'the words match: * is one, # any number'],
+  ['topic', '* is a word, # any number'],
   ['fanout', 'every message'],
   ['headers', 'the headers match'],
 ] as const;

@@ -17,7 +17,7 @@ export function Message() {
   useEffect(focusKey, []);
   return (
     <div class="sentence">
-      <label class="field">
+      <label class="field" for="exchange">
         <span>Publish to exchange</span>
         <Exchange />
       </label>

@@ -52,7 +52,7 @@ export function Topology() {
 
 function Origin() {
   const { type, name } = source.value ?? { type: 'example', name: '' };
-  const origin = { example: 'Example', server: 'Live from', file: 'File' }[type];
+  const origin = { example: 'Example', server: 'Served by', file: 'File' }[type];
   return (
     <span class="origin" data-source={type} title={visible(name)}>
       {origin} <b>{shortened(name, 40)}</b>
@@ -105,7 +105,10 @@ function Refused() {
       </p>
       {excerpt && (
         <pre>
-          <span class="line">line {excerpt.line}</span> {visible(excerpt.before)}
+          <span class="line">
+            line {excerpt.line}, column {excerpt.column}:
+          </span>{' '}
+          {visible(excerpt.before)}
           <mark>{visible(excerpt.after.slice(0, 1)) || '(end)'}</mark>
           {visible(excerpt.after.slice(1))}
         </pre>

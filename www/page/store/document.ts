@@ -1,4 +1,5 @@
 import { type Definitions, KeyrailError, Router, type Topology } from 'keyrail/web';
+import { brokenAt } from '../text/json.ts';
 
 /** A topology that somebody handed over, and the router made of it. */
 export interface Loaded {
@@ -13,7 +14,12 @@ export interface Loaded {
 export interface Problem {
   readonly message: string;
   /** The line around the place, and the place in it, if it is known. */
-  readonly excerpt?: { readonly line: number; readonly before: string; readonly after: string };
+  readonly excerpt?: {
+    readonly line: number;
+    readonly column: number;
+    readonly before: string;
+    readonly after: string;
+  };
 }
 
 /** Above this a browser would be busy for seconds with parsing alone. */
@@ -55,29 +61,16 @@ function vhostsOf({ exchanges = [], queues = [] }: Definitions): string[] {
 export function problemOf(error: unknown, text: string): Problem {
   if (error instanceof KeyrailError) return { message: error.message };
   if (!(error instanceof SyntaxError)) return { message: String(error) };
-  const at = positionIn(error.message, text);
-  const message = `This is not JSON: ${error.message}`;
-  if (at === undefined) return { message };
+  const at = brokenAt(text);
   const start = text.lastIndexOf('\n', at - 1) + 1;
   const end = text.indexOf('\n', at);
   return {
-    message,
+    message: 'It is not JSON.',
     excerpt: {
       line: text.slice(0, at).split('\n').length,
+      column: at - start + 1,
       before: text.slice(Math.max(start, at - 40), at),
       after: text.slice(at, Math.min(end < 0 ? text.length : end, at + 40)),
     },
   };
-}
-
-/** Engines say the place in words only, and each in its own. */
-function positionIn(message: string, text: string): number | undefined {
-  const position = /position (\d+)/.exec(message)?.[1];
-  if (position !== undefined) return Number(position);
-  const [, line, column] = /line (\d+) column (\d+)/.exec(message) ?? [];
-  if (line !== undefined && column !== undefined) {
-    const before = text.split('\n').slice(0, Number(line) - 1);
-    return before.reduce((sum, { length }) => sum + length + 1, 0) + Number(column) - 1;
-  }
-  return /end of/i.test(message) ? text.length : undefined;
 }

@@ -40,7 +40,10 @@ async function fromServer(): Promise<string> {
 
 export async function openFile(file: File): Promise<void> {
   if (file.size > LARGEST_FILE) {
-    problem.value = { name: file.name, message: `The file has ${Math.round(file.size / 2 ** 20)} MiB, more than 64.` };
+    problem.value = {
+      name: file.name,
+      message: `The file has ${Math.round(file.size / 2 ** 20)} MiB, more than 64.`,
+    };
     return;
   }
   try {

@@ -97,7 +97,9 @@ export function open(from: Source, vhost?: string): boolean {
 /** The exchange that one most likely wants to publish to: not internal, not fed by others, most bindings. */
 function busiest({ topology }: Loaded): string {
   const { exchanges = [], bindings = [] } = topology;
-  const fed = new Set(bindings.map(({ destination }) => ('exchange' in destination ? destination.exchange : '')));
+  const fed = new Set(
+    bindings.map(({ destination }) => ('exchange' in destination ? destination.exchange : '')),
+  );
   const count = new Map<string, number>();
   for (const { source } of bindings) count.set(source, (count.get(source) ?? 0) + 1);
   const open = exchanges.filter(({ internal }) => !internal);

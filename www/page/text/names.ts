@@ -6,6 +6,9 @@ const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Co}\p{Cn}]/gu;
 /** Joins emoji, as in families and flags: seen together with its neighbours. */
 const JOINER = 0x200d;
 
+/** Code units of one sign: a letter under a tower of accents would stand over the lines above. */
+const TALLEST = 12;
+
 const graphemes = new Intl.Segmenter('en', { granularity: 'grapheme' });
 
 /** The name with invisible characters written as `\u{202E}`. */
@@ -18,14 +21,15 @@ export function visible(name: string): string {
 }
 
 function isEmoji(before: string): boolean {
-  return /\p{Extended_Pictographic}[\p{Emoji_Modifier}\uFE0F]?$/u.test(before);
+  return /\p{Extended_Pictographic}(?:\p{Emoji_Modifier}|\uFE0F)?$/u.test(before);
 }
 
 /** At most `cells` cells of a fixed-width font, cut in the middle: names of one topology differ at both ends. */
 export function shortened(name: string, cells: number): string {
   const shown = visible(name);
-  if (shown.length * 2 <= cells || width(shown) <= cells) return shown;
-  const parts = Array.from(graphemes.segment(shown), ({ segment }) => segment);
+  if (shown.length * 2 <= cells) return shown;
+  const parts = Array.from(graphemes.segment(shown), ({ segment }) => segment.slice(0, TALLEST));
+  if (width(shown) <= cells) return parts.join('');
   const end = Math.floor((cells - 1) / 3);
   const head = fitting(parts, cells - 1 - end);
   const tail = fitting(parts.toReversed(), end).toReversed();
@@ -43,11 +47,14 @@ function fitting(parts: readonly string[], cells: number): string[] {
   return taken;
 }
 
-/** Cells of a fixed-width font. Close enough to choose the size of a box: East Asian signs and emoji take two. */
+/** East Asian signs and emoji take two cells. */
+const WIDE =
+  /^(?:[\u1100-\u115F\u2E80-\uA4CF\uAC00-\uD7A3\uF900-\uFAFF\uFE30-\uFE6F\uFF00-\uFFE6]|\p{Emoji_Presentation})/u;
+
+/** Cells of a fixed-width font, closely enough to choose the size of a box. */
 export function width(text: string): number {
+  if (/^[ -~]*$/.test(text)) return text.length;
   let cells = 0;
-  for (const { segment } of graphemes.segment(text)) {
-    cells += (segment.codePointAt(0) as number) >= 0x1100 ? 2 : 1;
-  }
+  for (const { segment } of graphemes.segment(text)) cells += WIDE.test(segment) ? 2 : 1;
   return cells;
 }

@@ -10,7 +10,8 @@ export interface Verdict {
 export function verdictOf(trace: Trace): Verdict {
   const { queues, hops } = trace;
   if (queues.length === 0) return { headline: 'No queue gets this message', reason: whyNot(hops) };
-  const headline = queues.length === 1 ? 'One queue gets this message' : `${queues.length} queues get this message`;
+  const headline =
+    queues.length === 1 ? 'One queue gets this message' : `${queues.length} queues get this message`;
   return { headline, reason: detours(hops) };
 }
 
@@ -30,7 +31,8 @@ function detours(hops: readonly Hop[]): string {
 
 function whyNot(hops: readonly Hop[]): string {
   const first = hops[0];
-  if (first?.exchange === '') return 'The default exchange knows it by the name of a queue, and no queue has that name.';
+  if (first?.exchange === '')
+    return 'The default exchange knows it by the name of a queue, and no queue has that name.';
   const empty = hops.filter(({ matches }) => matches.length === 0);
   return empty.map(dead).join(' ');
 }
