@@ -184,7 +184,10 @@ impl<E: Executor> Host<E> {
         };
         check(binding, kind, &table.router)?;
         let mut plan = registry::bind(&self.layout, kind, binding, bind.dialect)?;
-        if known.is_none() {
+        let registry = self.executor.hash(&registry::exchanges_key(&self.layout)).await?;
+        let registered = registry.iter().any(|(name, _)| **name == *binding.source);
+        // A type that was told and is not in Redis is told to everyone from now on.
+        if bind.kind.is_some() && !registered && !Router::is_predeclared(&binding.source) {
             let exchange = ExchangeDefinition {
                 name: binding.source.clone(),
                 kind,

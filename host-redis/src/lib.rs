@@ -48,4 +48,4 @@ pub use executor::{
     quarantine_list,
 };
 pub use host::{Bind, Host, Table};
-pub use publish::{Fanout, Outgoing, Published, Routed};
+pub use publish::{Fanout, Outgoing, Published, Routed, json_of};

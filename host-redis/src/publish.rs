@@ -141,7 +141,7 @@ impl Ways {
 }
 
 /// A header as Kombu's JSON has it. Bytes that are not UTF-8 are shown, not kept: JSON has no word for them.
-fn json_of(value: &Value) -> Json {
+pub fn json_of(value: &Value) -> Json {
     match value {
         Value::LongString(text) | Value::ByteArray(text) => Json::from(text.to_string()),
         Value::I8(number) => Json::Int((*number).into()),

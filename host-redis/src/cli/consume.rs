@@ -1,17 +1,195 @@
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    pin::{Pin, pin},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
-use super::{Failure, open::Source};
+use keyrail_core::kombu::Subscription;
+use keyrail_redis::{Body, Executor, Host, Next, Received};
 
-/// Not yet.
+use super::{
+    Failure,
+    open::{Source, seconds},
+    show::Style,
+};
+
+/// Take messages from queues, or listen to a fanout exchange, and print them.
+///
+/// Each message is registered before it is seen and acked once it is printed, so none is lost: on SIGINT or SIGTERM what
+/// is not yet printed goes back into its queue. Of several queues and priorities the most urgent comes first (0).
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  keyrail consume --redis redis://127.0.0.1/0 --queue billing
+  keyrail consume --redis redis://127.0.0.1/0 --queue billing --queue audit --count 10 --timeout 5 --json
+  keyrail consume --redis redis://127.0.0.1/0 --fanout news --key 'sport.#'")]
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
+
+    /// A queue; may be given several times
+    #[arg(long = "queue", short = 'q', value_name = "NAME", required_unless_present = "fanout")]
+    queues: Vec<String>,
+
+    /// A fanout exchange to listen to as Kombu does; what is published before is not heard
+    #[arg(long, value_name = "EXCHANGE", conflicts_with = "queues")]
+    fanout: Option<String>,
+
+    /// The binding key for --fanout: empty hears only messages without a routing key, # and * hear anything there
+    #[arg(long, short = 'k', value_name = "KEY", default_value = "", requires = "fanout")]
+    key: String,
+
+    /// End after so many messages; exits with 1 if --timeout comes first
+    #[arg(long, short = 'n', value_name = "N")]
+    count: Option<u64>,
+
+    /// End when nothing has come for so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+
+    /// Put each message back behind the others after printing it
+    #[arg(long, conflicts_with = "fanout", requires = "count")]
+    requeue: bool,
+
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// Why a loop ended.
+enum End {
+    Interrupted,
+    Counted,
+    Idle,
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     args.source.require()?;
-    Err(Failure::failed("not yet"))
+    if args.source.redis.is_none() {
+        return Err(Failure::usage("a file holds no messages; consume needs --redis URL"));
+    }
+    // Before the first message is taken.
+    let stop = pin!(interrupt()?);
+    let host = args.source.host(args.fanout.as_deref().unwrap_or_default()).await?;
+    let end = match &args.fanout {
+        Some(exchange) => listen(&args, &host, exchange, stop).await?,
+        None => consume(&args, &host, stop).await?,
+    };
+    match (end, args.count) {
+        (End::Idle, Some(count)) => Err(Failure::failed(format!(
+            "fewer than {count} messages came: nothing for {} s",
+            args.timeout.unwrap_or_default().as_secs_f64()
+        ))),
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+async fn consume<E: Executor>(
+    args: &Args,
+    host: &Host<E>,
+    mut stop: Pin<&mut (impl Future<Output = ()> + Send)>,
+) -> Result<End, Failure> {
+    let mut consumer = host.consumer(args.queues.clone())?;
+    let mut left = args.count.unwrap_or(u64::MAX);
+    let mut last = Instant::now();
+    let end = loop {
+        if left == 0 {
+            break Ok(End::Counted);
+        }
+        // Not abandoned by an interrupt: the server may have given the message out already.
+        let delivery = match consumer.take().await? {
+            Next::Delivery(delivery) => delivery,
+            Next::Quarantined { queue, list } => {
+                tracing::warn!("a payload in `{queue}` is no message and was moved to `{list}`");
+                continue;
+            }
+            Next::Idle => {
+                if args.timeout.is_some_and(|limit| last.elapsed() >= limit) {
+                    break Ok(End::Idle);
+                }
+                tokio::select! {
+                    () = &mut stop => break Ok(End::Interrupted),
+                    waited = consumer.wait(Duration::from_secs(1)) => waited?,
+                }
+                continue;
+            }
+        };
+        let line = line(&delivery.message(), args.json);
+        tokio::select! {
+            biased;
+            () = &mut stop => break Ok(End::Interrupted),
+            printed = print(line) => if let Err(error) = printed { break Err(error.into()) },
+        }
+        if args.requeue {
+            consumer.requeue(&delivery).await?;
+        } else {
+            consumer.ack(&delivery).await?;
+        }
+        left -= 1;
+        last = Instant::now();
+    };
+    consumer.close().await?;
+    end
+}
+
+async fn listen<E: Executor>(
+    args: &Args,
+    host: &Host<E>,
+    exchange: &str,
+    mut stop: Pin<&mut (impl Future<Output = ()> + Send)>,
+) -> Result<End, Failure> {
+    let subscription = Subscription::with_layout(host.layout(), exchange, &args.key);
+    let mut listener = host.executor().subscribe(&[subscription.pattern().to_owned()]).await?;
+    // Whoever waits for the subscription to be there, a test for instance, reads this.
+    tracing::info!("listening to `{}`", subscription.pattern());
+    eprintln!("listening to {}", super::show::clean(subscription.pattern()));
+    let mut left = args.count.unwrap_or(u64::MAX);
+    while left > 0 {
+        let forever = Duration::from_secs(u64::from(u32::MAX));
+        let heard = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(End::Interrupted),
+            heard = tokio::time::timeout(args.timeout.unwrap_or(forever), listener.next()) => heard,
+        };
+        let Ok(heard) = heard else { return Ok(End::Idle) };
+        let Some(heard) = heard else {
+            return Err(Failure::failed("the subscription ended: the connection to Redis broke"));
+        };
+        print(line(&Received::decode(&heard.channel, &heard.payload), args.json)).await?;
+        left -= 1;
+    }
+    Ok(End::Counted)
+}
+
+fn line(message: &Received, json: bool) -> String {
+    if json {
+        return serde_json::to_string(message).unwrap_or_default();
+    }
+    let style = Style::of_stdout();
+    let body = match &message.body {
+        Body::Json(value) => value.to_string(),
+        Body::Text(text) => text.clone(),
+        Body::Bytes(bytes) => bytes.escape_ascii().to_string(),
+    };
+    let key = if message.routing_key.is_empty() { "-" } else { &message.routing_key };
+    let again = if message.redelivered { " again" } else { "" };
+    format!(
+        "{} {}{} {}",
+        style.queue(&message.queue),
+        style.dim(key),
+        style.warn(again),
+        super::show::clean(&body)
+    )
+}
+
+/// Prints a line where a reader who does not read blocks nobody else.
+async fn print(line: String) -> io::Result<()> {
+    let write = move || {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{line}")?;
+        out.flush()
+    };
+    tokio::task::spawn_blocking(write).await.map_err(io::Error::other)?
 }
 
 /// Ends with the first SIGINT or SIGTERM after this call.

@@ -1,6 +1,6 @@
 //! Headers on the command line: `name=text` and `name:=json`.
 
-use keyrail_core::{Table, Value};
+use keyrail_core::{Table, Value, kombu::Json};
 
 /// One `--header`.
 ///
@@ -10,6 +10,17 @@ use keyrail_core::{Table, Value};
 pub(crate) struct Header {
     name: String,
     value: Value,
+}
+
+impl Header {
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// As the envelope has it.
+    pub(crate) fn json(&self) -> Json {
+        keyrail_redis::json_of(&self.value)
+    }
 }
 
 impl std::str::FromStr for Header {

@@ -1,15 +1,290 @@
-use std::process::ExitCode;
+use std::{
+    io::{self, Read, Write},
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
-use super::{Failure, open::Source};
+use keyrail_core::{
+    Outcome,
+    kombu::{Envelope, Json, Priority, Task},
+};
+use keyrail_redis::{Executor, Host, Memory, Outgoing, Published};
+use serde::Serialize;
+use serde_json::Value;
 
-/// Not yet.
+use super::{
+    Failure,
+    header::{self, Header},
+    open::{Source, seconds},
+    show::Style,
+};
+
+/// Publish a message, or send a Celery task.
+///
+/// Every queue gets a copy with a delivery tag of its own, all in one transaction. With --topology and no --redis
+/// nothing is sent: the Redis commands are printed instead. Exits with 1 if nobody gets the message.
 #[derive(clap::Args)]
+#[command(after_help = "Examples:
+  keyrail publish --redis redis://127.0.0.1/0 -x orders -k order.eu.paid --json-body '{\"total\": 42}'
+  keyrail publish --redis redis://127.0.0.1/0 -k billing --body 'straight into the queue billing'
+  keyrail publish --redis redis://127.0.0.1/0 -x news --type fanout --body hello
+  keyrail publish --redis redis://127.0.0.1/0 --task shop.tasks.add --args '[2, 3]' --wait 10
+  keyrail publish --topology definitions.json -x shop.orders -k order.eu.paid --body hello")]
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
+
+    /// The exchange; empty for the default exchange, whose routing key is the queue
+    #[arg(long, short = 'x', value_name = "NAME", default_value = "")]
+    exchange: String,
+
+    /// The routing key
+    #[arg(long, short = 'k', value_name = "KEY")]
+    key: Option<String>,
+
+    /// The body as text
+    #[arg(long, short = 'b', value_name = "TEXT", group = "content")]
+    body: Option<String>,
+
+    /// The body as JSON
+    #[arg(long, short = 'j', value_name = "JSON", group = "content")]
+    json_body: Option<String>,
+
+    /// The body as the bytes of a file; - for standard input
+    #[arg(long, short = 'f', value_name = "FILE", group = "content")]
+    body_file: Option<PathBuf>,
+
+    /// What the body is [default: application/json, text/plain or application/data, by the flag it came with]
+    #[arg(long, value_name = "TYPE", conflicts_with = "task")]
+    content_type: Option<String>,
+
+    /// A header: name=text, or name:=json for a number or a boolean (priority:=9)
+    #[arg(long = "header", short = 'H', value_name = "NAME=TEXT")]
+    headers: Vec<Header>,
+
+    /// A property by its wire name: correlation_id=c1, timestamp:=1700000000
+    #[arg(long = "property", short = 'P', value_name = "NAME=TEXT")]
+    properties: Vec<Header>,
+
+    /// From 0 to 9, and as everywhere in Kombu on Redis 0 is taken first
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
+    priority: u8,
+
+    /// Write the queue into each copy as its address: if a Kombu consumer crashes, only that queue gets it again
+    #[arg(long)]
+    return_to_queue: bool,
+
+    /// Send this Celery task; it goes to the queue `celery` unless --exchange or --key say otherwise
+    #[arg(long, value_name = "NAME", conflicts_with = "content", help_heading = "Celery")]
+    task: Option<String>,
+
+    /// The task's positional arguments, a JSON list
+    #[arg(long, value_name = "JSON", requires = "task", help_heading = "Celery")]
+    args: Option<String>,
+
+    /// The task's arguments with names, a JSON object
+    #[arg(long, value_name = "JSON", requires = "task", help_heading = "Celery")]
+    kwargs: Option<String>,
+
+    /// The task's id [default: a random one]
+    #[arg(long, value_name = "ID", requires = "task", help_heading = "Celery")]
+    task_id: Option<String>,
+
+    /// Wait so many seconds for the task's result in this Redis, and print it
+    #[arg(long, value_name = "SECONDS", requires = "task", value_parser = seconds, help_heading = "Celery")]
+    wait: Option<Duration>,
+
+    /// Print the Redis commands and send nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    outcome: &'static str,
+    queues: Vec<String>,
+    subscribers: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<Value>,
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     args.source.require()?;
-    Err(Failure::failed("not yet"))
+    let task = task(&args)?;
+    let outgoing = outgoing(&args, task.as_ref())?;
+    if args.source.redis.is_none() {
+        let router = args.source.router(Some(&args.exchange)).await?;
+        let host = Host::fixed(Memory::new(), args.source.layout()?, router);
+        return dry_run(&args, &host, &outgoing).await;
+    }
+    let host = args.source.host(&args.exchange).await?;
+    if args.dry_run {
+        return dry_run(&args, &host, &outgoing).await;
+    }
+    let sent = host.publish(&outgoing).await?;
+    let result = match (&task, args.wait) {
+        (Some(task), Some(limit)) if sent.outcome == Outcome::Routed => {
+            Some(result(host.executor(), &task.id, limit).await?)
+        }
+        _ => None,
+    };
+    let failed = result.as_ref().is_some_and(|result| result["status"] != "SUCCESS");
+    print(&args, &outgoing, sent, task.map(|task| task.id), result)?;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn outgoing(args: &Args, task: Option<&Task>) -> Result<Outgoing, Failure> {
+    let mut envelope = match (task, &args.body, &args.json_body, &args.body_file) {
+        (Some(task), ..) => task.envelope(),
+        (_, Some(text), ..) => Envelope::text(text),
+        (_, _, Some(text), _) => Envelope::json(&json("--json-body", text)?),
+        (_, _, _, Some(path)) => Envelope::bytes(bytes(path)?),
+        _ => Envelope::bytes(Vec::new()),
+    };
+    if let Some(content_type) = &args.content_type {
+        envelope = envelope.content_type(content_type);
+    }
+    for property in &args.properties {
+        envelope = envelope.property(property.name(), property.json());
+    }
+    let default_key = if task.is_some() && args.exchange.is_empty() { "celery" } else { "" };
+    let key = args.key.as_deref().unwrap_or(default_key);
+    if args.exchange.is_empty() && key.is_empty() {
+        return Err(Failure::usage("nothing says where to; give --exchange NAME, or the queue with --key"));
+    }
+    Ok(Outgoing {
+        headers: header::table(&args.headers),
+        return_to_queue: args.return_to_queue,
+        ..Outgoing::new(&args.exchange, key, envelope.priority(Priority::new(args.priority)))
+    })
+}
+
+fn task(args: &Args) -> Result<Option<Task>, Failure> {
+    let Some(name) = &args.task else { return Ok(None) };
+    let id = args.task_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
+    let mut task = Task::new(name, &id);
+    task.priority = Priority::new(args.priority).into();
+    match args.args.as_deref().map(|text| json("--args", text)).transpose()? {
+        None => {}
+        Some(Json::Array(list)) => task.args = list,
+        Some(_) => return Err(Failure::usage("--args is no JSON list, expected one like [2, 3]")),
+    }
+    match args.kwargs.as_deref().map(|text| json("--kwargs", text)).transpose()? {
+        None => {}
+        Some(Json::Object(members)) => task.kwargs = members,
+        Some(_) => return Err(Failure::usage("--kwargs is no JSON object, expected one like {\"x\": 2}")),
+    }
+    Ok(Some(task))
+}
+
+fn json(flag: &str, text: &str) -> Result<Json, Failure> {
+    serde_json::from_str(text)
+        .map_err(|error| Failure::usage(format!("{flag}: `{text}` is no JSON: {error}")))
+}
+
+fn bytes(path: &PathBuf) -> Result<Vec<u8>, Failure> {
+    let unreadable = |error: io::Error| Failure::failed(format!("cannot read `{}`: {error}", path.display()));
+    if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map_err(unreadable)?;
+        return Ok(bytes);
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
+async fn dry_run<E: Executor>(args: &Args, host: &Host<E>, outgoing: &Outgoing) -> Result<ExitCode, Failure> {
+    let plan = host.plan_publish(outgoing).await?;
+    if plan.commands.is_empty() {
+        return Err(unroutable(outgoing));
+    }
+    let mut out = io::stdout().lock();
+    if args.json {
+        let commands: Vec<String> = plan.commands.iter().map(ToString::to_string).collect();
+        let answer = serde_json::json!({ "atomic": plan.atomic, "commands": commands });
+        writeln!(out, "{answer}")?;
+    } else {
+        write!(out, "{plan}")?;
+        out.flush()?;
+        eprintln!("nothing was sent: these are the commands");
+    }
+    out.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn unroutable(outgoing: &Outgoing) -> Failure {
+    let from = match outgoing.exchange.as_str() {
+        "" => "the default exchange".into(),
+        exchange => format!("exchange `{exchange}`"),
+    };
+    Failure::failed(format!("unroutable: nobody gets `{}` from {from}", outgoing.routing_key))
+}
+
+fn print(
+    args: &Args,
+    outgoing: &Outgoing,
+    sent: Published,
+    task_id: Option<String>,
+    result: Option<Value>,
+) -> Result<(), Failure> {
+    let subscribers = sent.fanout.iter().map(|fanout| fanout.subscribers).sum();
+    let outcome = sent.outcome;
+    let mut out = io::stdout().lock();
+    if args.json {
+        let answer = Answer { outcome: outcome.as_str(), queues: sent.queues, subscribers, task_id, result };
+        writeln!(out, "{}", serde_json::to_string(&answer).map_err(io::Error::other)?)?;
+    } else if outcome == Outcome::Routed {
+        let style = Style::of_stdout();
+        for queue in &sent.queues {
+            writeln!(out, "{}", style.queue(queue))?;
+        }
+        if subscribers > 0 {
+            writeln!(
+                out,
+                "{}",
+                style.dim(super::show::count(subscribers.unsigned_abs() as usize, "subscriber"))
+            )?;
+        }
+        if let Some(task_id) = task_id {
+            writeln!(out, "{} {task_id}", style.dim("task"))?;
+        }
+        if let Some(result) = result {
+            writeln!(out, "{} {}", style.dim(result["status"].as_str().unwrap_or("?")), result["result"])?;
+        }
+    }
+    out.flush()?;
+    match outcome {
+        Outcome::Routed => Ok(()),
+        _ => Err(unroutable(outgoing)),
+    }
+}
+
+/// Waits for what a worker stores under the task's id.
+async fn result(executor: &impl Executor, id: &str, limit: Duration) -> Result<Value, Failure> {
+    const GLANCE: Duration = Duration::from_millis(50);
+    let key = format!("celery-task-meta-{id}");
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(stored) = executor.get(&key).await? {
+            let result: Value = serde_json::from_slice(&stored)
+                .map_err(|error| Failure::failed(format!("the result in `{key}` is no JSON: {error}")))?;
+            if matches!(result["status"].as_str(), Some("SUCCESS" | "FAILURE" | "REVOKED" | "REJECTED")) {
+                return Ok(result);
+            }
+        }
+        if Instant::now() >= deadline {
+            return Err(Failure::failed(format!(
+                "task `{id}` was sent, and has no result after {} s; is a worker running, with its results in this Redis?",
+                limit.as_secs_f64()
+            )));
+        }
+        tokio::time::sleep(GLANCE).await;
+    }
 }

@@ -5,7 +5,7 @@ use std::{
     io::{self, IsTerminal},
 };
 
-use keyrail_core::{AlternateStep, Arrival, ByteString, Hop, Match, MatchEffect, Trace};
+use keyrail_core::{AlternateStep, Arrival, BindingDefinition, ByteString, Hop, MatchEffect, Trace};
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug)]
@@ -85,11 +85,11 @@ impl Tree<'_> {
     /// A binding that leads to an exchange is followed by that exchange's own branches.
     fn branches(&self, f: &mut fmt::Formatter<'_>, hop: &Hop, indent: &str) -> fmt::Result {
         let last = hop.matches.len().saturating_sub(1);
-        let widths = hop.matches.iter().map(|matched| reason(matched).chars().count());
+        let widths = hop.matches.iter().map(|matched| reason(&matched.binding).chars().count());
         let width = widths.max().unwrap_or_default();
         for (at, matched) in hop.matches.iter().enumerate() {
             let (corner, below) = if at == last { ("└─", "   ") } else { ("├─", "│  ") };
-            let reason = reason(matched);
+            let reason = reason(&matched.binding);
             let fill = " ".repeat(width - reason.chars().count());
             let destination = &matched.binding.destination;
             let next = self.trace.hops().iter().find(|next| {
@@ -146,8 +146,7 @@ impl Tree<'_> {
 }
 
 /// What made a binding match: its key, its arguments, or that it always does.
-fn reason(matched: &Match) -> String {
-    let binding = &matched.binding;
+pub(crate) fn reason(binding: &BindingDefinition) -> String {
     if !binding.routing_key.is_empty() {
         return clean(&binding.routing_key.to_string());
     }

@@ -86,7 +86,7 @@ impl Redis {
         // The connection timeout ends where the handshake begins, and a silent peer may never shake hands.
         let connected = match tokio::time::timeout(options.connect_timeout, connecting).await {
             Ok(connected) => connected.map_err(|error| connect_error(&address, &options, &error))?,
-            Err(_) => return Err(silent(&address, options.connect_timeout)),
+            Err(_) => return Err(mute(&address, &options)),
         };
         let redis = Redis {
             client,
@@ -109,7 +109,7 @@ impl Redis {
             match tokio::time::timeout(self.options.connect_timeout, ping.query_async(&mut connection)).await
             {
                 Ok(answer) => answer,
-                Err(_) => return Err(silent(&self.address, self.options.connect_timeout)),
+                Err(_) => return Err(mute(&self.address, &self.options)),
             };
         match answer {
             Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
@@ -145,12 +145,22 @@ fn silent(address: &str, limit: Duration) -> ExecuteError {
     ExecuteError::Timeout { address: address.into(), milliseconds }
 }
 
+/// Something accepts connections and then says nothing.
+fn mute(address: &str, options: &RedisOptions) -> ExecuteError {
+    let reason = format!("nothing there answers within {} ms", options.connect_timeout.as_millis());
+    ExecuteError::Unreachable { address: address.into(), reason: reason.into() }
+}
+
+fn foreign(address: Box<str>) -> ExecuteError {
+    ExecuteError::NotRedis { address, reason: "its answer is not of Redis' protocol".into() }
+}
+
 /// What a failure to connect means.
 fn connect_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
     let reason: Box<str> = error.detail().map_or_else(|| error.to_string(), str::to_owned).into();
     let address: Box<str> = address.into();
     match error.kind() {
-        _ if error.is_timeout() => silent(&address, options.connect_timeout),
+        _ if error.is_timeout() => mute(&address, options),
         ErrorKind::AuthenticationFailed => ExecuteError::Authentication { address, reason },
         ErrorKind::Extension | ErrorKind::Server(_) => match error.code() {
             Some("NOAUTH" | "WRONGPASS" | "NOPERM") => ExecuteError::Authentication { address, reason },
@@ -161,7 +171,7 @@ fn connect_error(address: &str, options: &RedisOptions, error: &RedisError) -> E
             ExecuteError::NotRedis { address, reason: "it hangs up on the greeting".into() }
         }
         ErrorKind::Io => ExecuteError::Unreachable { address, reason: error.to_string().into() },
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => ExecuteError::NotRedis { address, reason },
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => foreign(address),
         _ => command_error(&address, options, error),
     }
 }
@@ -173,10 +183,7 @@ fn command_error(address: &str, options: &RedisOptions, error: &RedisError) -> E
         return silent(&address, options.response_timeout);
     }
     match error.kind() {
-        ErrorKind::Parse => ExecuteError::NotRedis {
-            address,
-            reason: error.detail().unwrap_or("its answer is not of Redis' protocol").into(),
-        },
+        ErrorKind::Parse => foreign(address),
         ErrorKind::Io => ExecuteError::Disconnected { address, reason: error.to_string().into() },
         ErrorKind::Extension | ErrorKind::Server(_) => {
             let message = match (error.code(), error.detail()) {

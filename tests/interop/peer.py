@@ -1,0 +1,84 @@
+"""A real Kombu in a process: peer.py URL VERB OPTIONS. Prints one JSON value a line; the first says it is ready.
+
+The version of Kombu is that of the interpreter.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import kombu
+from kombu import Connection, Consumer, Exchange, Producer, Queue
+
+SECONDS = 60
+
+
+def say(value: Any) -> None:
+    print(json.dumps(value), flush=True)
+
+
+def queue_of(options: dict[str, Any]) -> Queue:
+    exchange = Exchange(options["exchange"], type=options["type"], durable=True)
+    return Queue(options["queue"], exchange, routing_key=options.get("key", ""))
+
+
+def bind(connection: Connection, options: dict[str, Any]) -> None:
+    """Declares a queue and its binding, as every Kombu consumer does."""
+    with connection.channel() as channel:
+        queue_of(options)(channel).declare()
+    say({"bound": options["queue"]})
+
+
+def consume(connection: Connection, options: dict[str, Any]) -> None:
+    """Declares, consumes `count` messages, acks each, prints what came."""
+    left = options["count"]
+
+    def received(body: Any, message: Any) -> None:
+        nonlocal left
+        message.ack()
+        left -= 1
+        say({
+            "body": body,
+            "headers": message.headers,
+            "key": message.delivery_info.get("routing_key"),
+            "exchange": message.delivery_info.get("exchange"),
+            "tag": message.properties["delivery_tag"],
+            "priority": message.properties.get("priority"),
+        })
+
+    with connection.channel() as channel:
+        with Consumer(channel, [queue_of(options)], callbacks=[received], accept=["json", "text/plain"],
+                      no_ack=False, prefetch_count=1):
+            say({"ready": options["queue"]})
+            while left > 0:
+                connection.drain_events(timeout=SECONDS)
+
+
+def publish(connection: Connection, options: dict[str, Any]) -> None:
+    """Publishes the `messages`: each a body, how often it is repeated within the message, and publish options."""
+    kind = options.get("type", "direct")
+    exchange = Exchange(options["exchange"], type=kind, durable=True) if options.get("exchange") else None
+    with connection.channel() as channel:
+        producer = Producer(channel, exchange=exchange)
+        for message in options["messages"]:
+            body, times = message.pop("body"), message.pop("times", 1)
+            producer.publish(body * times if times > 1 else body, **message)
+    say({"published": len(options["messages"])})
+
+
+def version(connection: Connection, options: dict[str, Any]) -> None:
+    """Says which Kombu this is."""
+    del connection, options
+    say({"kombu": kombu.__version__})
+
+
+def main() -> None:
+    url, verb, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+    with Connection(url) as connection:
+        {"bind": bind, "consume": consume, "publish": publish, "version": version}[verb](connection, options)
+
+
+if __name__ == "__main__":
+    main()
