@@ -15,27 +15,37 @@ use crate::{
     binding::Binding,
     error::BindError,
     id::BindingId,
-    id_list::IdList,
     kombu::{FanoutPrefix, GluedPattern, Layout, Recognised, glob_matches, recognise, translate},
 };
 
+mod entries;
 mod headers;
+mod pages;
+mod segmented;
+mod topic;
 mod trie;
+mod words;
 
+pub(crate) use entries::Entry;
+use entries::EntryList;
 use headers::{HeadersPattern, SortedHeaders};
+use topic::{TopicIndex, TopicScratch};
 use trie::{Trie, TrieScratch};
 
 /// The bindings of one exchange.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     /// Match every message (fanout).
-    always: IdList,
+    always: EntryList,
     /// Match one routing key (direct, and topic patterns of a Kombu row that is no pattern).
-    keys: HashMap<ByteString, IdList, FixedState>,
-    /// Topic patterns whose wildcards are whole words, a trie per dialect in use.
+    keys: HashMap<ByteString, EntryList, FixedState>,
+    /// Topic patterns of RabbitMQ.
+    topic: TopicIndex,
+    has_topics: bool,
+    /// Topic patterns of Kombu whose wildcards are whole words, a trie per dialect in use.
     tries: Vec<(Dialect, Trie)>,
     /// Everything that has to be asked one by one.
-    listed: Vec<(BindingId, Listed)>,
+    listed: Vec<(Entry, Listed)>,
 }
 
 /// How one binding is matched: decided when it is bound, and where it is found again when it is unbound.
@@ -71,6 +81,7 @@ pub(crate) enum Place {
 /// Memory that matching needs, kept from call to call.
 #[derive(Debug, Default)]
 pub(crate) struct IndexScratch {
+    topic: TopicScratch,
     trie: TrieScratch,
     header_order: Vec<u32>,
     channel: Vec<u8>,
@@ -142,23 +153,30 @@ fn text(key: &[u8]) -> Result<&str, BindError> {
 
 impl Index {
     /// Adds a binding; cannot fail once the matcher is compiled.
-    pub(crate) fn insert(&mut self, id: BindingId, key: &[u8], matcher: Matcher) -> Place {
+    pub(crate) fn insert(&mut self, entry: Entry, key: &[u8], matcher: Matcher) -> Place {
         match matcher {
             Matcher::Always => {
-                self.always.insert(id);
+                self.always.insert(entry);
                 Place::Always
             }
             Matcher::Key => {
-                self.keys.entry(key.into()).or_default().insert(id);
+                self.keys.entry(key.into()).or_default().insert(entry);
                 Place::Key
             }
             Matcher::Words(dialect, words) => {
-                self.trie(dialect).insert(words.as_deref().unwrap_or(key), id);
+                let key = words.as_deref().unwrap_or(key);
+                match dialect {
+                    Dialect::Amqp => {
+                        self.topic.insert(key, entry);
+                        self.has_topics = true;
+                    }
+                    Dialect::Kombu57 | Dialect::Kombu56 => self.trie(dialect).insert(key, entry),
+                }
                 Place::Words(dialect, words)
             }
             Matcher::Listed(listed) => {
-                let at = self.listed.partition_point(|(other, _)| *other < id);
-                self.listed.insert(at, (id, listed));
+                let at = self.listed.partition_point(|(other, _)| other.binding < entry.binding);
+                self.listed.insert(at, (entry, listed));
                 Place::Listed
             }
         }
@@ -180,22 +198,28 @@ impl Index {
         match place {
             Place::Always => self.always.remove(id),
             Place::Key => {
-                if let Some(ids) = self.keys.get_mut(key) {
-                    ids.remove(id);
-                    if ids.is_empty() {
+                if let Some(entries) = self.keys.get_mut(key) {
+                    entries.remove(id);
+                    if entries.is_empty() {
                         self.keys.remove(key);
                     }
                 }
             }
             Place::Words(dialect, words) => {
+                let key = words.as_deref().unwrap_or(key);
+                if *dialect == Dialect::Amqp {
+                    self.topic.remove(key, id);
+                    self.has_topics = !self.topic.is_empty();
+                    return;
+                }
                 let trie = self.trie(*dialect);
-                trie.remove(words.as_deref().unwrap_or(key), id);
+                trie.remove(key, id);
                 if trie.is_empty() {
                     self.tries.retain(|(other, _)| other != dialect);
                 }
             }
             Place::Listed => {
-                if let Ok(at) = self.listed.binary_search_by_key(&id, |(id, _)| *id) {
+                if let Ok(at) = self.listed.binary_search_by_key(&id, |(entry, _)| entry.binding) {
                     self.listed.remove(at);
                 }
             }
@@ -205,35 +229,62 @@ impl Index {
     /// Whether nothing at all is kept: unbinding leaks nothing.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.always.is_empty() && self.keys.is_empty() && self.tries.is_empty() && self.listed.is_empty()
+        self.always.is_empty()
+            && self.keys.is_empty()
+            && self.topic.is_clean()
+            && self.tries.is_empty()
+            && self.listed.is_empty()
     }
 
     /// Calls `found` with each binding that matches; one may come more than once, since a message has several keys
     /// (`CC`) and a pattern several ways to match.
+    #[inline]
     pub(crate) fn matches(
         &self,
         exchange: &str,
         message: &Message<'_>,
         scratch: &mut IndexScratch,
-        found: &mut impl FnMut(BindingId),
+        found: &mut impl FnMut(Entry),
     ) {
-        self.always.as_slice().iter().copied().for_each(&mut *found);
-        for key in message.keys() {
-            if let Some(ids) = self.keys.get(key) {
-                ids.as_slice().iter().copied().for_each(&mut *found);
-            }
-            for (_, trie) in &self.tries {
-                trie.matches(key, &mut scratch.trie, found);
-            }
+        self.matches_key(message.routing_key(), scratch, found);
+        if message.has_selected_keys() {
+            message.keys().skip(1).for_each(|key| self.matches_key(key, scratch, found));
         }
+        self.always.for_each(found);
         if !self.listed.is_empty() {
-            let IndexScratch { header_order, channel, .. } = scratch;
-            let headers = SortedHeaders::sort(message.header_table(), header_order);
-            fanout_channel(exchange, message.routing_key(), channel);
-            for (id, listed) in &self.listed {
-                if listed.matches(message, &headers, channel) {
-                    found(*id);
-                }
+            self.matches_listed(exchange, message, scratch, found);
+        }
+    }
+
+    #[inline(always)]
+    fn matches_key(&self, key: &[u8], scratch: &mut IndexScratch, found: &mut impl FnMut(Entry)) {
+        if !self.keys.is_empty() {
+            if let Some(entries) = self.keys.get(key) {
+                entries.for_each(found);
+            }
+            return;
+        }
+        if self.has_topics {
+            self.topic.matches(key, &mut scratch.topic, found);
+        }
+        for (_, trie) in &self.tries {
+            trie.matches(key, &mut scratch.trie, found);
+        }
+    }
+
+    fn matches_listed(
+        &self,
+        exchange: &str,
+        message: &Message<'_>,
+        scratch: &mut IndexScratch,
+        found: &mut impl FnMut(Entry),
+    ) {
+        let IndexScratch { header_order, channel, .. } = scratch;
+        let headers = SortedHeaders::sort(message.header_table(), header_order);
+        fanout_channel(exchange, message.routing_key(), channel);
+        for (entry, listed) in &self.listed {
+            if listed.matches(message, &headers, channel) {
+                found(*entry);
             }
         }
     }

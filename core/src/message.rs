@@ -45,6 +45,12 @@ impl<'a> Message<'a> {
         self.headers
     }
 
+    /// Whether the sender selected further keys.
+    #[inline(always)]
+    pub(crate) const fn has_selected_keys(&self) -> bool {
+        !self.cc.is_empty() || !self.bcc.is_empty()
+    }
+
     /// Every key that routes: the routing key, then those in `CC`, then those in `BCC`.
     pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> {
         let selected = self.cc.iter().chain(self.bcc).filter_map(|value| match value {

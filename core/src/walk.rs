@@ -57,21 +57,38 @@ pub(crate) enum Alternate {
 /// Memory that a walk needs, kept from call to call.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    work: Vec<(ExchangeId, Via)>,
-    exchanges: Stamps,
     queues: Stamps,
     index: IndexScratch,
+    hops: Hops,
 }
 
-impl Scratch {
-    fn clear(&mut self, router: &Router) {
-        self.work.clear();
-        self.exchanges.clear(router.exchange_bound());
-        self.queues.clear(router.queue_bound());
+/// The exchanges that a walk has yet to ask, and those that it has been led to.
+#[derive(Debug, Default)]
+struct Hops {
+    work: Vec<(ExchangeId, Via)>,
+    seen: Stamps,
+    /// Most messages stay at one exchange, so the rest is made ready only for those that go on.
+    started: bool,
+}
+
+impl Hops {
+    /// Adds an exchange unless the walk, which began at `start`, has been led there before.
+    fn add(&mut self, router: &Router, start: ExchangeId, exchange: ExchangeId, via: Via) -> bool {
+        if !self.started {
+            self.started = true;
+            self.seen.clear(router.exchange_bound());
+            self.seen.insert(start.0);
+        }
+        let new = self.seen.insert(exchange.0);
+        if new {
+            self.work.push((exchange, via));
+        }
+        new
     }
 }
 
 /// Walks `message` from `start`. Each exchange is visited once, however many ways lead to it; a queue is told once.
+#[inline]
 pub(crate) fn walk(
     router: &Router,
     start: ExchangeId,
@@ -79,46 +96,66 @@ pub(crate) fn walk(
     scratch: &mut Scratch,
     sink: &mut impl Sink,
 ) {
-    scratch.clear(router);
-    let Scratch { work, exchanges, queues, index } = scratch;
-    exchanges.insert(start.0);
-    work.push((start, Via::Publish));
-    let mut next = 0;
-    while let Some(&(exchange, via)) = work.get(next) {
-        next += 1;
-        sink.arrived(exchange, via);
-        if exchange == Router::DEFAULT_EXCHANGE {
-            visit_default(router, message, queues, sink);
-            continue;
+    let Scratch { queues, index, hops } = scratch;
+    queues.clear(router.queue_bound());
+    hops.started = false;
+    let mut step = Step { router, start, message, queues, index, hops, sink };
+    step.visit(start, Via::Publish);
+    if step.hops.started {
+        let mut next = 0;
+        while let Some(&(exchange, via)) = step.hops.work.get(next) {
+            next += 1;
+            step.visit(exchange, via);
         }
-        let Some(entry) = router.exchange_entry(exchange) else { continue };
+        step.hops.work.clear();
+    }
+}
+
+/// All that visiting an exchange needs.
+struct Step<'a, S> {
+    router: &'a Router,
+    start: ExchangeId,
+    message: &'a Message<'a>,
+    queues: &'a mut Stamps,
+    index: &'a mut IndexScratch,
+    hops: &'a mut Hops,
+    sink: &'a mut S,
+}
+
+impl<S: Sink> Step<'_, S> {
+    #[inline(always)]
+    fn visit(&mut self, exchange: ExchangeId, via: Via) {
+        self.sink.arrived(exchange, via);
+        if exchange == Router::DEFAULT_EXCHANGE {
+            visit_default(self.router, self.message, self.queues, self.sink);
+            return;
+        }
+        let Some(entry) = self.router.exchange_entry(exchange) else { return };
+        let Step { router, start, queues, hops, sink, .. } = self;
         let mut matched = false;
-        entry.index.matches(&entry.name, message, index, &mut |id| {
-            // INVARIANT: the index holds no binding that is not in the table.
-            let Some(destination) = router.destination(id) else { return };
+        entry.index.matches(&entry.name, self.message, self.index, &mut |found| {
             matched = true;
-            let effect = match destination {
-                Destination::Queue(queue) if queues.insert(queue.0) => {
-                    sink.delivered(queue);
-                    Effect::New
+            let destination = found.destination();
+            let new = match destination {
+                Destination::Queue(queue) => {
+                    let new = queues.insert(queue.0);
+                    if new {
+                        sink.delivered(queue);
+                    }
+                    new
                 }
-                Destination::Exchange(other) if exchanges.insert(other.0) => {
-                    work.push((other, Via::Binding(exchange)));
-                    Effect::New
-                }
-                _ => Effect::Repeated,
+                Destination::Exchange(other) => hops.add(router, *start, other, Via::Binding(exchange)),
             };
-            sink.matched(Some(id), destination, effect);
+            let effect = if new { Effect::New } else { Effect::Repeated };
+            sink.matched(Some(found.binding), destination, effect);
         });
         if !matched {
-            let alternate = alternate(router, entry.exchange.alternate_exchange());
-            let alternate = match alternate {
-                Alternate::Asked(other) if !exchanges.insert(other.0) => Alternate::Repeated(other),
+            let alternate = match alternate(router, entry.exchange.alternate_exchange()) {
+                Alternate::Asked(other) if !hops.add(router, *start, other, Via::Alternate(exchange)) => {
+                    Alternate::Repeated(other)
+                }
                 other => other,
             };
-            if let Alternate::Asked(other) = alternate {
-                work.push((other, Via::Alternate(exchange)));
-            }
             sink.unmatched(alternate);
         }
     }

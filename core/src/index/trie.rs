@@ -1,4 +1,4 @@
-//! Topic patterns whose wildcards are whole words, as a trie over words walked by sets of live states.
+//! Kombu's topic patterns whose wildcards are whole words, as a trie over words walked by sets of live states.
 //!
 //! A plain walk tries every way to spread several `#` over a key and explodes; here each word turns the set of live
 //! states into the next set, and a state that is reached twice is kept once. Time is bounded by words × live states.
@@ -8,9 +8,10 @@ use alloc::{boxed::Box, vec::Vec};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
-use crate::{Dialect, id::BindingId, id_list::IdList, slots::Slots, stamps::Stamps};
+use super::entries::{Entry, EntryList};
+use crate::{Dialect, id::BindingId, slots::Slots, stamps::Stamps};
 
-/// The patterns of one exchange in one dialect.
+/// The patterns of one exchange in one of Kombu's dialects.
 #[derive(Clone, Debug)]
 pub(crate) struct Trie {
     dialect: Dialect,
@@ -26,13 +27,13 @@ struct Node {
     hash: Option<u32>,
     /// Whether the edge that leads here is `#`: such a node takes any further word and stays.
     is_hash: bool,
-    bindings: IdList,
+    bindings: EntryList,
 }
 
 impl Node {
     fn new(is_hash: bool) -> Self {
         let words = HashMap::with_hasher(FixedState::default());
-        Node { words, star: None, hash: None, is_hash, bindings: IdList::default() }
+        Node { words, star: None, hash: None, is_hash, bindings: EntryList::default() }
     }
 
     fn child(&self, token: Token<'_>) -> Option<u32> {
@@ -74,7 +75,7 @@ pub(crate) struct TrieScratch {
     pub(crate) steps: usize,
 }
 
-/// A node, reached; or, in the older Kombu dialect, the inside of its `*`, which may take further words.
+/// A node, reached; or, in the older dialect, the inside of its `*`, which may take further words.
 #[derive(Clone, Copy, Debug)]
 struct State(u32);
 
@@ -103,9 +104,9 @@ impl Trie {
         Trie { dialect, nodes }
     }
 
-    pub(crate) fn insert(&mut self, key: &[u8], id: BindingId) {
+    pub(crate) fn insert(&mut self, key: &[u8], entry: Entry) {
         let mut at = ROOT;
-        for token in self.dialect.tokens(key) {
+        for token in tokens(key) {
             let child = self.nodes.get(at).and_then(|node| node.child(token));
             at = child.unwrap_or_else(|| {
                 let child = self.nodes.insert(Node::new(matches!(token, Token::Hash)));
@@ -116,7 +117,7 @@ impl Trie {
             });
         }
         if let Some(node) = self.nodes.get_mut(at) {
-            node.bindings.insert(id);
+            node.bindings.insert(entry);
         }
     }
 
@@ -124,7 +125,7 @@ impl Trie {
     pub(crate) fn remove(&mut self, key: &[u8], id: BindingId) {
         let mut path = Vec::new();
         let mut at = ROOT;
-        for token in self.dialect.tokens(key) {
+        for token in tokens(key) {
             let Some(child) = self.nodes.get(at).and_then(|node| node.child(token)) else { return };
             path.push((at, token));
             at = child;
@@ -149,24 +150,22 @@ impl Trie {
         self.nodes.len() == 1 && self.nodes.get(ROOT).is_some_and(Node::is_empty)
     }
 
-    /// Calls `found` with each binding whose pattern matches; a binding may come twice in Kombu's dialects.
-    pub(crate) fn matches(&self, key: &[u8], scratch: &mut TrieScratch, found: &mut impl FnMut(BindingId)) {
+    /// Calls `found` with each binding whose pattern matches; a binding may come twice.
+    pub(crate) fn matches(&self, key: &[u8], scratch: &mut TrieScratch, found: &mut impl FnMut(Entry)) {
         self.walk(key, scratch, found);
         // Python's `$` also matches before one line feed at the end.
-        if self.dialect != Dialect::Amqp
-            && let Some(shorter) = key.strip_suffix(b"\n")
-        {
+        if let Some(shorter) = key.strip_suffix(b"\n") {
             self.walk(shorter, scratch, found);
         }
     }
 
-    fn walk(&self, key: &[u8], scratch: &mut TrieScratch, found: &mut impl FnMut(BindingId)) {
+    fn walk(&self, key: &[u8], scratch: &mut TrieScratch, found: &mut impl FnMut(Entry)) {
         let TrieScratch { live, next, seen, .. } = scratch;
         let states = self.nodes.bound() * 2;
         live.clear();
         seen.clear(states);
-        self.enter(ROOT, live, seen);
-        for word in self.dialect.words(key) {
+        Self::enter(ROOT, live, seen);
+        for word in words(key) {
             next.clear();
             seen.clear(states);
             for state in live.iter() {
@@ -183,23 +182,15 @@ impl Trie {
         }
         for state in live.iter().filter(|state| !state.is_inside_star()) {
             if let Some(node) = self.nodes.get(state.node()) {
-                node.bindings.as_slice().iter().copied().for_each(&mut *found);
+                node.bindings.for_each(found);
             }
         }
     }
 
-    /// Makes a node live, and with it the `#` that needs no word of its own.
-    fn enter(&self, node: u32, live: &mut Vec<State>, seen: &mut Stamps) {
-        let mut at = Some(node);
-        while let Some(node) = at {
-            if !seen.insert(State::reached(node).0) {
-                return;
-            }
-            live.push(State::reached(node));
-            at = match self.dialect {
-                Dialect::Amqp => self.nodes.get(node).and_then(|node| node.hash),
-                Dialect::Kombu57 | Dialect::Kombu56 => None,
-            };
+    fn enter(node: u32, live: &mut Vec<State>, seen: &mut Stamps) {
+        let state = State::reached(node);
+        if seen.insert(state.0) {
+            live.push(state);
         }
     }
 
@@ -211,16 +202,15 @@ impl Trie {
         }
         let Some(node) = self.nodes.get(state.node()) else { return };
         if let Some(child) = node.words.get(word.bytes) {
-            self.enter(*child, next, seen);
+            Self::enter(*child, next, seen);
         }
-        if node.is_hash && self.dialect.hash_takes(word) {
-            self.enter(state.node(), next, seen);
+        if node.is_hash && word.is_one_line() {
+            Self::enter(state.node(), next, seen);
         }
-        if self.dialect != Dialect::Amqp
-            && let Some(hash) = node.hash
-            && self.dialect.hash_takes(word)
+        if let Some(hash) = node.hash
+            && word.is_one_line()
         {
-            self.enter(hash, next, seen);
+            Self::enter(hash, next, seen);
         }
         if let Some(star) = node.star {
             self.step_star(star, word, next, seen);
@@ -228,8 +218,8 @@ impl Trie {
     }
 
     fn step_star(&self, star: u32, word: Word<'_>, next: &mut Vec<State>, seen: &mut Stamps) {
-        if self.dialect.star_ends_with(word) {
-            self.enter(star, next, seen);
+        if star_ends_with(self.dialect, word) {
+            Self::enter(star, next, seen);
         }
         if self.dialect == Dialect::Kombu56 && word.is_one_line() {
             let inside = State::inside_star(star);
@@ -252,44 +242,36 @@ impl Word<'_> {
     }
 }
 
-impl Dialect {
-    /// AMQP's empty key has no words; Kombu's has one empty word, as `^$` matches the empty text.
-    fn words(self, key: &[u8]) -> impl Iterator<Item = Word<'_>> {
-        let none = self == Dialect::Amqp && key.is_empty();
-        let words = (!none).then(|| key.split(|byte| *byte == b'.'));
-        words.into_iter().flatten().map(|bytes| Word { bytes })
-    }
+/// The words of a key. The empty key has one empty word, as `^$` matches the empty text.
+fn words(key: &[u8]) -> impl Iterator<Item = Word<'_>> {
+    key.split(|byte| *byte == b'.').map(|bytes| Word { bytes })
+}
 
-    fn tokens(self, key: &[u8]) -> impl Iterator<Item = Token<'_>> {
-        self.words(key).map(|word| match word.bytes {
-            b"*" => Token::Star,
-            b"#" => Token::Hash,
-            word => Token::Word(word),
-        })
-    }
+fn tokens(key: &[u8]) -> impl Iterator<Item = Token<'_>> {
+    words(key).map(|word| match word.bytes {
+        b"*" => Token::Star,
+        b"#" => Token::Hash,
+        word => Token::Word(word),
+    })
+}
 
-    fn hash_takes(self, word: Word<'_>) -> bool {
-        self == Dialect::Amqp || word.is_one_line()
-    }
-
-    /// Whether `*` may end with this word: any word (AMQP), one that is not empty (Kombu 5.7), one that is not empty
-    /// and has no line feed before its last character (Kombu 5.6, where `*` is `.*?[^\.]`).
-    fn star_ends_with(self, word: Word<'_>) -> bool {
-        match self {
-            Dialect::Amqp => true,
-            Dialect::Kombu57 => !word.bytes.is_empty(),
-            Dialect::Kombu56 => word.bytes.split_last().is_some_and(|(_, before)| !before.contains(&b'\n')),
-        }
-    }
+/// Whether `*` may end with this word: one that is not empty; before 5.7, where `*` is `.*?[^\.]`, it has no line feed
+/// but as its last character.
+fn star_ends_with(dialect: Dialect, word: Word<'_>) -> bool {
+    word.bytes.split_last().is_some_and(|(_, before)| dialect != Dialect::Kombu56 || !before.contains(&b'\n'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn entry() -> Entry {
+        Entry::new(BindingId(0), crate::QueueId(0).into())
+    }
+
     fn matches(dialect: Dialect, pattern: &str, key: &str) -> bool {
         let mut trie = Trie::new(dialect);
-        trie.insert(pattern.as_bytes(), BindingId(0));
+        trie.insert(pattern.as_bytes(), entry());
         let mut hits = 0;
         trie.matches(key.as_bytes(), &mut TrieScratch::default(), &mut |_| hits += 1);
         trie.remove(pattern.as_bytes(), BindingId(0));
@@ -299,33 +281,33 @@ mod tests {
 
     #[test]
     fn dialects_disagree_where_the_real_ones_do() {
-        // pattern, key, Amqp, Kombu57, Kombu56
+        // pattern, key, Kombu57, Kombu56
         for (pattern, key, expected) in [
-            ("a.#", "a", [true, false, false]),
-            ("a.#.b", "a.b", [true, false, false]),
-            ("#", "", [true, true, true]),
-            ("", "", [true, true, true]),
-            ("*", "", [false, false, false]),
-            ("a.*", "a.", [true, false, false]),
-            ("*.*", ".", [true, false, false]),
-            ("a.*", "a.b.c", [false, false, true]),
-            ("*", "x..a", [false, false, true]),
-            ("*", "x.", [false, false, false]),
-            ("#", "a\nb", [true, false, false]),
-            ("a", "a\n", [false, true, true]),
-            ("", "\n", [false, true, true]),
-            ("*", "a\nb", [true, true, false]),
-            ("a.b", "a.b", [true, true, true]),
+            ("a.#", "a", [false, false]),
+            ("a.#.b", "a.b", [false, false]),
+            ("#", "", [true, true]),
+            ("", "", [true, true]),
+            ("*", "", [false, false]),
+            ("a.*", "a.", [false, false]),
+            ("*.*", ".", [false, false]),
+            ("a.*", "a.b.c", [false, true]),
+            ("*", "x..a", [false, true]),
+            ("*", "x.", [false, false]),
+            ("#", "a\nb", [false, false]),
+            ("a", "a\n", [true, true]),
+            ("", "\n", [true, true]),
+            ("*", "a\nb", [true, false]),
+            ("a.b", "a.b", [true, true]),
         ] {
-            let got = Dialect::ALL.map(|dialect| matches(dialect, pattern, key));
+            let got = [Dialect::Kombu57, Dialect::Kombu56].map(|dialect| matches(dialect, pattern, key));
             assert_eq!(got, expected, "{pattern:?} {key:?}");
         }
     }
 
     #[test]
     fn many_hashes_cost_words_times_states() {
-        let mut trie = Trie::new(Dialect::Amqp);
-        trie.insert(b"#.a.#.a.#.a.#.a.#.a.#.z", BindingId(0));
+        let mut trie = Trie::new(Dialect::Kombu57);
+        trie.insert(b"#.a.#.a.#.a.#.a.#.a.#.z", entry());
         let key = ["a"; 128].join(".");
         let mut scratch = TrieScratch::default();
         trie.matches(key.as_bytes(), &mut scratch, &mut |_| panic!("there is no z in the key"));

@@ -77,11 +77,6 @@ impl Router {
         self.exchanges.get(exchange.0)
     }
 
-    #[inline]
-    pub(crate) fn destination(&self, binding: BindingId) -> Option<Destination> {
-        self.bindings.get(binding.0).map(|entry| entry.destination)
-    }
-
     pub(crate) fn binding(&self, binding: BindingId) -> Option<BindingRef<'_>> {
         self.bindings.get(binding.0).map(super::BindingEntry::as_ref)
     }

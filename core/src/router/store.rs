@@ -12,7 +12,7 @@ use crate::{
     error::{BindError, DeclareError, MAX_SHORT_STRING},
     id::BindingId,
     id_list::IdList,
-    index::{Index, Matcher, Place},
+    index::{Entry, Index, Matcher, Place},
 };
 
 impl Router {
@@ -117,7 +117,7 @@ impl Router {
         }));
         let place = self.exchanges.get_mut(source.0).map(|entry| {
             entry.outgoing.insert(id);
-            entry.index.insert(id, binding.key, matcher)
+            entry.index.insert(Entry::new(id, destination), binding.key, matcher)
         });
         if let (Some(entry), Some(place)) = (self.bindings.get_mut(id.0), place) {
             entry.place = place;
