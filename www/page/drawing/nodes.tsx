@@ -31,9 +31,7 @@ export function ExchangeBox({ box }: { box: Box<ExchangeNode> }) {
       <g transform={`translate(21 ${HEAD / 2})`}>
         <KindIcon kind={node.kind} />
       </g>
-      <text class="name" x="38" y="19">
-        {shortened(name, NAME_CELLS)}
-      </text>
+      <Name name={name} x={38} y={19} room={width - 44} />
       <text class="note" x="38" y="32">
         {kind}
       </text>
@@ -58,6 +56,17 @@ function RowLine({ row, y, width }: { row: Row; y: number; width: number }) {
   );
 }
 
+/** Its own viewport clips it: of the widest letters fewer fit than the layout, which cannot measure, assumes. */
+function Name({ name, x, y, room }: { name: string; x: number; y: number; room: number }) {
+  return (
+    <svg class="clip" x={x} y="0" width={room} height={y + 6} aria-hidden="true">
+      <text class="name" y={y}>
+        {shortened(name, NAME_CELLS)}
+      </text>
+    </svg>
+  );
+}
+
 /** A queue: messages one after the other. */
 export function QueueBox({ box }: { box: Box<QueueNode> }) {
   const { node, x, y, width, height } = box;
@@ -69,9 +78,7 @@ export function QueueBox({ box }: { box: Box<QueueNode> }) {
       <rect class="box" width={width} height={height} rx={middle} />
       <path class="arrow" d={`M -6 ${middle - 4.5} L 0 ${middle} L -6 ${middle + 4.5} Z`} />
       <path class="bars" d={`M 13 ${middle - 5} v 10 M 17 ${middle - 5} v 10 M 21 ${middle - 5} v 10`} />
-      <text class="name" x="30" y={middle + 4.3}>
-        {shortened(node.name, NAME_CELLS)}
-      </text>
+      <Name name={node.name} x={30} y={middle + 4.3} room={width - 40} />
     </g>
   );
 }

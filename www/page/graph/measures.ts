@@ -22,7 +22,7 @@ export const MARGIN = 6;
 /** Characters before a label is cut, and what the fonts need for each. */
 export const NAME_CELLS = 26;
 export const LABEL_CELLS = 32;
-const NAME_ADVANCE = 7.6;
+const NAME_ADVANCE = 8;
 const LABEL_ADVANCE = 6.75;
 
 /** The distance that neighbours in a column keep. */
