@@ -7,7 +7,7 @@
 //   {"type":"kombu","id":…,"kombu":…,"transport":…,"exchange_type":…,"bindings":[…],"publishes":[…]}
 //     -> {"quarantined":[{"index":…,"code":…}],"answers":[[queue, …], …]}
 //
-// What it does not know is a failure, never a wrong answer: {"failure":"…"}.
+// What it cannot do yet is said, and skipped: {"unsupported":"…"}. What it does not know is a failure: {"failure":"…"}.
 import { createInterface } from 'node:readline';
 import { deliveredHeaders, KeyrailError, Router } from '../../wasm/dist/inline.js';
 
@@ -39,7 +39,17 @@ const PUBLISH_FIELDS = new Set(
   'exchange routing_key headers mandatory record_headers correlation_id message_id timestamp'.split(' '),
 );
 
+/** RabbitMQ's methods and exchange types that the package does not have yet. */
+const UNSUPPORTED = ['policy.set', 'policy.clear', 'publish.repeat'];
+
+function unsupported(steps) {
+  const step = steps.find(({ op, type = '' }) => UNSUPPORTED.includes(op) || type.startsWith('x-'));
+  return step && { unsupported: JSON.stringify(step) };
+}
+
 function amqp({ steps }) {
+  const beyond = unsupported(steps);
+  if (beyond) return beyond;
   const router = new Router();
   const answers = steps.map(({ op, ...fields }) => {
     try {
