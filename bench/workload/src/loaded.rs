@@ -1,7 +1,12 @@
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    str::FromStr,
+};
 
 use keyrail_core::{
-    Binding, Exchange, ExchangeId, ExchangeKind, Limits, Message, Outcome, Queue, QueueId, Router, Routes,
+    Binding, DeclareError, Exchange, ExchangeId, ExchangeKind, Limits, Message, Outcome, Queue, QueueId,
+    Router, Routes,
 };
 
 use crate::{Bindings, headers};
@@ -24,6 +29,8 @@ pub enum Kind {
 pub struct Loaded {
     router: Router,
     exchange: ExchangeId,
+    /// Ids by the table's numbers. Ordered, not hashed: a random seed would change the count of instructions.
+    queues: BTreeMap<u32, QueueId>,
     /// Queues of the table by the index of their ids.
     numbers: Vec<u32>,
 }
@@ -38,50 +45,56 @@ pub struct LoadError {
 }
 
 impl Loaded {
-    /// Binds every line.
+    /// Declares the queues of a table and binds every line.
     ///
     /// # Errors
     /// [`LoadError`] for the first line that is refused.
     pub fn new(kind: Kind, table: &Bindings) -> Result<Self, LoadError> {
-        let mut router = Router::new();
-        router.set_limits(Limits::default().bindings(usize::MAX));
-        let exchange = Exchange::new(kind.into());
-        let mut loaded = match router.declare_exchange("bench", exchange) {
-            Ok(exchange) => Loaded { router, exchange, numbers: Vec::new() },
-            Err(error) => return Err(LoadError { line: 0, reason: error.to_string() }),
-        };
-        // Not a hash map: its random seed would change the number of instructions from run to run.
-        let mut queues = BTreeMap::new();
-        for (line, (pattern, queue)) in (1..).zip(table.iter()) {
-            loaded.bind(kind, pattern, queue, &mut queues).map_err(|reason| LoadError { line, reason })?;
-        }
+        let mut loaded = Self::declare(kind, table)?;
+        loaded.bind_all(kind, table)?;
         Ok(loaded)
     }
 
-    fn bind(
-        &mut self,
-        kind: Kind,
-        pattern: &[u8],
-        number: u32,
-        queues: &mut BTreeMap<u32, QueueId>,
-    ) -> Result<(), String> {
-        let Loaded { router, exchange, numbers } = self;
-        let queue = match queues.get(&number) {
-            Some(queue) => *queue,
-            None => {
+    /// Declares the queues of a table and binds nothing yet.
+    ///
+    /// # Errors
+    /// [`LoadError`] for the first queue that is refused.
+    pub fn declare(kind: Kind, table: &Bindings) -> Result<Self, LoadError> {
+        let refused = |line, error: DeclareError| LoadError { line, reason: error.to_string() };
+        let mut router = Router::new();
+        router.set_limits(Limits::default().bindings(usize::MAX));
+        let exchange = router.declare_exchange("bench", Exchange::new(kind.into()));
+        let exchange = exchange.map_err(|error| refused(0, error))?;
+        let (mut queues, mut numbers) = (BTreeMap::new(), Vec::new());
+        for (line, (_, number)) in (1..).zip(table.iter()) {
+            if let Entry::Vacant(entry) = queues.entry(number) {
                 let queue = router.declare_queue(&number.to_string(), Queue::new());
-                let queue = queue.map_err(|error| error.to_string())?;
+                entry.insert(queue.map_err(|error| refused(line, error))?);
                 // INVARIANT: ids of a router that nothing was deleted from count up from zero.
                 numbers.push(number);
-                queues.insert(number, queue);
-                queue
             }
-        };
+        }
+        Ok(Loaded { router, exchange, queues, numbers })
+    }
+
+    /// Binds every line to the queues that were declared.
+    ///
+    /// # Errors
+    /// [`LoadError`] for the first line that is refused.
+    pub fn bind_all(&mut self, kind: Kind, table: &Bindings) -> Result<(), LoadError> {
+        for (line, (pattern, number)) in (1..).zip(table.iter()) {
+            self.bind(kind, pattern, number).map_err(|reason| LoadError { line, reason })?;
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, kind: Kind, pattern: &[u8], number: u32) -> Result<(), String> {
+        let queue = *self.queues.get(&number).ok_or("the queue was not declared")?;
         let bound = if kind == Kind::Headers {
             let arguments = headers::parse(pattern)?;
-            router.bind(*exchange, queue, &Binding::new("").arguments(&arguments))
+            self.router.bind(self.exchange, queue, &Binding::new("").arguments(&arguments))
         } else {
-            router.bind(*exchange, queue, &Binding::new(pattern))
+            self.router.bind(self.exchange, queue, &Binding::new(pattern))
         };
         bound.map(drop).map_err(|error| error.to_string())
     }
