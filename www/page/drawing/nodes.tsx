@@ -11,7 +11,8 @@ export function ExchangeBox({ box }: { box: Box<ExchangeNode> }) {
   const { node, x, y, width, height, rows } = box;
   const name = node.name === '' ? DEFAULT_EXCHANGE : node.name;
   const on = useComputed(() => (lit.value.nodes.has(node.id) ? '' : undefined));
-  const kind = [node.kind, node.internal && 'internal', node.missing && 'missing'].filter(Boolean).join(', ');
+  // What is not there has no kind; the drawing of one is a guess.
+  const kind = node.missing ? 'missing' : `${node.kind}${node.internal ? ', internal' : ''}`;
   const pick = () => {
     if (!node.missing) exchange.value = node.name;
   };
