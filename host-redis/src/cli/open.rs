@@ -94,7 +94,8 @@ impl Source {
 
     pub(crate) fn layout(&self) -> Result<Layout, Failure> {
         let Some(text) = &self.transport_options else { return Ok(Layout::default()) };
-        let layout: Layout = serde_json::from_str(text).map_err(|error| {
+        let options = serde_json::from_str(text).map(serde_json::Value::Object);
+        let layout: Layout = options.and_then(serde_json::from_value).map_err(|error| {
             Failure::usage(format!("--transport-options is no JSON object of Kombu's options: {error}"))
         })?;
         if layout.priority_steps.is_empty() || layout.sep.is_empty() {

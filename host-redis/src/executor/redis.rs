@@ -147,7 +147,8 @@ fn silent(address: &str, limit: Duration) -> ExecuteError {
 
 /// Something accepts connections and then says nothing.
 fn mute(address: &str, options: &RedisOptions) -> ExecuteError {
-    let reason = format!("nothing there answers within {} ms", options.connect_timeout.as_millis());
+    let reason =
+        format!("nothing there answers as Redis does within {} ms", options.connect_timeout.as_millis());
     ExecuteError::Unreachable { address: address.into(), reason: reason.into() }
 }
 

@@ -3,7 +3,10 @@
 use std::{fs, path::Path};
 
 use keyrail_core::{Definitions, DefinitionsError, Router, Topology};
-use serde::{Deserialize, de::IgnoredAny};
+use serde::{
+    Deserialize,
+    de::{Error, IgnoredAny},
+};
 
 use super::Limits;
 use crate::LoadError;
@@ -115,6 +118,12 @@ impl Entry {
 
 fn format_of(path: &Path, text: &str) -> Result<Format, LoadError> {
     match serde_json::from_str::<Probe>(text) {
+        // serde would take a list for an object's fields in their order.
+        Ok(_) if !text.trim_start().starts_with('{') => {
+            let error =
+                serde_json::Error::custom("expected an object with `exchanges`, `queues` and `bindings`");
+            Err(LoadError::Json { path: path.into(), format: "topology", error })
+        }
         Ok(probe) => {
             let mut entries = probe.exchanges.iter().chain(&probe.bindings).chain(&probe.queues);
             let top = probe.rabbit_version.or(probe.rabbitmq_version).or(probe.vhosts);

@@ -245,7 +245,9 @@ fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Probl
         let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "body-too-large" } else { "body-unreadable" };
         Problem::new(status, code, rejection.body_text())
     })?;
-    serde_json::from_slice(&body).map_err(|error| {
+    // By way of an object, because serde would take a list for a request's fields in their order.
+    let request = serde_json::from_slice(&body).map(Value::Object).and_then(serde_json::from_value);
+    request.map_err(|error| {
         let code = if error.is_data() { "invalid-request" } else { "invalid-json" };
         Problem::new(StatusCode::BAD_REQUEST, code, error.to_string())
     })

@@ -1,0 +1,375 @@
+//! The two executors answer alike: every case runs in memory and on a real Redis.
+
+mod support;
+
+use std::time::Duration;
+
+use keyrail_core::{
+    Dialect, ExchangeKind, Outcome, Topology,
+    kombu::{Command, Envelope, Layout, Member, Plan, Priority, SEPARATOR, plan},
+};
+use keyrail_redis::{
+    ExecuteError, Executor, Host, Memory, Next, Outgoing, Redis, RedisOptions, Reply, Take, Taken, load,
+    quarantine_list,
+};
+use support::{PATIENCE, RedisServer};
+
+/// Makes two tests of a case.
+macro_rules! on_both {
+    ($($case:ident),* $(,)?) => {
+        mod memory {$(
+            #[tokio::test]
+            async fn $case() {
+                super::$case(super::Memory::new()).await;
+            }
+        )*}
+        mod redis {$(
+            #[tokio::test]
+            async fn $case() {
+                let server = super::RedisServer::start();
+                let options = super::RedisOptions::default();
+                let (redis, _) = super::Redis::connect(&server.url(), options).await.expect("Redis");
+                super::$case(redis).await;
+            }
+        )*}
+    };
+}
+
+on_both!(
+    commands_answer_as_in_redis,
+    a_wrong_type_is_named,
+    taking_registers_and_acking_forgets,
+    a_registered_delivery_names_its_queue,
+    priorities_come_in_order,
+    several_queues_take_turns,
+    garbage_goes_to_quarantine,
+    closing_returns_what_is_held,
+    requeued_messages_come_last,
+    a_delivery_that_was_restored_is_not_put_back_twice,
+    waiting_ends_with_a_push,
+    subscribers_hear_their_patterns,
+    bad_rows_are_quarantined,
+    an_imported_topology_routes_as_the_file,
+    an_abandoned_table_is_no_exchange,
+);
+
+fn host<E: Executor>(executor: E) -> Host<E> {
+    Host::from_tables(executor, Layout::default(), load::Options::default())
+}
+
+async fn run(executor: &impl Executor, commands: Vec<Command>) -> Vec<Reply> {
+    executor.run(&Plan { commands, atomic: true }).await.expect("replies")
+}
+
+async fn put<E: Executor>(host: &Host<E>, queue: &str, body: &str, priority: u8) {
+    let envelope = Envelope::text(body).priority(Priority::new(priority));
+    let sent = host.publish(&Outgoing::new("", queue, envelope)).await.expect("published");
+    assert_eq!(sent.outcome, Outcome::Routed);
+}
+
+async fn is_held(executor: &impl Executor) -> bool {
+    !executor.hash("unacked").await.expect("hash").is_empty()
+}
+
+async fn commands_answer_as_in_redis(executor: impl Executor) {
+    let (key, value) = (|key: &str| key.to_owned(), |value: &str| value.as_bytes().to_vec());
+    let replies = run(
+        &executor,
+        vec![
+            Command::LPush { key: key("l"), value: value("a") },
+            Command::LPush { key: key("l"), value: value("b") },
+            Command::RPush { key: key("l"), value: value("c") },
+            Command::LLen { key: key("l") },
+            Command::RPop { key: key("l") },
+            Command::RPop { key: key("l") },
+            Command::RPop { key: key("l") },
+            Command::RPop { key: key("l") },
+            Command::SAdd { key: key("s"), member: value("m") },
+            Command::SAdd { key: key("s"), member: value("m") },
+            Command::SMembers { key: key("s") },
+            Command::SRem { key: key("s"), member: value("m") },
+            Command::SMembers { key: key("s") },
+            Command::HSet { key: key("h"), field: key("f"), value: value("v") },
+            Command::HSet { key: key("h"), field: key("f"), value: value("w") },
+            Command::HDel { key: key("h"), field: key("f") },
+            Command::ZAdd { key: key("z"), score: 1.5, member: key("m") },
+            Command::ZAdd { key: key("z"), score: 2.5, member: key("m") },
+            Command::ZRem { key: key("z"), member: key("m") },
+            Command::ZRem { key: key("z"), member: key("m") },
+            Command::Del { key: key("nothing") },
+            Command::PExpire { key: key("nothing"), milliseconds: 5 },
+            Command::Publish { channel: key("c"), payload: value("p") },
+        ],
+    )
+    .await;
+    let count = Reply::Count;
+    let taken = |text: &str| Reply::Value(Some(value(text)));
+    let expected = vec![
+        count(1),
+        count(2),
+        count(3),
+        count(3),
+        taken("c"),
+        taken("a"),
+        taken("b"),
+        Reply::Value(None),
+        count(1),
+        count(0),
+        Reply::Members(vec![value("m")]),
+        count(1),
+        Reply::Members(Vec::new()),
+        count(1),
+        count(0),
+        count(1),
+        count(1),
+        count(0),
+        count(1),
+        count(0),
+        count(0),
+        count(0),
+        count(0),
+    ];
+    assert_eq!(replies, expected);
+    assert_eq!(executor.keys("").await.expect("keys"), Vec::<String>::new());
+    run(
+        &executor,
+        vec![
+            Command::LPush { key: key("l"), value: value("a") },
+            Command::PExpire { key: key("l"), milliseconds: 20 },
+        ],
+    )
+    .await;
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    assert_eq!(run(&executor, vec![Command::LLen { key: key("l") }]).await, [count(0)]);
+}
+
+async fn a_wrong_type_is_named(executor: impl Executor) {
+    let push = Command::LPush { key: "k".into(), value: Vec::new() };
+    run(&executor, vec![push]).await;
+    let add = Plan { commands: vec![Command::SAdd { key: "k".into(), member: Vec::new() }], atomic: false };
+    let error = executor.run(&add).await.expect_err("a list is no set");
+    assert_eq!(error, ExecuteError::WrongType { key: "k".into(), command: "SADD" });
+    assert_eq!(error.code(), "wrong-type");
+}
+
+async fn taking_registers_and_acking_forgets(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", "one", 0).await;
+    let mut consumer = host.consumer(vec!["q".into()]).expect("consumer");
+    let Next::Delivery(delivery) = consumer.take().await.expect("taken") else { panic!("nothing there") };
+    assert_eq!(delivery.message().body.as_text(), Some("one"));
+    assert!(is_held(host.executor()).await);
+    assert_eq!(host.count("q").await.expect("count"), 0);
+    consumer.ack(&delivery).await.expect("acked");
+    assert!(!is_held(host.executor()).await);
+    assert_eq!(host.executor().keys("").await.expect("keys"), Vec::<String>::new());
+    assert_eq!(consumer.take().await.expect("taken"), Next::Idle);
+}
+
+async fn a_registered_delivery_names_its_queue(executor: impl Executor) {
+    let payload =
+        br#"{"body": "", "headers": {}, "properties": {"delivery_tag": "t", "n": 12345678901234567890123}}"#;
+    run(&executor, vec![Command::LPush { key: "q\"1".into(), value: payload.to_vec() }]).await;
+    let (layout, queues) = (Layout::default(), ["q\"1".to_owned()]);
+    let taken = executor.take(&Take { layout: &layout, queues: &queues }).await.expect("taken");
+    let Taken::Message { delivery, payload: same, .. } = taken else { panic!("{taken:?}") };
+    assert_eq!((delivery.as_str(), &same[..]), ("t#q\"1", &payload[..]));
+    let held = executor.hash("unacked").await.expect("hash");
+    let record = [b"[", &payload[..], br#", "", "q\"1"]"#].concat();
+    assert_eq!(held, [(delivery, record)]);
+}
+
+async fn priorities_come_in_order(executor: impl Executor) {
+    let host = host(executor);
+    for (body, priority) in [("nine", 9), ("three", 3), ("zero", 0), ("four", 4), ("six", 6), ("two", 2)] {
+        put(&host, "q", body, priority).await;
+    }
+    let mut bodies = Vec::new();
+    while let Some(message) = host.get("q").await.expect("got") {
+        bodies.push(message.body.as_text().expect("text").to_owned());
+    }
+    assert_eq!(bodies, ["zero", "two", "three", "four", "six", "nine"]);
+    assert!(!is_held(host.executor()).await);
+}
+
+async fn several_queues_take_turns(executor: impl Executor) {
+    let host = host(executor);
+    for body in ["1", "2"] {
+        put(&host, "a", body, 0).await;
+        put(&host, "b", body, 0).await;
+    }
+    let mut consumer = host.consumer(vec!["a".into(), "b".into()]).expect("consumer");
+    let mut order = Vec::new();
+    while let Next::Delivery(delivery) = consumer.take().await.expect("taken") {
+        order.push(delivery.queue.clone());
+        consumer.ack(&delivery).await.expect("acked");
+    }
+    assert_eq!(order, ["a", "b", "a", "b"]);
+}
+
+async fn garbage_goes_to_quarantine(executor: impl Executor) {
+    let layout = Layout::default();
+    let garbage: [&[u8]; 7] = [
+        b"\xff",
+        b"",
+        b"[]",
+        b"{}",
+        br#"{"properties": 1}"#,
+        br#"{"properties": {}}"#,
+        br#"{"properties": {"delivery_tag": null}}"#,
+    ];
+    for payload in garbage {
+        run(&executor, vec![Command::LPush { key: "q".into(), value: payload.to_vec() }]).await;
+    }
+    let host = host(executor);
+    put(&host, "q", "good", 0).await;
+    let good = host.get("q").await.expect("got").expect("the good one");
+    assert_eq!(good.body.as_text(), Some("good"));
+    for payload in garbage {
+        let reply = run(host.executor(), vec![Command::RPop { key: quarantine_list(&layout, "q") }]).await;
+        assert_eq!(reply, [Reply::Value(Some(payload.to_vec()))]);
+    }
+    assert_eq!(host.executor().keys("").await.expect("keys"), Vec::<String>::new());
+}
+
+async fn closing_returns_what_is_held(executor: impl Executor) {
+    let host = host(executor);
+    for body in ["1", "2", "3"] {
+        put(&host, "q", body, 3).await;
+    }
+    let mut consumer = host.consumer(vec!["q".into()]).expect("consumer");
+    let Next::Delivery(first) = consumer.take().await.expect("taken") else { panic!("nothing there") };
+    for _ in 0..2 {
+        assert!(matches!(consumer.take().await, Ok(Next::Delivery(_))));
+    }
+    consumer.ack(&first).await.expect("acked");
+    assert_eq!(consumer.close().await.expect("closed"), 2);
+    assert!(!is_held(host.executor()).await);
+    for body in ["2", "3"] {
+        let message = host.get("q").await.expect("got").expect("a message");
+        assert_eq!((message.body.as_text(), message.redelivered), (Some(body), true));
+    }
+}
+
+async fn requeued_messages_come_last(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", "1", 0).await;
+    put(&host, "q", "2", 0).await;
+    let mut consumer = host.consumer(vec!["q".into()]).expect("consumer");
+    let Next::Delivery(first) = consumer.take().await.expect("taken") else { panic!("nothing there") };
+    assert!(consumer.requeue(&first).await.expect("requeued"));
+    for (body, again) in [("2", false), ("1", true)] {
+        let message = host.get("q").await.expect("got").expect("a message");
+        assert_eq!((message.body.as_text(), message.redelivered), (Some(body), again));
+    }
+}
+
+async fn a_delivery_that_was_restored_is_not_put_back_twice(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", "1", 0).await;
+    let mut consumer = host.consumer(vec!["q".into()]).expect("consumer");
+    let Next::Delivery(held) = consumer.take().await.expect("taken") else { panic!("nothing there") };
+    // Somebody else's restore takes the record.
+    host.executor().run(&plan::ack(host.layout(), &held.id)).await.expect("run");
+    assert!(!consumer.requeue(&held).await.expect("requeued"));
+    assert_eq!(host.count("q").await.expect("count"), 0);
+}
+
+async fn waiting_ends_with_a_push(executor: impl Executor) {
+    let host = host(executor);
+    let mut consumer = host.consumer(vec!["q".into()]).expect("consumer");
+    let (next, ()) = tokio::join!(consumer.next(PATIENCE), async {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        put(&host, "q", "late", 9).await;
+    });
+    assert!(matches!(next, Ok(Next::Delivery(_))), "{next:?}");
+    assert_eq!(consumer.next(Duration::from_millis(10)).await.expect("idle"), Next::Idle);
+}
+
+async fn subscribers_hear_their_patterns(executor: impl Executor) {
+    let layout = Layout::default();
+    let patterns = [layout.fanout_pattern("news", "sport.#"), layout.fanout_pattern("news", "")];
+    let mut listener = executor.subscribe(&patterns).await.expect("listener");
+    let kinds = [("news".to_owned(), ExchangeKind::Fanout)].into();
+    let host = Host::from_tables(executor, layout, load::Options { kinds, ..load::Options::default() });
+    for (key, outcome) in [("sport.a.b", Outcome::Routed), ("", Outcome::Routed), ("x", Outcome::Unroutable)]
+    {
+        let sent = host.publish(&Outgoing::new("news", key, Envelope::text(key))).await.expect("sent");
+        assert_eq!(sent.outcome, outcome, "{key}");
+    }
+    for channel in ["/0.news/sport.a.b", "/0.news"] {
+        let heard = tokio::time::timeout(PATIENCE, listener.next()).await.expect("in time").expect("heard");
+        assert_eq!(heard.channel, channel);
+    }
+}
+
+async fn bad_rows_are_quarantined(executor: impl Executor) {
+    let layout = Layout::default();
+    let good = Member::topic("order.*", "good", Dialect::Kombu57).expect("a member");
+    executor.run(&plan::bind(&layout, "orders", &good).expect("a plan")).await.expect("bound");
+    let long = "q".repeat(256);
+    let row = |key: &str, pattern: &str, queue: &str| [key, pattern, queue].join(SEPARATOR).into_bytes();
+    let rows = [
+        (b"no separators".to_vec(), "member-field-count"),
+        (b"a\x06\x16\xff\x06\x16q".to_vec(), "member-not-utf8"),
+        (row("a", "", ""), "member-empty-queue"),
+        (row("*a", "^*a$", "q"), "invalid-pattern"),
+        (row("order.*", r"^order\.[^\.]+$", &long), "name-too-long"),
+    ];
+    for (member, _) in &rows {
+        let add = Command::SAdd { key: layout.binding_table("orders"), member: member.clone() };
+        run(&executor, vec![add]).await;
+    }
+    let host = host(executor);
+    let table = host.table(None).await.expect("a table");
+    let mut found: Vec<&str> = table.quarantine.iter().map(|row| row.reason.code()).collect();
+    let mut expected: Vec<&str> = rows.iter().map(|(_, code)| *code).collect();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
+    assert!(table.quarantine.iter().any(|bad| bad.row == "no separators" && bad.exchange == "orders"));
+    let sent = host.publish(&Outgoing::new("orders", "order.paid", Envelope::text("x"))).await.expect("sent");
+    assert_eq!(sent.queues, ["good"]);
+}
+
+async fn an_imported_topology_routes_as_the_file(executor: impl Executor) {
+    let file = load::read(support::shop().as_ref(), None, &load::Limits::default()).expect("the shop");
+    let host = host(executor);
+    host.import(&file.topology, Dialect::Amqp).await.expect("imported");
+    let fixed = Host::fixed(Memory::new(), Layout::default(), file.router);
+    let mut loaded = Topology::of(&host.table(None).await.expect("a table").router);
+    assert_eq!(loaded.bindings.len(), file.topology.bindings.len());
+    loaded.queues.retain(|queue| !queue.name.is_empty());
+    assert_eq!(loaded.queues.len(), file.topology.queues.len());
+    let headers =
+        serde_json::from_str(r#"{"format": "pdf", "delivery": "post", "priority": 9}"#).expect("headers");
+    for (exchange, key) in [
+        ("shop.orders", "order.eu.paid"),
+        ("shop.orders", "order.apac.shipped"),
+        ("shop.orders", "order.uk.cancelled"),
+        ("shop.orders", "order"),
+        ("shop.invoices", ""),
+        ("shop.payments", "card"),
+        ("shop.payments", "cash"),
+        ("shop.audit", ""),
+    ] {
+        let mut outgoing = Outgoing::new(exchange, key, Envelope::text("x"));
+        outgoing.headers = serde_json::from_value(serde_json::Value::clone(&headers)).expect("headers");
+        let mut ours = host.publish(&outgoing).await.expect("published").queues;
+        let mut theirs = fixed.publish(&outgoing).await.expect("published").queues;
+        ours.sort_unstable();
+        theirs.sort_unstable();
+        assert_eq!(ours, theirs, "{exchange} {key}");
+        assert!(!ours.is_empty(), "{exchange} {key}");
+        for queue in &ours {
+            assert!(host.get(queue).await.expect("got").is_some(), "{queue}");
+        }
+    }
+}
+
+async fn an_abandoned_table_is_no_exchange(executor: impl Executor) {
+    let host = host(executor);
+    let error =
+        host.publish(&Outgoing::new("gone", "k", Envelope::text("x"))).await.expect_err("no exchange");
+    assert_eq!(error.code(), "exchange-not-found");
+}

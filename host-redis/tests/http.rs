@@ -1,0 +1,246 @@
+//! The HTTP interface: answers, problems and guards.
+
+mod support;
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response, StatusCode, header},
+};
+use http_body_util::BodyExt;
+use keyrail_core::kombu::Layout;
+use keyrail_redis::{Host, Memory, load, serve};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+fn app_with(options: serve::Options) -> Router {
+    let file = load::read(support::shop().as_ref(), None, &load::Limits::default()).expect("the shop");
+    serve::app(Host::fixed(Memory::new(), Layout::default(), file.router), options)
+}
+
+fn app() -> Router {
+    app_with(serve::Options::default())
+}
+
+fn request(method: &str, path: &str) -> axum::http::request::Builder {
+    Request::builder().method(method).uri(path).header(header::HOST, "127.0.0.1:5680")
+}
+
+async fn send(app: &Router, request: Request<Body>) -> Response<Body> {
+    app.clone().oneshot(request).await.expect("a response")
+}
+
+async fn body(response: Response<Body>) -> Value {
+    let bytes = response.into_body().collect().await.expect("a body").to_bytes();
+    serde_json::from_slice(&bytes).unwrap_or_else(|error| panic!("{error}: {bytes:?}"))
+}
+
+async fn post(app: &Router, path: &str, json: Value) -> Response<Body> {
+    let request = request("POST", path).header(header::CONTENT_TYPE, "application/json");
+    send(app, request.body(Body::from(json.to_string())).expect("a request")).await
+}
+
+#[track_caller]
+fn is_problem(response: &Response<Body>, status: StatusCode) {
+    assert_eq!(response.status(), status);
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+}
+
+async fn code(response: Response<Body>) -> String {
+    body(response).await["code"].as_str().expect("a code").to_owned()
+}
+
+#[tokio::test]
+async fn the_topology_is_the_files() {
+    let response = send(&app(), request("GET", "/v1/topology").body(Body::empty()).expect("a request")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let topology = body(response).await;
+    assert_eq!(topology["exchanges"].as_array().expect("a list").len(), 10);
+    assert_eq!(topology["queues"].as_array().expect("a list").len(), 18);
+    assert_eq!(topology["bindings"].as_array().expect("a list").len(), 39);
+}
+
+#[tokio::test]
+async fn route_tells_where_and_why_and_sends_nothing() {
+    let app = app();
+    let request = json!({"exchange": "shop.orders", "routingKey": "order.uk.cancelled"});
+    let answer = body(post(&app, "/v1/route", request).await).await;
+    assert_eq!(answer["outcome"], "routed");
+    assert_eq!(answer["queues"], json!(["unrouted.review"]));
+    assert_eq!(answer["trace"]["hops"][1]["via"], json!({"type": "alternate", "exchange": "shop.orders"}));
+    assert_eq!(
+        post(&app, "/v1/queues/unrouted.review/get", json!({})).await.status(),
+        StatusCode::NO_CONTENT
+    );
+}
+
+#[tokio::test]
+async fn what_is_published_can_be_got_once() {
+    let app = app();
+    let message = json!({
+        "exchange": "shop.invoices", "headers": {"priority": 9}, "body": {"total": 42},
+        "properties": {"correlation_id": "c1"},
+    });
+    let answer = body(post(&app, "/v1/publish", message).await).await;
+    assert_eq!(answer, json!({"outcome": "routed", "queues": ["invoices.urgent"]}));
+    let queues =
+        body(send(&app, request("GET", "/v1/queues").body(Body::empty()).expect("a request")).await).await;
+    let waiting = queues["queues"].as_array().expect("a list").iter().filter(|queue| queue["messages"] == 1);
+    assert_eq!(waiting.map(|queue| &queue["name"]).collect::<Vec<_>>(), ["invoices.urgent"]);
+    let got = body(post(&app, "/v1/queues/invoices.urgent/get", json!({})).await).await;
+    assert_eq!(got["body"], json!({"total": 42}));
+    assert_eq!(got["headers"], json!({"priority": 9}));
+    assert_eq!(got["properties"]["correlation_id"], "c1");
+    assert_eq!(
+        post(&app, "/v1/queues/invoices.urgent/get", json!({})).await.status(),
+        StatusCode::NO_CONTENT
+    );
+}
+
+#[tokio::test]
+async fn typed_headers_are_told_apart() {
+    let message = json!({"exchange": "shop.invoices", "headers": {"priority": "9"}});
+    let answer = body(post(&app(), "/v1/publish", message).await).await;
+    assert_eq!(answer["queues"], json!(["unrouted.review"]));
+}
+
+#[tokio::test]
+async fn bytes_go_through() {
+    let app = app();
+    post(&app, "/v1/publish", json!({"routingKey": "eu.vat", "bodyBase64": "/wA="})).await;
+    assert_eq!(body(post(&app, "/v1/queues/eu.vat/get", json!({})).await).await["bodyBase64"], "/wA=");
+}
+
+#[tokio::test]
+async fn an_unroutable_message_says_so() {
+    let app = app();
+    let message = |mandatory| json!({"routingKey": "no.such.queue", "body": "x", "mandatory": mandatory});
+    let answer = body(post(&app, "/v1/publish", message(false)).await).await;
+    assert_eq!(answer, json!({"outcome": "unroutable", "queues": []}));
+    let problem = post(&app, "/v1/publish", message(true)).await;
+    is_problem(&problem, StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(code(problem).await, "unroutable");
+}
+
+#[tokio::test]
+async fn problems_have_codes() {
+    let app = app();
+    for (path, sent, status, expected) in [
+        ("/v1/route", json!({"exchange": "nope"}), 404, "exchange-not-found"),
+        ("/v1/publish", json!({"exchange": "nope"}), 404, "exchange-not-found"),
+        ("/v1/queues/nope/get", json!({}), 404, "queue-not-found"),
+        ("/v1/route", json!({"exchange": "amq.rabbitmq.trace"}), 403, "internal-exchange"),
+        ("/v1/route", json!({"exchange": 7}), 400, "invalid-request"),
+        ("/v1/route", json!({"exchnage": ""}), 400, "invalid-request"),
+        ("/v1/route", json!({"exchange": "shop.orders", "routingKey": "k".repeat(256)}), 422, "key-too-long"),
+        ("/v1/publish", json!({"body": 1, "bodyBase64": ""}), 422, "invalid-body"),
+        ("/v1/publish", json!({"bodyBase64": "%"}), 422, "invalid-body"),
+        ("/v1/nope", json!({}), 405, "method-not-allowed"),
+    ] {
+        let response = post(&app, path, sent.clone()).await;
+        is_problem(&response, StatusCode::from_u16(status).expect("a status"));
+        let problem = body(response).await;
+        assert_eq!(problem["code"], expected, "{path} {sent}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["type"], format!("urn:keyrail:{expected}"));
+    }
+    let broken = request("POST", "/v1/route").header(header::CONTENT_TYPE, "application/json");
+    let broken = send(&app, broken.body(Body::from("{")).expect("a request")).await;
+    is_problem(&broken, StatusCode::BAD_REQUEST);
+    assert_eq!(code(broken).await, "invalid-json");
+    let missing = send(&app, request("GET", "/nope.js").body(Body::empty()).expect("a request")).await;
+    is_problem(&missing, StatusCode::NOT_FOUND);
+    let method = send(&app, request("DELETE", "/v1/topology").body(Body::empty()).expect("a request")).await;
+    is_problem(&method, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn only_json_is_taken_so_that_no_foreign_form_can_publish() {
+    for kind in ["text/plain", "application/x-www-form-urlencoded", ""] {
+        let form = request("POST", "/v1/publish").header(header::CONTENT_TYPE, kind);
+        let response = send(&app(), form.body(Body::from("{}")).expect("a request")).await;
+        is_problem(&response, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    }
+}
+
+#[tokio::test]
+async fn foreign_names_and_origins_are_refused() {
+    let app = app();
+    for (name, value, expected) in [
+        (header::HOST, "evil.example", "foreign-host"),
+        (header::HOST, "127.0.0.1.evil.example:5680", "foreign-host"),
+        (header::HOST, "", "foreign-host"),
+        (header::ORIGIN, "http://evil.example", "foreign-origin"),
+        (header::ORIGIN, "http://127.0.0.1:9999", "foreign-origin"),
+        (header::ORIGIN, "https://127.0.0.1:5680", "foreign-origin"),
+        (header::ORIGIN, "null", "foreign-origin"),
+        (header::HeaderName::from_static("sec-fetch-site"), "cross-site", "foreign-origin"),
+        (header::HeaderName::from_static("sec-fetch-site"), "same-site", "foreign-origin"),
+    ] {
+        for (method, path) in [("GET", "/"), ("GET", "/v1/topology"), ("POST", "/v1/queues/eu.vat/get")] {
+            let mut request = request(method, path).body(Body::empty()).expect("a request");
+            request.headers_mut().insert(&name, value.parse().expect("a value"));
+            let response = send(&app, request).await;
+            is_problem(&response, StatusCode::FORBIDDEN);
+            assert_eq!(code(response).await, expected, "{name}: {value}");
+        }
+    }
+    for host in ["127.0.0.1:5680", "localhost:5680", "[::1]:5680", "LOCALHOST"] {
+        let request = Request::get("/v1/topology").header(header::HOST, host);
+        let origin = request.header(header::ORIGIN, format!("http://{host}")).body(Body::empty());
+        assert_eq!(send(&app, origin.expect("a request")).await.status(), StatusCode::OK, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn writing_needs_the_token_where_there_is_one() {
+    let app = app_with(serve::Options { token: Some("s3cret".into()), ..serve::Options::default() });
+    for path in ["/v1/publish", "/v1/queues/eu.vat/get"] {
+        for given in [None, Some("Bearer wrong!"), Some("s3cret"), Some("Bearer s3cre")] {
+            let mut request = request("POST", path).header(header::CONTENT_TYPE, "application/json");
+            if let Some(given) = given {
+                request = request.header(header::AUTHORIZATION, given);
+            }
+            let body = Body::from(r#"{"routingKey": "eu.vat"}"#);
+            let response = send(&app, request.body(body).expect("a request")).await;
+            is_problem(&response, StatusCode::UNAUTHORIZED);
+        }
+    }
+    let reading = json!({"exchange": "shop.orders"});
+    assert_eq!(post(&app, "/v1/route", reading).await.status(), StatusCode::OK);
+    let request = request("POST", "/v1/queues/eu.vat/get").header(header::AUTHORIZATION, "Bearer s3cret");
+    let nothing_was_published = send(&app, request.body(Body::empty()).expect("a request")).await;
+    assert_eq!(nothing_was_published.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_large_body_is_refused() {
+    let app = app_with(serve::Options { max_body: 100, ..serve::Options::default() });
+    let response = post(&app, "/v1/publish", json!({"body": "x".repeat(100)})).await;
+    is_problem(&response, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(code(response).await, "body-too-large");
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_does_not_hold_the_server() {
+    let timeout = std::time::Duration::from_millis(50);
+    let app = app_with(serve::Options { timeout, ..serve::Options::default() });
+    let endless = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let request = request("POST", "/v1/publish").header(header::CONTENT_TYPE, "application/json");
+    let response = send(&app, request.body(endless).expect("a request")).await;
+    is_problem(&response, StatusCode::REQUEST_TIMEOUT);
+}
+
+#[tokio::test]
+async fn every_answer_carries_the_guards() {
+    let app = app();
+    for path in ["/", "/v1/topology", "/nope"] {
+        let response = send(&app, request("GET", path).body(Body::empty()).expect("a request")).await;
+        let headers = response.headers();
+        assert_eq!(headers["content-security-policy"], keyrail_www::CONTENT_SECURITY_POLICY, "{path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert!(headers.contains_key(header::CACHE_CONTROL), "{path}");
+    }
+    let page = send(&app, request("GET", "/").body(Body::empty()).expect("a request")).await;
+    assert_eq!(page.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
+}

@@ -1,0 +1,233 @@
+//! What the tests share: the built program with a deadline, a Redis of one's own, peers that are no Redis.
+#![allow(dead_code, reason = "each test file uses its part")]
+
+use std::{
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Far more than anything here takes, so that a hang is a failure and a busy machine is not.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the built `keyrail` to its end.
+pub(crate) fn keyrail<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyrail"));
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    for name in ["KEYRAIL_REDIS", "KEYRAIL_TOKEN", "KEYRAIL_TRANSPORT_OPTIONS", "KEYRAIL_LOG"] {
+        command.env_remove(name);
+    }
+    let mut child = command.spawn().expect("keyrail starts");
+    // Read while it runs, or a long output would fill the pipe and stop it.
+    let mut pipes = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
+    let out = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipes.0.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let err = thread::spawn(move || {
+        let mut bytes = Vec::new();
+        pipes.1.read_to_end(&mut bytes).map(|_| bytes)
+    });
+    let status = wait(&mut child);
+    let (stdout, stderr) =
+        (out.join().expect("reader").expect("read"), err.join().expect("reader").expect("read"));
+    Output { status, stdout, stderr }
+}
+
+fn wait(child: &mut Child) -> std::process::ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().expect("child") {
+            return status;
+        }
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("keyrail hangs");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Standard output of a run that must succeed.
+#[track_caller]
+pub(crate) fn succeed<const N: usize>(args: [&str; N]) -> String {
+    let output = keyrail(args);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{args:?}\n{out}{err}");
+    out
+}
+
+/// The one line on standard error of a run that must end with this status, without its `keyrail: `.
+#[track_caller]
+pub(crate) fn fail<const N: usize>(status: i32, args: [&str; N]) -> String {
+    let output = keyrail(args);
+    let (out, err) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(status), "{args:?}\n{out}{err}");
+    assert_eq!(out, "", "{args:?} printed something and failed");
+    let line = err.strip_prefix("keyrail: ").unwrap_or_else(|| panic!("{args:?}: {err}"));
+    let line = line.strip_suffix('\n').expect("a line");
+    assert!(!line.contains('\n'), "{args:?}: more than one line: {err}");
+    assert!(!line.contains("panicked"), "{err}");
+    line.to_owned()
+}
+
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+}
+
+/// The shop that a real RabbitMQ exported.
+pub(crate) fn shop() -> String {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop/definitions.json").display().to_string()
+}
+
+/// A folder that goes with the test.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("keyrail-test-{}", uuid::Uuid::new_v4()));
+        std::fs::create_dir_all(&path).expect("a folder");
+        Folder(path)
+    }
+
+    pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        let path = self.0.join(name);
+        std::fs::write(&path, content).expect("a file");
+        path.display().to_string()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A redis-server on a free loopback port. If there is none to start, the test fails and says what to install.
+pub(crate) struct RedisServer {
+    child: Child,
+    pub(crate) port: u16,
+    _folder: Folder,
+}
+
+impl RedisServer {
+    pub(crate) fn start() -> Self {
+        let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+        for _ in 0..5 {
+            let (folder, port) = (Folder::new(), free_port());
+            let folder_path = folder.0.clone();
+            let child = Command::new(&program)
+                .args([
+                    "--bind",
+                    "127.0.0.1",
+                    "--port",
+                    &port.to_string(),
+                    "--save",
+                    "",
+                    "--appendonly",
+                    "no",
+                ])
+                .arg("--dir")
+                .arg(&folder_path)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap_or_else(|error| {
+                    panic!("cannot start `{program}`: {error}; install redis-server or set REDIS_SERVER")
+                });
+            let mut server = RedisServer { child, port, _folder: folder };
+            if server.is_ready() {
+                return server;
+            }
+        }
+        panic!("redis-server does not start");
+    }
+
+    /// False if it ended, for instance because somebody else took the port first.
+    fn is_ready(&mut self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline && self.child.try_wait().expect("child").is_none() {
+            if self.command(&["PING"]).starts_with("+PONG") {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Sends one command; the raw answer, as far as it comes in one piece.
+    pub(crate) fn command(&self, args: &[&str]) -> String {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return String::new() };
+        stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
+        let parts: String = args.iter().map(|arg| format!("${}\r\n{arg}\r\n", arg.len())).collect();
+        let _ = stream.write_all(format!("*{}\r\n{parts}", args.len()).as_bytes());
+        let mut buffer = [0; 16384];
+        let length = stream.read(&mut buffer).unwrap_or_default();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// What somebody who is no Redis does with a connection.
+#[derive(Clone, Copy)]
+pub(crate) enum Impostor {
+    /// Says nothing.
+    Silent,
+    /// Hangs up.
+    HangsUp,
+    /// Answers whatever it is sent with this.
+    Answers(&'static [u8]),
+    /// Answers with this and hangs up, as RabbitMQ does.
+    Parts(&'static [u8]),
+}
+
+/// Listens on loopback until the process ends.
+pub(crate) fn impostor(kind: Impostor) -> SocketAddr {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        let mut kept = Vec::new();
+        for stream in listener.incoming().flatten() {
+            match kind {
+                Impostor::Silent => kept.push(stream),
+                Impostor::HangsUp => drop(stream),
+                Impostor::Parts(bytes) => {
+                    let mut stream = stream;
+                    let _ = stream.read(&mut [0; 1024]).and_then(|_| stream.write_all(bytes));
+                }
+                Impostor::Answers(bytes) => {
+                    thread::spawn(move || answer(stream, bytes));
+                }
+            }
+        }
+    });
+    address
+}
+
+fn answer(mut stream: TcpStream, bytes: &[u8]) {
+    let mut buffer = [0; 1024];
+    while stream.read(&mut buffer).is_ok_and(|length| length > 0) {
+        if stream.write_all(bytes).is_err() {
+            return;
+        }
+    }
+}
