@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 scripts/wasm.sh
 
 stamp=www/dist/.inputs
-inputs="$(digest www package-lock.json tsconfig.base.json scripts/www.sh) $(cat wasm/dist/.inputs)"
+inputs="$(digest www examples/shop package-lock.json tsconfig.base.json scripts/www.sh) $(cat wasm/dist/.inputs)"
 if up_to_date $stamp "$inputs"; then
     exit 0
 fi
