@@ -207,7 +207,6 @@ fn an_http_server() {
 fn another_protocol() {
     no_redis(impostor(Impostor::Answers(b"ERROR\r\n")), "is no Redis");
     no_redis(impostor(Impostor::Parts(b"AMQP\x00\x00\x09\x01")), "is no Redis");
-    no_redis(impostor(Impostor::Answers(b"+HELLO\r\n")), "is no Redis");
 }
 
 #[test]
@@ -265,4 +264,42 @@ fn a_table_beyond_the_limit_is_refused_and_the_limit_can_be_raised() {
     let line = fail(1, ["route", "--redis", &redis.url(), "-x", "e", "--max-bindings", "2"]);
     assert!(line.contains("`_kombu.binding.e` has 3 bindings") && line.contains("--max-bindings"), "{line}");
     succeed(["route", "--redis", &redis.url(), "-x", "e", "--max-bindings", "3"]);
+}
+
+#[test]
+fn a_table_of_a_million_rows_works() {
+    use std::fmt::Write;
+    let mut json = String::from(
+        r#"{"exchanges": [{"name": "e", "kind": "topic"}], "queues": [{"name": "q"}], "bindings": ["#,
+    );
+    for row in 0..1_000_000 {
+        let comma = if row == 0 { "" } else { "," };
+        let _ = write!(
+            json,
+            r#"{comma}{{"source": "e", "destination": {{"queue": "q"}}, "routingKey": "a.{row}.*"}}"#
+        );
+    }
+    json.push_str("]}");
+    let (_folder, path) = topology(json);
+    let out = succeed(["route", "--topology", &path, "-x", "e", "-k", "a.777777.x"]);
+    assert!(out.starts_with("q\n"), "{out}");
+}
+
+#[test]
+fn redis_goes_away() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let (send, ended) = std::sync::mpsc::channel();
+    std::thread::spawn(move || send.send(support::keyrail(["consume", "--redis", &url, "-q", "q"])));
+    // It is there once it waits for a push.
+    let deadline = Instant::now() + support::PATIENCE;
+    while !redis.command(&["CLIENT", "LIST"]).contains("cmd=blmove") {
+        assert!(Instant::now() < deadline, "keyrail does not wait for messages");
+    }
+    drop(redis);
+    let output = ended.recv_timeout(support::PATIENCE).expect("an end");
+    let err = support::text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.starts_with("keyrail: ") && err.lines().count() == 1, "{err}");
+    assert!(err.contains("broke") || err.contains("no Redis can be reached"), "{err}");
 }

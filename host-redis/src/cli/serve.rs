@@ -149,7 +149,7 @@ async fn start<E: Executor>(
         tracing::warn!(code = row.reason.code(), "{row}");
     }
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
+    writeln!(out, "{text}\n  {}", Style::of_stdout().dim("Ctrl-C ends it"))?;
     out.flush()?;
     drop(out);
 

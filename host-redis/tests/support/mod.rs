@@ -11,7 +11,7 @@ use std::{
 };
 
 /// Far more than anything here takes, so that a hang is a failure and a busy machine is not.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs the built `keyrail` to its end.
 pub(crate) fn keyrail<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Output {
