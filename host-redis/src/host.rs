@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use keyrail_core::{
     BindError, BindingDefinition, Destination, DestinationName, Dialect, Exchange, ExchangeDefinition,
-    ExchangeKind, Outcome, Queue, Router, Topology,
+    ExchangeKind, Outcome, Queue, QueueDefinition, Router, Topology,
     kombu::{Command, Layout, Plan, plan},
 };
 use uuid::Uuid;
@@ -38,6 +38,9 @@ pub struct Table {
     /// The rows that were left out.
     pub quarantine: Vec<Quarantined>,
 }
+
+/// How many rows in quarantine are named in the log at each reading.
+const NAMED: usize = 10;
 
 /// A binding to be written to Redis.
 #[derive(Clone, Debug)]
@@ -87,8 +90,14 @@ impl<E: Executor> Host<E> {
             Source::Tables(options) => {
                 let (router, quarantine) =
                     load::from_tables(&self.executor, &self.layout, exchange, options).await?;
-                for row in &quarantine {
+                for row in quarantine.iter().take(NAMED) {
                     tracing::warn!(code = row.reason.code(), "{row}");
+                }
+                if quarantine.len() > NAMED {
+                    tracing::warn!(
+                        "{} rows are ignored, the first {NAMED} are named above",
+                        quarantine.len()
+                    );
                 }
                 Ok(Arc::new(Table { router, quarantine }))
             }
@@ -100,8 +109,12 @@ impl<E: Executor> Host<E> {
     /// # Errors
     /// An unknown or internal exchange, a key that is too long; and those of [`table`](Self::table).
     pub async fn route(&self, outgoing: &Outgoing) -> Result<Routed, HostError> {
-        let table = self.table(Some(&outgoing.exchange)).await?;
-        route(&table.router, &outgoing.exchange, &outgoing.routing_key, &outgoing.headers)
+        let Outgoing { exchange, routing_key, headers, .. } = outgoing;
+        if exchange.is_empty() && !self.is_fixed() {
+            return route(&default_router(routing_key, headers)?, exchange, routing_key, headers);
+        }
+        let table = self.table(Some(exchange)).await?;
+        route(&table.router, exchange, routing_key, headers)
     }
 
     /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one transaction.
@@ -132,29 +145,11 @@ impl<E: Executor> Host<E> {
     }
 
     async fn plan(&self, outgoing: &Outgoing) -> Result<(Ways, Plan), HostError> {
-        let ways = if outgoing.exchange.is_empty() && !self.is_fixed() {
-            self.default_ways(outgoing)?
-        } else {
-            Ways::of(&self.route(outgoing).await?.trace)
-        };
+        let ways = Ways::of(&self.route(outgoing).await?.trace);
         let message = keyrail_core::Message::new(&outgoing.routing_key).headers(&outgoing.headers)?;
         let envelope = outgoing.sealed(&message);
         let plan = ways.plan(&self.layout, outgoing, &envelope, || Uuid::new_v4().to_string());
         Ok((ways, plan))
-    }
-
-    /// On Kombu's default exchange the routing key names the list, whether or not anybody declared the queue.
-    fn default_ways(&self, outgoing: &Outgoing) -> Result<Ways, HostError> {
-        let router = Router::new();
-        let (_, message) = router.message("", &outgoing.routing_key, Some(&outgoing.headers))?;
-        let mut queues = Vec::new();
-        for key in message.keys() {
-            let queue = String::from_utf8_lossy(key).into_owned();
-            if !queues.contains(&queue) {
-                queues.push(queue);
-            }
-        }
-        Ok(Ways { queues, fanout: Vec::new() })
     }
 
     /// Writes a binding, with the exchange's type where Kombu cannot tell it. Binding twice is binding once.
@@ -253,14 +248,44 @@ impl<E: Executor> Host<E> {
         Ok(Consumer::new(&self.executor, &self.layout, queues))
     }
 
-    /// The number of messages that wait in a queue.
+    /// How many messages wait in each of these queues.
+    ///
+    /// # Errors
+    /// Those of the executor.
+    pub async fn counts(&self, queues: &[&str]) -> Result<Vec<i64>, HostError> {
+        let commands: Vec<Command> =
+            queues.iter().flat_map(|queue| plan::count(&self.layout, queue).commands).collect();
+        let steps = self.layout.priority_steps.len().max(1);
+        let replies = match commands.is_empty() {
+            true => Vec::new(),
+            false => self.executor.run(&Plan { commands, atomic: false }).await?,
+        };
+        let count = |reply: &Reply| if let Reply::Count(count) = reply { *count } else { 0 };
+        Ok(replies.chunks(steps).map(|replies| replies.iter().map(count).sum()).collect())
+    }
+
+    /// How many messages wait in a queue.
     ///
     /// # Errors
     /// Those of the executor.
     pub async fn count(&self, queue: &str) -> Result<i64, HostError> {
-        let replies = self.executor.run(&plan::count(&self.layout, queue)).await?;
-        Ok(replies.iter().map(|reply| if let Reply::Count(count) = reply { *count } else { 0 }).sum())
+        Ok(self.counts(&[queue]).await?.into_iter().sum())
     }
+}
+
+/// On Kombu's default exchange a key names the list, whether or not anybody declared the queue.
+fn default_router(routing_key: &str, headers: &keyrail_core::Table) -> Result<Router, HostError> {
+    let router = Router::new();
+    let (_, message) = router.message("", routing_key, Some(headers))?;
+    let mut queues = Vec::new();
+    for key in message.keys() {
+        let name = String::from_utf8_lossy(key);
+        if !name.is_empty() && !queues.iter().any(|known: &QueueDefinition| *known.name == *name) {
+            queues.push(load::queue(&name));
+        }
+    }
+    let topology = Topology { queues, ..Topology::default() };
+    topology.router().map_err(|error| HostError::NotExpressible { reason: error.to_string().into() })
 }
 
 /// Tries the binding on a copy of the topology, so that nothing is written which no router could load.

@@ -4,6 +4,7 @@ mod file;
 mod tables;
 
 pub use file::{Format, Loaded, read};
+pub(crate) use tables::queue;
 pub use tables::{Options, Quarantined, Reason, from_tables};
 
 /// What is refused as too large unless the caller says otherwise.

@@ -51,6 +51,9 @@ on_both!(
     bad_rows_are_quarantined,
     an_imported_topology_routes_as_the_file,
     an_abandoned_table_is_no_exchange,
+    any_tag_can_be_acked,
+    the_default_exchange_takes_any_queue,
+    queues_without_a_name_of_their_own_are_queues,
 );
 
 fn host<E: Executor>(executor: E) -> Host<E> {
@@ -209,7 +212,7 @@ async fn several_queues_take_turns(executor: impl Executor) {
 
 async fn garbage_goes_to_quarantine(executor: impl Executor) {
     let layout = Layout::default();
-    let garbage: [&[u8]; 7] = [
+    let garbage: [&[u8]; 8] = [
         b"\xff",
         b"",
         b"[]",
@@ -217,6 +220,7 @@ async fn garbage_goes_to_quarantine(executor: impl Executor) {
         br#"{"properties": 1}"#,
         br#"{"properties": {}}"#,
         br#"{"properties": {"delivery_tag": null}}"#,
+        br#"{"properties": {"delivery_tag": 1.5}}"#,
     ];
     for payload in garbage {
         run(&executor, vec![Command::LPush { key: "q".into(), value: payload.to_vec() }]).await;
@@ -372,4 +376,44 @@ async fn an_abandoned_table_is_no_exchange(executor: impl Executor) {
     let error =
         host.publish(&Outgoing::new("gone", "k", Envelope::text("x"))).await.expect_err("no exchange");
     assert_eq!(error.code(), "exchange-not-found");
+}
+
+async fn any_tag_can_be_acked(executor: impl Executor) {
+    for tag in [r#""caf\u00e9""#, "\"caf\u{e9}\"", "7", r#""a#b""#, r#""\u0000""#, r#""""#] {
+        let payload =
+            format!(r#"{{"body": "eA==", "headers": {{}}, "properties": {{"delivery_tag": {tag}}}}}"#);
+        let push = Command::LPush { key: "q".into(), value: payload.clone().into_bytes() };
+        run(&executor, vec![push]).await;
+        let (layout, queues) = (Layout::default(), ["q".to_owned()]);
+        let taken = executor.take(&Take { layout: &layout, queues: &queues }).await.expect("taken");
+        let Taken::Message { delivery, payload: same, .. } = taken else { panic!("{tag}: {taken:?}") };
+        assert_eq!(same, payload.as_bytes());
+        executor.run(&plan::ack(&layout, &delivery)).await.expect("acked");
+        assert!(!is_held(&executor).await, "{tag}");
+    }
+}
+
+async fn the_default_exchange_takes_any_queue(executor: impl Executor) {
+    let host = host(executor);
+    let mut outgoing = Outgoing::new("", "a", Envelope::text("x"));
+    outgoing.headers = serde_json::from_str(r#"{"CC": ["b", "a"], "BCC": ["c"], "n": 1}"#).expect("headers");
+    assert_eq!(host.route(&outgoing).await.expect("routed").queues, ["a", "b", "c"]);
+    assert_eq!(host.publish(&outgoing).await.expect("published").queues, ["a", "b", "c"]);
+    let message = host.get("c").await.expect("got").expect("a message");
+    assert_eq!(message.headers.keys().collect::<Vec<_>>(), ["CC", "n"]);
+    let long = Outgoing::new("", &"k".repeat(256), Envelope::text("x"));
+    assert_eq!(host.publish(&long).await.expect_err("too long").code(), "key-too-long");
+}
+
+/// Kombu calls them `amq.gen-…`, though AMQP reserves such names.
+async fn queues_without_a_name_of_their_own_are_queues(executor: impl Executor) {
+    let layout = Layout::default();
+    let member = Member::plain("k", "amq.gen-1");
+    executor.run(&plan::bind(&layout, "direct", &member).expect("a plan")).await.expect("bound");
+    let host = host(executor);
+    for (exchange, key) in [("direct", "k"), ("", "amq.gen-1")] {
+        let sent = host.publish(&Outgoing::new(exchange, key, Envelope::text("x"))).await.expect("sent");
+        assert_eq!(sent.queues, ["amq.gen-1"]);
+    }
+    assert!(host.table(None).await.expect("a table").quarantine.is_empty());
 }

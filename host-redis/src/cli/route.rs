@@ -3,7 +3,8 @@ use std::{
     process::ExitCode,
 };
 
-use keyrail_core::{Outcome, Trace};
+use keyrail_core::{Outcome, Trace, kombu::Envelope};
+use keyrail_redis::{Host, Memory, Outgoing, Routed};
 use serde::Serialize;
 
 use super::{
@@ -51,12 +52,15 @@ struct Answer<'a> {
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let router = args.source.router(Some(&args.exchange)).await?;
-    let headers = header::table(&args.headers);
-    let found = router.message(&args.exchange, &args.key, Some(&headers));
-    let (exchange, message) = found.map_err(keyrail_redis::HostError::from)?;
-    let mut trace = Trace::new();
-    let outcome = router.explain(exchange, &message, &mut trace);
+    args.source.require()?;
+    let outgoing = Outgoing {
+        headers: header::table(&args.headers),
+        ..Outgoing::new(&args.exchange, &args.key, Envelope::bytes(Vec::new()))
+    };
+    let Routed { outcome, trace, .. } = match args.source.file()? {
+        Some(file) => Host::fixed(Memory::new(), args.source.layout()?, file.router).route(&outgoing).await?,
+        None => args.source.tables(&args.exchange).await?.route(&outgoing).await?,
+    };
 
     let mut out = io::stdout().lock();
     if args.json {

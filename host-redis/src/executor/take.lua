@@ -11,12 +11,16 @@ for pair = 1, (#KEYS - 2) / 2 do
         if read and type(message) == 'table' and type(message.properties) == 'table' then
             tag = message.properties.delivery_tag
         end
-        if type(tag) == 'number' then
+        if type(tag) == 'number' and tag == math.floor(tag) then
             tag = string.format('%.0f', tag)
         end
         if type(tag) ~= 'string' then
             redis.call('LPUSH', quarantine, payload)
             return {pair}
+        end
+        -- Bytes beyond ASCII may be no text at all; any name will do that is this tag's alone.
+        if string.find(tag, '[\128-\255]') then
+            tag = redis.sha1hex(tag)
         end
         local delivery = tag .. ARGV[2 * pair - 1]
         local now = redis.call('TIME')

@@ -1,10 +1,13 @@
 //! The topology that Kombu keeps in Redis, joined with what keyrail keeps beside it.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+};
 
 use keyrail_core::{
-    BindError, Binding, BindingDefinition, DeclareError, DestinationName, Dialect, Exchange,
-    ExchangeDefinition, ExchangeKind, Queue, Router,
+    BindError, Binding, BindingDefinition, DeclareError, DestinationName, Dialect, Error, ExchangeDefinition,
+    ExchangeKind, MAX_SHORT_STRING, QueueDefinition, Router, Topology,
     kombu::{Layout, Matcher, MatcherError, Member, MemberError, plan},
 };
 
@@ -91,13 +94,16 @@ pub async fn from_tables(
         Some(exchange) => reachable(&registry, exchange),
         None => every(executor, layout, &registry, options).await?,
     };
-    let mut loading = Loading { router: Router::with_predeclared_exchanges(), quarantine: Vec::new() };
-    for queue in &registry.queues {
-        loading.router.declare_queue(&queue.name, Queue::new().durable(queue.durable))?;
-    }
+    let mut tables = Vec::new();
     for name in names {
         let rows = rows(executor, layout, &name, &options.limits).await?;
-        loading.exchange(&registry, &name, rows, layout, options)?;
+        tables.extend(Table::read(&registry, name, rows, layout, options));
+    }
+    let mut quarantine = Vec::new();
+    let router = declare(&registry, &mut tables, &mut quarantine)?;
+    let mut loading = Loading { router, quarantine };
+    for table in &tables {
+        loading.table(table);
     }
     for binding in &registry.bindings {
         loading.own(binding);
@@ -177,48 +183,116 @@ async fn rows(
     Ok(rows)
 }
 
+/// One exchange and the rows of its table.
+struct Table {
+    definition: ExchangeDefinition,
+    rows: Vec<(Vec<u8>, Result<Member, MemberError>)>,
+}
+
+impl Table {
+    /// Nothing if there are no rows and nobody says a word about the exchange: it does not exist then.
+    fn read(
+        registry: &Registry,
+        name: String,
+        rows: Vec<Vec<u8>>,
+        layout: &Layout,
+        options: &Options,
+    ) -> Option<Self> {
+        let declared = registry.exchanges.iter().find(|exchange| *exchange.name == *name);
+        let told = options.kinds.get(&name).copied();
+        if rows.is_empty() && declared.is_none() && told.is_none() {
+            return None;
+        }
+        let parse = |row: Vec<u8>| {
+            let member = Member::parse(&row, &layout.sep);
+            (row, member)
+        };
+        let rows: Vec<_> = rows.into_iter().map(parse).collect();
+        let definition = declared.cloned().unwrap_or_else(|| {
+            let topic =
+                || rows.iter().any(|(_, member)| matches!(member, Ok(row) if !row.pattern.is_empty()));
+            let inferred = || if topic() { ExchangeKind::Topic } else { ExchangeKind::Direct };
+            ExchangeDefinition {
+                name: name.into(),
+                kind: told.unwrap_or_else(inferred),
+                durable: true,
+                auto_delete: false,
+                internal: false,
+                alternate_exchange: None,
+                arguments: keyrail_core::Table::new(),
+            }
+        });
+        Some(Table { definition, rows })
+    }
+}
+
+/// A router with every exchange and queue whose name is possible. An exchange with another one goes to quarantine.
+///
+/// By way of a topology, where names that begin with `amq.` are allowed: Kombu gives them to queues without a name.
+fn declare(
+    registry: &Registry,
+    tables: &mut Vec<Table>,
+    quarantine: &mut Vec<Quarantined>,
+) -> Result<Router, HostError> {
+    let possible = |name: &str| !name.is_empty() && name.len() <= MAX_SHORT_STRING;
+    tables.retain(|table| {
+        let name = &table.definition.name;
+        if !possible(name) {
+            let reason = Reason::Declare(DeclareError::NameTooLong { length: name.len() });
+            quarantine.push(Quarantined { exchange: name.to_string(), row: "*".into(), reason });
+        }
+        possible(name)
+    });
+    let exchanges = tables.iter().map(|table| &table.definition);
+    let exchanges = exchanges.filter(|exchange| !Router::is_predeclared(&exchange.name)).cloned().collect();
+
+    let mut queues = registry.queues.clone();
+    let mut known: HashSet<&str> = registry.queues.iter().map(|queue| &*queue.name).collect();
+    let rows = tables.iter().flat_map(|table| &table.rows);
+    let rows = rows.filter_map(|(_, member)| member.as_ref().ok()).map(|member| &*member.queue);
+    let own = registry.bindings.iter().filter_map(|binding| match &binding.destination {
+        DestinationName::Queue(queue) => Some(&**queue),
+        DestinationName::Exchange(_) => None,
+    });
+    for name in rows.chain(own) {
+        if possible(name) && known.insert(name) {
+            queues.push(queue(name));
+        }
+    }
+    let topology = Topology { exchanges, queues, bindings: Vec::new() };
+    topology.router().map_err(|error| match error.error {
+        Error::Declare(error) => error.into(),
+        Error::Bind(error) => error.into(),
+        other => HostError::NotExpressible { reason: other.to_string().into() },
+    })
+}
+
+/// A queue of which nothing but the name is known. Redis keeps every queue.
+pub(crate) fn queue(name: &str) -> QueueDefinition {
+    QueueDefinition {
+        name: name.into(),
+        durable: true,
+        auto_delete: false,
+        exclusive: false,
+        arguments: keyrail_core::Table::new(),
+    }
+}
+
 struct Loading {
     router: Router,
     quarantine: Vec<Quarantined>,
 }
 
 impl Loading {
-    /// Declares an exchange and binds its rows. Without rows and without a word about it, it does not exist.
-    fn exchange(
-        &mut self,
-        registry: &Registry,
-        name: &str,
-        rows: Vec<Vec<u8>>,
-        layout: &Layout,
-        options: &Options,
-    ) -> Result<(), HostError> {
-        let parsed: Vec<_> = rows.iter().map(|row| Member::parse(row, &layout.sep)).collect();
-        let declared = registry.exchanges.iter().find(|exchange| *exchange.name == *name);
-        let told = options.kinds.get(name).copied();
-        let kind = match declared {
-            Some(declared) => declared.kind,
-            None if rows.is_empty() && told.is_none() => return Ok(()),
-            None => told.unwrap_or_else(|| {
-                let topic = parsed.iter().flatten().any(|member| !member.pattern.is_empty());
-                if topic { ExchangeKind::Topic } else { ExchangeKind::Direct }
-            }),
-        };
-        if !Router::is_predeclared(name) {
-            match declared.map_or_else(|| Ok(Exchange::new(kind).durable(true)), properties) {
-                Ok(exchange) => {
-                    self.router.declare_exchange(name, exchange)?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-        for (row, member) in rows.iter().zip(parsed) {
-            let bound = member.map_err(Reason::Member).and_then(|member| self.row(name, kind, &member));
-            if let Err(reason) = bound {
+    fn table(&mut self, table: &Table) {
+        let ExchangeDefinition { name, kind, .. } = &table.definition;
+        for (row, member) in &table.rows {
+            let member = member.as_ref().map_err(|error| Reason::Member(error.clone()));
+            if let Err(reason) = member.and_then(|member| self.row(name, *kind, member)) {
                 let row = row.escape_ascii().to_string();
-                self.quarantine.push(Quarantined { exchange: name.into(), row, reason });
+                self.quarantine.push(Quarantined { exchange: name.to_string(), row, reason });
             }
         }
-        Ok(())
     }
 
     /// Binds one row as Kombu's publishers would follow it.
@@ -234,25 +308,15 @@ impl Loading {
             };
             binding = binding.dialect(dialect).pattern(&member.pattern);
         }
-        let queue = match self.router.queue(&member.queue) {
-            Some(queue) => queue,
-            None => {
-                let declared = self.router.declare_queue(&member.queue, Queue::new().durable(true));
-                declared.map_err(Reason::Declare)?
-            }
-        };
+        let length = member.queue.len();
+        let queue = self.router.queue(&member.queue);
+        let queue = queue.ok_or(Reason::Declare(DeclareError::NameTooLong { length }))?;
         self.router.bind(source, queue, &binding).map(drop).map_err(Reason::Bind)
     }
 
     /// Binds what keyrail wrote beside. An end that is not loaded, or gone, leaves the binding without effect.
     fn own(&mut self, binding: &BindingDefinition) {
         let Some(source) = self.router.exchange(&binding.source) else { return };
-        if let DestinationName::Queue(queue) = &binding.destination
-            && self.router.queue(queue).is_none()
-            && self.router.declare_queue(queue, Queue::new().durable(true)).is_err()
-        {
-            return;
-        }
         let bound = binding
             .destination
             .find(&self.router)
@@ -263,16 +327,4 @@ impl Loading {
             self.quarantine.push(Quarantined { exchange, row, reason: Reason::Bind(error) });
         }
     }
-}
-
-fn properties(declared: &ExchangeDefinition) -> Result<Exchange, DeclareError> {
-    let exchange = Exchange::new(declared.kind)
-        .durable(declared.durable)
-        .auto_delete(declared.auto_delete)
-        .internal(declared.internal)
-        .arguments(declared.arguments.clone())?;
-    Ok(match &declared.alternate_exchange {
-        Some(alternate) => exchange.alternate(alternate),
-        None => exchange,
-    })
 }

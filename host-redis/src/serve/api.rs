@@ -178,10 +178,10 @@ pub(super) async fn publish<E: Executor>(
 
 pub(super) async fn queues<E: Executor>(State(shared): Server<E>) -> Result<Response, Problem> {
     let table = shared.host.table(None).await?;
-    let mut queues = Vec::new();
-    for (_, name, _) in table.router.queues() {
-        queues.push(QueueAnswer { name: name.into(), messages: shared.host.count(name).await? });
-    }
+    let names: Vec<&str> = table.router.queues().map(|(_, name, _)| name).collect();
+    let counts = shared.host.counts(&names).await?;
+    let queues = names.into_iter().zip(counts);
+    let queues = queues.map(|(name, messages)| QueueAnswer { name: name.into(), messages }).collect();
     Ok(Json(QueuesAnswer { queues }).into_response())
 }
 
