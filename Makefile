@@ -5,7 +5,7 @@ SERVE = target/release/keyrail serve --topology examples/shop/definitions.json -
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build wasm www lint fmt conformance interop browser clean
+.PHONY: help run test build wasm www lint fmt conformance interop browser bench instructions clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,12 @@ conformance: ## run the recorded vectors on the core and on its WebAssembly buil
 
 interop: ## run against real Redis, Kombu and Celery
 	@scripts/test.sh interop
+
+bench: ## measure keyrail and its peers on the same files (ARGS=--quick for a short run)
+	@bench/run.py $(ARGS)
+
+instructions: ## count the instructions of a route and compare with the baseline (ARGS=--update)
+	@bench/instructions.py $(ARGS)
 
 browser: ## use the page in a real Chromium
 	@scripts/test.sh browser

@@ -18,10 +18,10 @@ impl Engine for RegexList {
         let set = RegexSetBuilder::new(rows.iter().map(|(pattern, _)| expression(pattern)))
             .unicode(false)
             .dot_matches_new_line(true)
-            // The default refuses a thousand bindings. A smaller cache of states than this is full on the hostile tables,
-            // and the engine falls back to one that is ten thousand times slower there.
+            // The default refuses a thousand bindings. The cache of states takes 1 GiB for 100 keys of the fourth hostile
+            // table; with less it is emptied over and over, and a key costs a hundred milliseconds.
             .size_limit(usize::MAX)
-            .dfa_size_limit(1 << 30)
+            .dfa_size_limit(4 << 30)
             .build();
         let queues = rows.iter().map(|(_, queue)| *queue).collect();
         Ok(RegexList { set: set.map_err(|error| error.to_string())?, queues, found: Vec::new() })

@@ -6,13 +6,16 @@ use crate::engine::{Engine, Job};
 /// Headers bindings asked one after another, with nothing but the comparison made fast: what RabbitMQ does.
 pub(crate) struct Scan {
     bindings: Vec<Binding>,
-    messages: Vec<Vec<(Box<[u8]>, Option<Plain>)>>,
+    messages: Vec<Vec<Header>>,
     found: Vec<u32>,
 }
 
+/// A name and a value, none for void.
+type Header = (Box<[u8]>, Option<Plain>);
+
 struct Binding {
     any: bool,
-    wanted: Vec<(Box<[u8]>, Option<Plain>)>,
+    wanted: Vec<Header>,
     queue: u32,
 }
 
@@ -46,7 +49,7 @@ impl Engine for Scan {
         self.found.clear();
         let message = &self.messages[number];
         for Binding { any, wanted, queue } in &self.bindings {
-            let agrees = |(name, wanted): &(Box<[u8]>, Option<Plain>)| {
+            let agrees = |(name, wanted): &Header| {
                 let mut same_name = message.iter().filter(|(other, _)| other == name);
                 same_name.any(|(_, value)| wanted.is_none() || wanted == value)
             };
@@ -61,8 +64,7 @@ impl Engine for Scan {
     }
 }
 
-/// Names and values; void has none.
-fn entries(table: &Table) -> impl Iterator<Item = (Box<[u8]>, Option<Plain>)> {
+fn entries(table: &Table) -> impl Iterator<Item = Header> {
     table.iter().map(|(name, value)| {
         let value = match value {
             Value::Void => None,

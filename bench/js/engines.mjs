@@ -1,0 +1,72 @@
+// One entry an engine: `build` takes the bindings and gives a function from a key to its queues (numbers or
+// their text, possibly with duplicates); `spell` turns a key into the engine's spelling before anything is measured.
+import mqemitter from 'mqemitter';
+import qlobber from 'qlobber';
+import { getRoutingKeyPattern } from 'smqp';
+
+const { Qlobber, QlobberDedup } = qlobber;
+
+const topics = (kind) => {
+  if (kind !== 'topic') throw new Error('this engine takes topic tables only');
+};
+const amqp = { separator: '.', wildcard_one: '*', wildcard_some: '#', match_empty_levels: true };
+
+/** Its guards against patterns that take exponential time refuse the hostile tables; `unguarded` lifts them. */
+const glob = (Matcher, limits) => ({
+  build(rows, kind) {
+    topics(kind);
+    const matcher = new Matcher({ ...amqp, ...limits });
+    for (const [pattern, queue] of rows) matcher.add(pattern, queue);
+    return (key) => matcher.match(key);
+  },
+});
+const unguarded = { max_words: Number.POSITIVE_INFINITY, max_wildcard_somes: Number.POSITIVE_INFINITY };
+
+export const engines = {
+  qlobber: glob(Qlobber),
+  'qlobber-dedup': glob(QlobberDedup),
+  'qlobber-unguarded': glob(QlobberDedup, unguarded),
+
+  // A broker in a process: each binding is asked in turn, by the matcher that it compiled.
+  smqp: {
+    build(rows, kind) {
+      topics(kind);
+      const bindings = rows.map(([pattern, queue]) => ({ pattern: getRoutingKeyPattern(pattern), queue }));
+      return (key) => {
+        const found = [];
+        for (const { pattern, queue } of bindings) if (pattern.test(key)) found.push(queue);
+        return found;
+      };
+    },
+  },
+
+  // MQTT's spelling. Its matcher alone is asked: emitting would put a queue of callbacks on top.
+  mqemitter: {
+    spell: (key) => key.replaceAll('.', '/'),
+    build(rows, kind) {
+      topics(kind);
+      const emitter = mqemitter();
+      const mqtt = { '*': '+', '#': '#' };
+      for (const [pattern, queue] of rows) {
+        const topic = pattern.split('.').map((word) => mqtt[word] ?? word);
+        // It takes functions alone, and the bench wants numbers: the matcher takes both.
+        emitter._matcher.add(topic.join('/'), queue);
+      }
+      return (key) => emitter._matcher.match(key);
+    },
+  },
+
+  // The npm package, names in and names out; needs `make wasm`.
+  'keyrail-npm': {
+    async build(rows, kind) {
+      const { Router } = await import('keyrail');
+      const router = new Router();
+      router.declareExchange('bench', { kind });
+      for (const queue of new Set(rows.map(([, queue]) => String(queue)))) router.declareQueue(queue);
+      for (const [routingKey, queue] of rows) {
+        router.bind({ source: 'bench', destination: { queue: String(queue) }, routingKey });
+      }
+      return (routingKey) => router.route({ exchange: 'bench', routingKey }).queues;
+    },
+  },
+};
