@@ -25,6 +25,7 @@ use failure::Failure;
 #[derive(Parser)]
 #[command(
     name = "keyrail",
+    bin_name = "keyrail",
     version,
     propagate_version = true,
     subcommand_required = true,

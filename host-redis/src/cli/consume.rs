@@ -21,7 +21,7 @@ use super::{
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail consume --redis redis://127.0.0.1/0 --queue billing
-  keyrail consume --redis redis://127.0.0.1/0 --queue billing --queue audit --count 10 --timeout 5 --json
+  keyrail consume --redis redis://127.0.0.1/0 -q billing -q audit -n 10 --timeout 5 --json
   keyrail consume --redis redis://127.0.0.1/0 --fanout news --key 'sport.#'")]
 pub(crate) struct Args {
     #[command(flatten)]

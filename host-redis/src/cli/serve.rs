@@ -48,7 +48,13 @@ pub(crate) struct Args {
     demo: bool,
 
     /// What requests that publish or take must bear: `Authorization: Bearer TOKEN`
-    #[arg(long, value_name = "TOKEN", env = "KEYRAIL_TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "KEYRAIL_TOKEN",
+        hide_env_values = true,
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
     token: Option<String>,
 
     /// The largest request body, in bytes
