@@ -1,6 +1,6 @@
 # `make run` shows keyrail, `make test` proves it. Both install what is missing, say so, and do nothing twice.
 
-# The main job. ARGS adds flags, as in: make run ARGS='--listen 127.0.0.1:9000'
+# The main job, in memory whatever the environment says. ARGS adds flags: make run ARGS='--listen 127.0.0.1:9000'
 SERVE = target/release/keyrail serve --topology examples/shop/definitions.json --demo
 ARGS ?=
 
@@ -12,7 +12,7 @@ help: ## list the targets
 
 run: ## route the shop's messages, print where they went and why, then serve the page
 	@scripts/release.sh keyrail
-	@exec $(SERVE) $(ARGS)
+	@exec env -u KEYRAIL_REDIS $(SERVE) $(ARGS)
 
 test: ## run every test: scripts/sections.txt lists them
 	@scripts/test.sh

@@ -63,17 +63,33 @@ test('it serves the page at the address it prints', async () => {
   }
 });
 
-test('the curl lines of the README work as they stand', async () => {
-  const readme = readFileSync(new URL('README.md', root), 'utf8').replaceAll('\\\n', ' ');
-  const lines = readme.split('\n').filter((line) => /^(\$ )?curl /.test(line));
-  assert.ok(lines.length >= 2, 'the README shows a curl line that publishes and one that reads back');
+test('the first screen of the README is what it prints', async () => {
+  const readme = readFileSync(new URL('README.md', root), 'utf8');
+  const [, screen] = /```\n\$ make run\n([\s\S]*?)```/.exec(readme) ?? [];
+  assert.ok(screen, 'the README shows the output of `make run`');
+  const shown = screen.trim().replaceAll(/http:\/\/127\.0\.0\.1:\d+/g, address);
+  await until('last line of the first screen', () => output.includes(shown.split('\n').at(-1)));
+  assert.ok(output.includes(shown), `the README shows\n${shown}\nand it prints\n${output}`);
+});
+
+test('the curl lines of the README publish a message and read it back', async () => {
+  const readme = readFileSync(new URL('README.md', root), 'utf8');
+  const lines = readme.split('\n').filter((line) => line.startsWith('curl '));
+  assert.equal(lines.length, 2, 'the README shows a curl line that publishes and one that reads back');
+  const answers = [];
   for (const line of lines) {
     const command = line
-      .replace(/^(\$ )?curl /, 'curl --silent --show-error --fail-with-body --max-time 10 ')
-      .replaceAll(/(127\.0\.0\.1|localhost):\d+/g, new URL(address).host);
+      .replace(/^curl /, 'curl --silent --show-error --fail-with-body --max-time 10 ')
+      .replace(/127\.0\.0\.1:\d+/, new URL(address).host);
     const { stdout } = await promisify(execFile)('sh', ['-c', command], { cwd: root });
-    assert.notEqual(stdout.trim(), '', command);
+    answers.push(JSON.parse(stdout));
   }
+  const [published, received] = answers;
+  const sent = JSON.parse(/-d '(.*)'/.exec(lines[0])[1]);
+  assert.equal(published.outcome, 'routed');
+  assert.ok(published.queues.includes(received.queue), 'it is read from a queue that it was routed to');
+  assert.equal(received.routingKey, sent.routingKey);
+  assert.equal(received.body, sent.body);
 });
 
 test('an interrupt ends it at once', async () => {

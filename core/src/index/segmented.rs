@@ -16,6 +16,8 @@ const MAX_BITS: u32 = 13;
 #[derive(Clone, Debug)]
 pub(crate) struct Segmented<T> {
     bits: u32,
+    /// Two to the power of `bits`, less one.
+    mask: usize,
     directory: Vec<u32>,
     segments: Vec<Segment<T>>,
 }
@@ -30,6 +32,7 @@ impl<T> Default for Segmented<T> {
     fn default() -> Self {
         Segmented {
             bits: 0,
+            mask: 0,
             directory: vec![0],
             segments: vec![Segment { depth: 0, table: HashTable::new() }],
         }
@@ -40,8 +43,7 @@ impl<T> Segmented<T> {
     /// The low bits choose a bucket inside a segment and the highest ones its tag: these are neither.
     #[inline(always)]
     fn place(&self, hash: u64) -> usize {
-        let mask = (1_usize << self.bits) - 1;
-        let at = (hash >> 32) as usize & mask;
+        let at = (hash >> 32) as usize & self.mask;
         self.directory.get(at).map_or(0, |segment| *segment as usize)
     }
 
@@ -87,6 +89,7 @@ impl<T> Segmented<T> {
             }
             self.directory.extend_from_within(..);
             self.bits += 1;
+            self.mask = (1 << self.bits) - 1;
         }
         let bit = 1_u64 << (32 + depth);
         let segment = &mut self.segments[place];

@@ -70,6 +70,7 @@ impl TopicIndex {
         }
         let shape = self.shapes.take(form);
         let hash = form.hash(self.seed(shape), words);
+        self.shapes.note(shape, hash);
         let leaf = self.leaves.insert(Leaf::new(hash, key, entry));
         let leaves = &self.leaves;
         self.table.insert(hash, leaf, |leaf| leaves.get(*leaf).map_or(0, |leaf| leaf.hash));
@@ -153,6 +154,9 @@ impl TopicIndex {
     fn ask(&self, shape: u32, key: &[u8], words: &[Word], found: &mut impl FnMut(Entry)) {
         let Some(shape) = self.shapes.get(shape) else { return };
         let hash = shape.form.hash(shape.seed, words);
+        if !shape.may_have(hash) {
+            return;
+        }
         let leaf = self.table.find(hash, |leaf| {
             let leaf = self.leaves.get(*leaf);
             leaf.is_some_and(|leaf| leaf.hash == hash && shape.form.verify(leaf.key(), key, words))

@@ -60,6 +60,8 @@ impl Words {
             return;
         }
         self.padded[..key.len()].copy_from_slice(key);
+        // What stands behind the key is left over from a longer one, dots among it.
+        self.padded[key.len()..key.len() + 8].fill(0);
         let words = self.words.get_or_insert_with(|| Box::new([Word::NONE; SHORT + 1]));
         let mut cut = Cut { words, length: 0, start: 0, sum: 0, odd: GOLDEN };
         let mut at = 0;
@@ -67,10 +69,6 @@ impl Words {
             let other = load(&self.padded, at) ^ DOTS;
             // The high bit of every byte of `other` that is zero, exactly.
             let mut dots = !(((other & LOW) + LOW) | other | LOW);
-            // What stands behind the key is left over from a longer one.
-            if key.len() - at < 8 {
-                dots &= (1 << (8 * (key.len() - at))) - 1;
-            }
             while dots != 0 {
                 let end = at + (dots.trailing_zeros() >> 3) as usize;
                 cut.push(&self.padded, end);
@@ -176,23 +174,12 @@ fn load(padded: &[u8; SHORT + 9], at: usize) -> u64 {
     }
 }
 
-/// The lowest bytes of a word, by its length.
-const MASKS: [u64; 9] = {
-    let mut masks = [u64::MAX; 9];
-    let mut length = 0;
-    while length < 8 {
-        masks[length] = (1 << (8 * length)) - 1;
-        length += 1;
-    }
-    masks
-};
-
 #[inline(always)]
 fn word_hash(padded: &[u8; SHORT + 9], start: usize, end: usize) -> u64 {
     let length = end - start;
     let mut hash = GOLDEN.wrapping_add(length as u64);
     if length <= 8 {
-        return fold(hash ^ (load(padded, start) & MASKS[length]), MIX);
+        return fold(hash ^ (load(padded, start) & !u64::MAX.unbounded_shl(8 * length as u32)), MIX);
     }
     let mut at = start;
     while at + 8 < end {

@@ -136,6 +136,22 @@ pub(crate) struct Shape {
     /// Tells equal words in different forms apart.
     pub(crate) seed: u64,
     pub(crate) patterns: u32,
+    /// A bit for the hash of each pattern: small shapes mostly say no without a look-up. Bits only ever come.
+    filter: u64,
+}
+
+impl Shape {
+    /// Whether a pattern of this hash may be there.
+    #[inline(always)]
+    pub(crate) fn may_have(&self, hash: u64) -> bool {
+        self.filter & filter_bit(hash) != 0
+    }
+}
+
+/// Neither the bits that choose a bucket nor its tag nor the segment.
+#[inline(always)]
+const fn filter_bit(hash: u64) -> u64 {
+    1 << (hash >> 50 & 63)
 }
 
 /// The shapes of one exchange, and which of them a key of a given length can have.
@@ -178,7 +194,7 @@ impl Shapes {
             self.shapes[shape as usize].patterns += 1;
             return shape;
         }
-        let shape = Shape { form, seed: seed(&form), patterns: 1 };
+        let shape = Shape { form, seed: seed(&form), patterns: 1, filter: 0 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.shapes[id as usize] = shape;
@@ -191,6 +207,13 @@ impl Shapes {
         };
         self.enter(id, &form);
         id
+    }
+
+    /// Lets a shape know the hash of a pattern of its own.
+    pub(crate) fn note(&mut self, shape: u32, hash: u64) {
+        if let Some(shape) = self.shapes.get_mut(shape as usize) {
+            shape.filter |= filter_bit(hash);
+        }
     }
 
     pub(crate) fn find(&self, form: &Form) -> Option<u32> {
