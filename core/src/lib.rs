@@ -72,7 +72,7 @@ pub use exchange::{Exchange, ExchangeKind};
 pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;
 pub use message::Message;
-pub use operation::Operation;
+pub use operation::{ExchangeBinding, Operation, QueueBinding};
 pub use queue::Queue;
 pub use router::{BindingRef, Router};
 pub use routes::{Outcome, Routes};

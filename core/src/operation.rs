@@ -101,78 +101,81 @@ pub enum Operation {
     },
     /// Binds a queue.
     #[serde(rename = "queue.bind")]
-    QueueBind {
-        /// The queue.
-        queue: Box<str>,
-        /// The exchange.
-        exchange: Box<str>,
-        /// The binding key.
-        #[serde(default)]
-        routing_key: ByteString,
-        /// Arguments.
-        #[serde(default)]
-        arguments: Table,
-        /// How `*` and `#` are read.
-        #[serde(default)]
-        dialect: Dialect,
-        /// The regular expression that Kombu stored.
-        #[serde(default)]
-        pattern: Option<Box<str>>,
-    },
+    QueueBind(QueueBinding),
     /// Removes a binding of a queue; what does not exist is no error.
     #[serde(rename = "queue.unbind")]
-    QueueUnbind {
-        /// The queue.
-        queue: Box<str>,
-        /// The exchange.
-        exchange: Box<str>,
-        /// The binding key.
-        #[serde(default)]
-        routing_key: ByteString,
-        /// Arguments.
-        #[serde(default)]
-        arguments: Table,
-        /// How `*` and `#` are read.
-        #[serde(default)]
-        dialect: Dialect,
-        /// The regular expression that Kombu stored.
-        #[serde(default)]
-        pattern: Option<Box<str>>,
-    },
+    QueueUnbind(QueueBinding),
     /// Binds an exchange to an exchange.
     #[serde(rename = "exchange.bind")]
-    ExchangeBind {
-        /// The exchange that gets the messages.
-        destination: Box<str>,
-        /// The exchange that they come from.
-        source: Box<str>,
-        /// The binding key.
-        #[serde(default)]
-        routing_key: ByteString,
-        /// Arguments.
-        #[serde(default)]
-        arguments: Table,
-        /// How `*` and `#` are read.
-        #[serde(default)]
-        dialect: Dialect,
-    },
+    ExchangeBind(ExchangeBinding),
     /// Removes a binding between exchanges; what does not exist is no error.
     #[serde(rename = "exchange.unbind")]
-    ExchangeUnbind {
-        /// The exchange that gets the messages.
-        destination: Box<str>,
-        /// The exchange that they come from.
-        source: Box<str>,
-        /// The binding key.
-        #[serde(default)]
-        routing_key: ByteString,
-        /// Arguments.
-        #[serde(default)]
-        arguments: Table,
-        /// How `*` and `#` are read.
-        #[serde(default)]
-        dialect: Dialect,
-    },
+    ExchangeUnbind(ExchangeBinding),
+}
+
+/// The binding of a queue to an exchange, as a method names it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct QueueBinding {
+    /// The queue.
+    pub queue: Box<str>,
+    /// The exchange.
+    pub exchange: Box<str>,
+    /// The binding key.
+    #[serde(default)]
+    pub routing_key: ByteString,
+    /// Arguments.
+    #[serde(default)]
+    pub arguments: Table,
+    /// How `*` and `#` are read.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// The regular expression that Kombu stored.
+    #[serde(default)]
+    pub pattern: Option<Box<str>>,
+}
+
+/// The binding of an exchange to an exchange, as a method names it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExchangeBinding {
+    /// The exchange that gets the messages.
+    pub destination: Box<str>,
+    /// The exchange that they come from.
+    pub source: Box<str>,
+    /// The binding key.
+    #[serde(default)]
+    pub routing_key: ByteString,
+    /// Arguments.
+    #[serde(default)]
+    pub arguments: Table,
+    /// How `*` and `#` are read.
+    #[serde(default)]
+    pub dialect: Dialect,
+}
+
+impl QueueBinding {
+    fn destination(&self) -> DestinationName {
+        DestinationName::Queue(name(&self.queue).into())
+    }
+
+    fn binding(&self) -> Binding<'_> {
+        let binding = Binding::new(&self.routing_key).arguments(&self.arguments).dialect(self.dialect);
+        match &self.pattern {
+            Some(pattern) => binding.pattern(pattern),
+            None => binding,
+        }
+    }
+}
+
+impl ExchangeBinding {
+    fn destination(&self) -> DestinationName {
+        DestinationName::Exchange(name(&self.destination).into())
+    }
+
+    fn binding(&self) -> Binding<'_> {
+        Binding::new(&self.routing_key).arguments(&self.arguments).dialect(self.dialect)
+    }
 }
 
 fn direct() -> Box<str> {
@@ -232,23 +235,17 @@ impl Router {
                     self.delete_queue(queue);
                 }
             }
-            Operation::QueueBind { queue, exchange, routing_key, arguments, dialect, pattern } => {
-                let binding = binding(routing_key, arguments, *dialect, pattern.as_deref());
-                self.bind_named(exchange, &DestinationName::Queue(name(queue).into()), &binding)?;
+            Operation::QueueBind(queue) => {
+                self.bind_named(&queue.exchange, &queue.destination(), &queue.binding())?;
             }
-            Operation::QueueUnbind { queue, exchange, routing_key, arguments, dialect, pattern } => {
-                let binding = binding(routing_key, arguments, *dialect, pattern.as_deref());
-                self.unbind_named(exchange, &DestinationName::Queue(name(queue).into()), &binding)?;
+            Operation::QueueUnbind(queue) => {
+                self.unbind_named(&queue.exchange, &queue.destination(), &queue.binding())?;
             }
-            Operation::ExchangeBind { destination, source, routing_key, arguments, dialect } => {
-                let binding = binding(routing_key, arguments, *dialect, None);
-                let destination = DestinationName::Exchange(name(destination).into());
-                self.bind_named(source, &destination, &binding)?;
+            Operation::ExchangeBind(exchange) => {
+                self.bind_named(&exchange.source, &exchange.destination(), &exchange.binding())?;
             }
-            Operation::ExchangeUnbind { destination, source, routing_key, arguments, dialect } => {
-                let binding = binding(routing_key, arguments, *dialect, None);
-                let destination = DestinationName::Exchange(name(destination).into());
-                self.unbind_named(source, &destination, &binding)?;
+            Operation::ExchangeUnbind(exchange) => {
+                self.unbind_named(&exchange.source, &exchange.destination(), &exchange.binding())?;
             }
         }
         Ok(())
@@ -308,22 +305,6 @@ impl Router {
 fn refuse_default(source: &str, destination: &DestinationName) -> Result<(), BindError> {
     let default_destination = matches!(destination, DestinationName::Exchange(name) if name.is_empty());
     if source.is_empty() || default_destination { Err(BindError::DefaultExchange) } else { Ok(()) }
-}
-
-fn binding<'a>(
-    key: &'a ByteString,
-    arguments: &'a Table,
-    dialect: Dialect,
-    pattern: Option<&'a str>,
-) -> Binding<'a> {
-    let mut binding = Binding::new(key).dialect(dialect);
-    if !arguments.is_empty() {
-        binding = binding.arguments(arguments);
-    }
-    match pattern {
-        Some(pattern) => binding.pattern(pattern),
-        None => binding,
-    }
 }
 
 fn name(name: &str) -> Cow<'_, str> {

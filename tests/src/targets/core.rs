@@ -109,24 +109,22 @@ fn operation(step: &Step) -> Operation {
         Step::QueueDelete { queue, if_unused, if_empty } => {
             Operation::QueueDelete { queue, if_unused, if_empty }
         }
-        Step::QueueBind(QueueBinding { queue, exchange, routing_key, arguments }) => {
-            let (dialect, pattern) = (Dialect::Amqp, None);
-            Operation::QueueBind { queue, exchange, routing_key, arguments, dialect, pattern }
-        }
-        Step::QueueUnbind(QueueBinding { queue, exchange, routing_key, arguments }) => {
-            let (dialect, pattern) = (Dialect::Amqp, None);
-            Operation::QueueUnbind { queue, exchange, routing_key, arguments, dialect, pattern }
-        }
-        Step::ExchangeBind(ExchangeBinding { destination, source, routing_key, arguments }) => {
-            let dialect = Dialect::Amqp;
-            Operation::ExchangeBind { destination, source, routing_key, arguments, dialect }
-        }
-        Step::ExchangeUnbind(ExchangeBinding { destination, source, routing_key, arguments }) => {
-            let dialect = Dialect::Amqp;
-            Operation::ExchangeUnbind { destination, source, routing_key, arguments, dialect }
-        }
+        Step::QueueBind(binding) => Operation::QueueBind(queue_binding(binding)),
+        Step::QueueUnbind(binding) => Operation::QueueUnbind(queue_binding(binding)),
+        Step::ExchangeBind(binding) => Operation::ExchangeBind(exchange_binding(binding)),
+        Step::ExchangeUnbind(binding) => Operation::ExchangeUnbind(exchange_binding(binding)),
         other => unreachable!("{other:?} is no operation on a topology"),
     }
+}
+
+fn queue_binding(binding: QueueBinding) -> keyrail_core::QueueBinding {
+    let QueueBinding { queue, exchange, routing_key, arguments } = binding;
+    keyrail_core::QueueBinding { queue, exchange, routing_key, arguments, ..Default::default() }
+}
+
+fn exchange_binding(binding: ExchangeBinding) -> keyrail_core::ExchangeBinding {
+    let ExchangeBinding { destination, source, routing_key, arguments } = binding;
+    keyrail_core::ExchangeBinding { destination, source, routing_key, arguments, ..Default::default() }
 }
 
 fn publish(router: &Router, routes: &mut Routes, publish: &Publish) -> Answer {
