@@ -62,7 +62,7 @@ impl Form {
         }
         if self.suffix > 0 {
             for (at, word) in words.iter().rev().take(self.suffix as usize).enumerate() {
-                if self.end_stars >> at & 1 == 0 {
+                if !is_star(self.end_stars, at) {
                     sum = sum.wrapping_add(placed_from_end(word.hash, at));
                 }
             }
@@ -105,7 +105,7 @@ impl Form {
         rest = rest.strip_prefix(b".")?;
         from = words.get(first)?.start as usize;
         for at in (0..self.suffix).rev() {
-            if self.end_stars >> at & 1 == 1 {
+            if is_star(self.end_stars, at as usize) {
                 let word = words.get(words.len() - 1 - at as usize)?;
                 let literal = key.get(from..word.start as usize)?;
                 rest = rest.strip_prefix(literal)?.strip_prefix(b"*")?;
@@ -114,6 +114,12 @@ impl Form {
         }
         Some(rest == key.get(from..)?)
     }
+}
+
+/// Words beyond the 64th are never stars here; such patterns have no form.
+#[inline(always)]
+const fn is_star(stars: u64, at: usize) -> bool {
+    at < 64 && stars >> at & 1 == 1
 }
 
 fn stars<'a>(words: impl Iterator<Item = &'a [u8]>) -> Option<u64> {

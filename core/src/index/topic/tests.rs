@@ -110,6 +110,7 @@ fn keys_beyond_amqp_and_wildcards_far_from_the_ends() {
     let mut scratch = TopicScratch::default();
     let long = "x".repeat(300);
     let deep = ["a"; 100].join(".");
+    let starred_end = alloc::format!("#.{deep}.*");
     for (binding, pattern) in [
         &*long,
         "*",
@@ -117,6 +118,7 @@ fn keys_beyond_amqp_and_wildcards_far_from_the_ends() {
         &alloc::format!("{deep}.*"),
         &alloc::format!("{deep}.*.{deep}.#"),
         &alloc::format!("{long}.#"),
+        &starred_end,
     ]
     .into_iter()
     .enumerate()
@@ -124,8 +126,9 @@ fn keys_beyond_amqp_and_wildcards_far_from_the_ends() {
         index.insert(pattern.as_bytes(), entry(binding as u32));
     }
     assert_eq!(found(&index, &long, &mut scratch), [0, 1, 2, 5]);
-    assert_eq!(found(&index, &alloc::format!("{deep}.b"), &mut scratch), [2, 3]);
+    assert_eq!(found(&index, &alloc::format!("{deep}.b"), &mut scratch), [2, 3, 6]);
     assert_eq!(found(&index, &alloc::format!("{deep}.b.{deep}"), &mut scratch), [2, 4]);
+    assert_eq!(found(&index, &alloc::format!("b.{deep}.b"), &mut scratch), [2, 6]);
     assert_eq!(found(&index, &alloc::format!("{long}.b"), &mut scratch), [2, 5]);
     assert_eq!(found(&index, "a", &mut scratch), [1, 2]);
     assert_eq!(found(&index, "", &mut scratch), [2]);
