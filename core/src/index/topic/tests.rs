@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 
 use super::*;
-use crate::QueueId;
+use crate::{Dialect, QueueId, kombu::GluedPattern};
 
 /// Integer noise: the same on every target.
 struct Noise(u64);
@@ -87,6 +87,48 @@ fn finds_what_a_search_finds_while_patterns_come_and_go() {
         }
         assert!(index.is_clean());
     }
+}
+
+/// A key that the pattern probably matches: each `*` a word, each `#` some.
+fn key_of(noise: &mut Noise, pattern: &str) -> String {
+    let mut key = Vec::new();
+    for word in words(pattern) {
+        match word {
+            "*" => key.push("b"),
+            "#" => key.extend((0..noise.below(4)).map(|_| "b")),
+            // Sometimes a near miss.
+            _ if noise.below(150) == 0 => key.push("c"),
+            word => key.push(word),
+        }
+    }
+    key.join(".")
+}
+
+#[test]
+fn long_keys_agree_with_the_reference() {
+    let mut noise = Noise(7);
+    let mut scratch = TopicScratch::default();
+    let mut hits = 0;
+    for _ in 0..40 {
+        let mut index = TopicIndex::default();
+        // Mostly literal words, so that wildcards stand anywhere in up to a hundred words.
+        let alphabet = ["a", "a", "a", "a", "b", "b", "", "*", "a", "a", "b", "#"];
+        let choice = if noise.below(2) == 0 { &alphabet[..] } else { &alphabet[..11] };
+        let patterns: Vec<String> = (0..30).map(|_| noise.key(choice, 100)).collect();
+        for (binding, pattern) in (0..).zip(&patterns) {
+            index.insert(pattern.as_bytes(), entry(binding));
+        }
+        let reference: Vec<_> =
+            patterns.iter().map(|pattern| GluedPattern::compile(pattern, Dialect::Amqp).unwrap()).collect();
+        for pattern in &patterns {
+            let key = key_of(&mut noise, pattern);
+            let expected: Vec<u32> =
+                (0..).zip(&reference).filter(|(_, p)| p.matches(key.as_bytes())).map(|(at, _)| at).collect();
+            hits += expected.len();
+            assert_eq!(found(&index, &key, &mut scratch), expected, "{key:?}");
+        }
+    }
+    assert!(hits > 600, "only {hits} matches: the keys say too little");
 }
 
 #[test]
