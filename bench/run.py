@@ -127,7 +127,7 @@ def measure_one(row, engine, quick):
 def complaint(stderr):
     """What a failed process said, without its stack."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    said = next((line for line in lines if re.match(r"\w*[Ee]rror: ", line)), lines[-1] if lines else "no message")
+    said = next((line for line in lines if re.match(r"\w*[Ee]rror( \[\w+\])?: ", line)), lines[-1] if lines else "no message")
     return f"fails: {said.partition(': ')[2] or said}"
 
 
