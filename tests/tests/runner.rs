@@ -26,7 +26,11 @@ fn play(text: &str) -> (Report, String) {
 #[test]
 fn a_good_scenario_passes() {
     let (report, log) = play(GOOD);
-    assert_eq!((report.to_string(), report.is_good()), ("1 passed, 0 failed, 0 skipped".into(), true), "{log}");
+    assert_eq!(
+        (report.to_string(), report.is_good()),
+        ("1 passed, 0 failed, 0 skipped".into(), true),
+        "{log}"
+    );
 }
 
 #[test]
@@ -102,8 +106,7 @@ fn a_target_that_breaks_down_fails() {
     }
     let kombu = r#"{"id":"k1","kombu":"5.7.0","transport":"virtual","exchange_type":"direct","bindings":[],"publishes":[]}"#;
     let mut log = String::new();
-    let report =
-        run(&mut Broken, &[scenario(GOOD), scenario(kombu)], &BTreeMap::new(), &mut log).unwrap();
+    let report = run(&mut Broken, &[scenario(GOOD), scenario(kombu)], &BTreeMap::new(), &mut log).unwrap();
     assert_eq!(report.failed, 2);
     assert!(log.contains("2 steps got 1 answers") && log.contains("out of order"), "{log}");
 }
