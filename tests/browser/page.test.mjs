@@ -12,7 +12,7 @@ import { chromium } from 'playwright-core';
 const ROOT = join(import.meta.dirname, '..', '..');
 const DIST = join(ROOT, 'www', 'dist');
 const SHOP = join(ROOT, 'examples', 'shop', 'definitions.json');
-const ARTIFACTS = join(ROOT, 'tests', 'artifacts');
+const ARTIFACTS = process.env.KEYRAIL_ARTIFACTS ?? join(ROOT, 'tests', 'artifacts');
 const KEYRAIL = process.env.KEYRAIL_BIN ?? join(ROOT, 'target', 'release', 'keyrail');
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 const FLAGS = [
