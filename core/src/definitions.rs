@@ -14,7 +14,8 @@ use crate::{
 
 /// What RabbitMQ exports (`rabbitmqctl export_definitions`, the management page), as far as routing goes.
 ///
-/// Fields that do not bear on routing (users, permissions, limits …) are skipped.
+/// Fields that do not bear on routing (users, permissions, limits …) are skipped. A policy bears on it where it sets an
+/// alternate exchange; such definitions are refused, as policies are not supported yet.
 ///
 /// ```
 /// use keyrail_core::Definitions;
@@ -39,6 +40,8 @@ pub struct Definitions {
     queues: Vec<DefinedQueue>,
     #[serde(default)]
     bindings: Vec<DefinedBinding>,
+    #[serde(default)]
+    policies: Vec<DefinedPolicy>,
 }
 
 /// Exports of one virtual host leave the `vhost` fields out; the root one stands for them.
@@ -89,6 +92,15 @@ struct DefinedBinding {
     arguments: Table,
 }
 
+#[derive(Clone, Debug, Deserialize)]
+struct DefinedPolicy {
+    name: Box<str>,
+    #[serde(default = "root_vhost")]
+    vhost: Box<str>,
+    #[serde(default)]
+    definition: Table,
+}
+
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum DestinationType {
@@ -109,6 +121,13 @@ pub enum DefinitionsError {
     },
     /// Something in it cannot be declared.
     Invalid(TopologyError),
+    /// A policy sets an alternate exchange. Routing without it would give wrong answers.
+    UnsupportedPolicy {
+        /// The place in the file, `policies[0]` for instance.
+        path: Box<str>,
+        /// The policy's name.
+        name: Box<str>,
+    },
 }
 
 impl Definitions {
@@ -127,12 +146,19 @@ impl Definitions {
     ///
     /// # Errors
     /// A virtual host without definitions, an exchange type that is not supported, an alternate exchange that is not
-    /// text; with the place in the file.
+    /// text, a policy that sets one; with the place in the file.
     pub fn topology(&self, vhost: &str) -> Result<Topology, DefinitionsError> {
         let known = self.vhosts();
         if !known.is_empty() && !known.contains(&vhost) {
             let known = known.into_iter().map(Into::into).collect();
             return Err(DefinitionsError::UnknownVhost { vhost: vhost.into(), known });
+        }
+        let routes = |policy: &DefinedPolicy| {
+            &*policy.vhost == vhost && policy.definition.get(ALTERNATE_EXCHANGE).is_some()
+        };
+        if let Some(at) = self.policies.iter().position(routes) {
+            let path = alloc::format!("policies[{at}]").into();
+            return Err(DefinitionsError::UnsupportedPolicy { path, name: self.policies[at].name.clone() });
         }
         let mut topology = Topology::default();
         for (at, exchange) in self.exchanges.iter().enumerate() {
@@ -214,8 +240,36 @@ impl fmt::Display for DefinitionsError {
                 known.iter().try_for_each(|name| write!(f, " `{name}`"))
             }
             DefinitionsError::Invalid(error) => error.fmt(f),
+            DefinitionsError::UnsupportedPolicy { path, name } => write!(
+                f,
+                "{path}: policy `{name}` sets `{ALTERNATE_EXCHANGE}`; policies are not supported yet, declare the \
+                 alternate exchange as an argument"
+            ),
         }
     }
 }
 
 impl core::error::Error for DefinitionsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn a_policy_that_routes_is_refused_and_others_are_not() {
+        let read = |definition: &str| {
+            let json = alloc::format!(
+                r#"{{"exchanges": [{{"name": "a", "type": "fanout"}}],
+                    "policies": [{{"name": "p", "vhost": "/", "pattern": ".*", "definition": {definition}}}]}}"#
+            );
+            serde_json::from_str::<Definitions>(&json).unwrap().topology("/")
+        };
+        assert!(read(r#"{"max-length": 10}"#).is_ok());
+        let error = read(r#"{"alternate-exchange": "lost"}"#).unwrap_err();
+        assert!(
+            error.to_string().starts_with("policies[0]: policy `p` sets `alternate-exchange`"),
+            "{error}"
+        );
+    }
+}

@@ -33,8 +33,9 @@ use topic::{TopicIndex, TopicScratch};
 use trie::{Trie, TrieScratch};
 
 /// The bindings of one exchange.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Index {
+    seed: u64,
     /// Match every message (fanout).
     always: EntryList,
     /// Match one routing key (direct, and topic patterns of a Kombu row that is no pattern).
@@ -152,6 +153,19 @@ fn text(key: &[u8]) -> Result<&str, BindError> {
 }
 
 impl Index {
+    /// An index whose hashes begin with a seed that whoever chooses keys does not know.
+    pub(crate) fn new(seed: u64) -> Self {
+        Index {
+            seed,
+            always: EntryList::default(),
+            keys: HashMap::with_hasher(FixedState::with_seed(seed)),
+            topic: TopicIndex::new(seed),
+            has_topics: false,
+            tries: Vec::new(),
+            listed: Vec::new(),
+        }
+    }
+
     /// Adds a binding; cannot fail once the matcher is compiled.
     pub(crate) fn insert(&mut self, entry: Entry, key: &[u8], matcher: Matcher) -> Place {
         match matcher {
@@ -186,7 +200,7 @@ impl Index {
         let at = match self.tries.iter().position(|(other, _)| *other == dialect) {
             Some(at) => at,
             None => {
-                self.tries.push((dialect, Trie::new(dialect)));
+                self.tries.push((dialect, Trie::new(dialect, self.seed)));
                 self.tries.len() - 1
             }
         };

@@ -46,6 +46,7 @@ pub struct Router {
     /// Bindings by content, so that binding twice is one binding and unbinding finds it.
     identities: HashTable<BindingId>,
     hasher: FixedState,
+    seed: u64,
     revision: u64,
     limits: Limits,
 }
@@ -135,6 +136,7 @@ impl Router {
             bindings: Slots::default(),
             identities: HashTable::new(),
             hasher,
+            seed,
             revision: 0,
             limits: Limits::default(),
         };

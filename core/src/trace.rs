@@ -9,6 +9,7 @@ use crate::{
     BindingDefinition, ByteString, Destination, DestinationName, Dialect, ExchangeId, ExchangeKind, Message,
     Outcome, QueueId, Router, Table,
     id::BindingId,
+    stamps::Stamps,
     walk::{Alternate, Effect, Scratch, Sink, Via, walk},
 };
 
@@ -34,6 +35,9 @@ pub struct Trace {
     queues: Vec<Box<str>>,
     #[serde(skip)]
     scratch: Scratch,
+    /// The bindings written down already.
+    #[serde(skip)]
+    seen: Stamps,
 }
 
 /// One exchange on the way of a message.
@@ -141,8 +145,9 @@ impl Trace {
         if router.exchange_entry(exchange).is_none() {
             return Outcome::UnknownExchange;
         }
-        let Trace { hops, queues, scratch } = self;
-        walk(router, exchange, message, scratch, &mut Recorder { router, hops, queues });
+        let Trace { hops, queues, scratch, seen } = self;
+        seen.clear(router.binding_bound());
+        walk(router, exchange, message, scratch, &mut Recorder { router, hops, queues, seen });
         if self.queues.is_empty() { Outcome::Unroutable } else { Outcome::Routed }
     }
 }
@@ -152,6 +157,7 @@ struct Recorder<'a> {
     router: &'a Router,
     hops: &'a mut Vec<Hop>,
     queues: &'a mut Vec<Box<str>>,
+    seen: &'a mut Stamps,
 }
 
 impl Recorder<'_> {
@@ -191,6 +197,15 @@ impl Sink for Recorder<'_> {
     }
 
     fn matched(&mut self, binding: Option<BindingId>, destination: Destination, effect: Effect) {
+        // A pattern may match one message in several ways, and a sender may select one queue twice: the first time is
+        // the one that counts. An exchange is visited once, so a binding comes up at one hop only.
+        let first = match binding {
+            Some(id) => self.seen.insert(id.0),
+            None => effect == Effect::New,
+        };
+        if !first {
+            return;
+        }
         let binding = match binding.and_then(|id| self.router.binding(id)) {
             Some(binding) => BindingDefinition::of(self.router, &binding),
             None => self.implicit(destination),
@@ -201,9 +216,7 @@ impl Sink for Recorder<'_> {
             (Destination::Exchange(_), Effect::New) => MatchEffect::Followed,
             (Destination::Exchange(_), Effect::Repeated) => MatchEffect::CycleCut,
         };
-        let Some(hop) = self.hops.last_mut() else { return };
-        // A pattern may match one message in several ways; the first is the one that counted.
-        if !hop.matches.iter().any(|earlier| earlier.binding == binding) {
+        if let Some(hop) = self.hops.last_mut() {
             hop.matches.push(Match { binding, effect });
         }
     }

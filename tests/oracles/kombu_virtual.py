@@ -1,7 +1,7 @@
 """Re-records Kombu's vectors with the Kombu of the Python that runs this file.
 
     PYTHON tests/oracles/kombu_virtual.py --check tests/vectors/kombu57.jsonl
-    PYTHON tests/oracles/kombu_virtual.py --output /tmp/fresh tests/vectors/kombu57.jsonl
+    PYTHON tests/oracles/kombu_virtual.py --output FOLDER tests/vectors/kombu57.jsonl
 
 PYTHON is the interpreter of a virtual environment with `kombu[redis]==5.7.0` or `==5.6.2`.
 Transport `virtual` is published through Kombu's in-memory transport, which uses the lookup of every

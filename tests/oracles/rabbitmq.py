@@ -1,7 +1,7 @@
 """Re-records AMQP vectors from a real RabbitMQ.
 
     python3 tests/oracles/rabbitmq.py --check tests/vectors/amqp.jsonl
-    python3 tests/oracles/rabbitmq.py --output /tmp/fresh tests/vectors/amqp.jsonl
+    python3 tests/oracles/rabbitmq.py --output FOLDER tests/vectors/amqp.jsonl
 
 Starts a private broker on loopback, gives each scenario a virtual host of its own, runs every step
 and keeps what the broker did as the step's `expect`.

@@ -1,14 +1,12 @@
-//! The naive model: routing as one would explain it to a friend, slow and obviously right.
-//!
-//! No index, no sharing with the core: lists are searched from end to end, topic patterns are tried in every way
-//! (RabbitMQ) or handed to a regular expression engine as Kombu writes them.
+//! The naive model: routing as one would explain it to a friend, slow and obviously right. Lists are searched from end to
+//! end, topic patterns tried in every way (RabbitMQ) or handed to a regular expression engine as Kombu writes them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use keyrail_core::{Dialect, ExchangeKind};
 use regex::Regex;
 
-/// A header or argument value; comparing across AMQP types is what the recorded vectors are for.
+/// A header or argument; comparing across AMQP types is what the recorded vectors are for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {
     Number(i64),
@@ -22,7 +20,6 @@ pub struct ModelExchange {
     pub kind: ExchangeKind,
     pub alternate: Option<String>,
 }
-
 #[derive(Clone, Debug)]
 pub struct ModelBinding {
     pub source: String,
@@ -134,8 +131,7 @@ fn words_match(pattern: &[&str], key: &[&str]) -> bool {
     }
 }
 
-/// What Kombu makes of a binding key, in this engine's spelling; `None` where Python refuses to compile it, because a
-/// `*` that is not a word of its own repeats nothing or a repeat.
+/// Kombu's text for a binding key, in this engine's spelling; `None` where a glued `*` repeats nothing or a repeat.
 pub fn kombu_pattern(key: &str, dialect: Dialect) -> Option<String> {
     let star = if dialect == Dialect::Kombu57 { r"[^\.]+" } else { r".*?[^\.]" };
     let glued_onto_nothing = |word: &str| word != "*" && word.contains("**");

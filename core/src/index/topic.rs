@@ -11,7 +11,7 @@ use super::{
     entries::Entry,
     pages::Pages,
     segmented::Segmented,
-    words::{Word, Words, placed},
+    words::{Word, Words, placed, spread},
 };
 use crate::{id::BindingId, stamps::Stamps};
 
@@ -26,6 +26,7 @@ use shape::{FILTERED, Form, POSITIONS, Shapes};
 /// The topic patterns of one exchange.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct TopicIndex {
+    seed: u64,
     shapes: Shapes,
     /// Leaves by the hash of shape and literal words.
     table: Segmented<u32>,
@@ -56,9 +57,13 @@ pub(crate) struct TopicScratch {
 const FEW: usize = 8;
 
 impl TopicIndex {
+    pub(crate) fn new(seed: u64) -> Self {
+        TopicIndex { seed: spread(seed), ..TopicIndex::default() }
+    }
+
     pub(crate) fn insert(&mut self, key: &[u8], entry: Entry) {
         let mut words = Words::default();
-        words.split(key);
+        words.split(self.seed, key);
         let words = words.as_slice();
         let Some(form) = Form::of(key, words) else {
             self.many.insert(key, words, entry);
@@ -69,7 +74,7 @@ impl TopicIndex {
             return;
         }
         let shape = self.shapes.take(form);
-        let hash = form.hash(self.seed(shape), words);
+        let hash = form.hash(self.shape_seed(shape), words);
         self.shapes.note(shape, hash);
         let leaf = self.leaves.insert(Leaf::new(hash, key, entry));
         let leaves = &self.leaves;
@@ -79,7 +84,7 @@ impl TopicIndex {
 
     pub(crate) fn remove(&mut self, key: &[u8], binding: BindingId) {
         let mut words = Words::default();
-        words.split(key);
+        words.split(self.seed, key);
         let words = words.as_slice();
         let Some(form) = Form::of(key, words) else {
             self.many.remove(key, words, binding);
@@ -117,7 +122,7 @@ impl TopicIndex {
 
     /// Calls `found` with each binding whose pattern matches, each once.
     pub(crate) fn matches(&self, key: &[u8], scratch: &mut TopicScratch, found: &mut impl FnMut(Entry)) {
-        scratch.words.split(key);
+        scratch.words.split(self.seed, key);
         let words = scratch.words.as_slice();
         let (mut filtered, others) = self.shapes.of_length(words.len());
         if self.shapes.len() > FEW {
@@ -167,13 +172,13 @@ impl TopicIndex {
     }
 
     fn find(&self, form: &Form, key: &[u8], words: &[Word]) -> Option<u32> {
-        let hash = form.hash(self.seed(self.shapes.find(form)?), words);
+        let hash = form.hash(self.shape_seed(self.shapes.find(form)?), words);
         let same =
             |leaf: &u32| self.leaves.get(*leaf).is_some_and(|leaf| leaf.hash == hash && leaf.key() == key);
         self.table.find(hash, same).copied()
     }
 
-    fn seed(&self, shape: u32) -> u64 {
+    fn shape_seed(&self, shape: u32) -> u64 {
         self.shapes.get(shape).map_or(0, |shape| shape.seed)
     }
 

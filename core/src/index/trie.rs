@@ -15,6 +15,7 @@ use crate::{Dialect, id::BindingId, slots::Slots, stamps::Stamps};
 #[derive(Clone, Debug)]
 pub(crate) struct Trie {
     dialect: Dialect,
+    seed: u64,
     nodes: Slots<Node>,
 }
 
@@ -31,8 +32,8 @@ struct Node {
 }
 
 impl Node {
-    fn new(is_hash: bool) -> Self {
-        let words = HashMap::with_hasher(FixedState::default());
+    fn new(is_hash: bool, seed: u64) -> Self {
+        let words = HashMap::with_hasher(FixedState::with_seed(seed));
         Node { words, star: None, hash: None, is_hash, bindings: EntryList::default() }
     }
 
@@ -98,10 +99,10 @@ impl State {
 }
 
 impl Trie {
-    pub(crate) fn new(dialect: Dialect) -> Self {
+    pub(crate) fn new(dialect: Dialect, seed: u64) -> Self {
         let mut nodes = Slots::default();
-        nodes.insert(Node::new(false));
-        Trie { dialect, nodes }
+        nodes.insert(Node::new(false, seed));
+        Trie { dialect, seed, nodes }
     }
 
     pub(crate) fn insert(&mut self, key: &[u8], entry: Entry) {
@@ -109,7 +110,7 @@ impl Trie {
         for token in tokens(key) {
             let child = self.nodes.get(at).and_then(|node| node.child(token));
             at = child.unwrap_or_else(|| {
-                let child = self.nodes.insert(Node::new(matches!(token, Token::Hash)));
+                let child = self.nodes.insert(Node::new(matches!(token, Token::Hash), self.seed));
                 if let Some(node) = self.nodes.get_mut(at) {
                     node.set_child(token, Some(child));
                 }
@@ -270,7 +271,7 @@ mod tests {
     }
 
     fn matches(dialect: Dialect, pattern: &str, key: &str) -> bool {
-        let mut trie = Trie::new(dialect);
+        let mut trie = Trie::new(dialect, 0);
         trie.insert(pattern.as_bytes(), entry());
         let mut hits = 0;
         trie.matches(key.as_bytes(), &mut TrieScratch::default(), &mut |_| hits += 1);
@@ -306,7 +307,7 @@ mod tests {
 
     #[test]
     fn many_hashes_cost_words_times_states() {
-        let mut trie = Trie::new(Dialect::Kombu57);
+        let mut trie = Trie::new(Dialect::Kombu57, 0);
         trie.insert(b"#.a.#.a.#.a.#.a.#.a.#.z", entry());
         let key = ["a"; 128].join(".");
         let mut scratch = TrieScratch::default();

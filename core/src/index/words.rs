@@ -47,23 +47,25 @@ impl Default for Words {
 }
 
 impl Words {
-    /// Splits `key` at its dots. The empty key has no words (vector `topic-012`).
+    /// Splits `key` at its dots and hashes its words, from a seed that whoever chooses keys does not know.
+    ///
+    /// The empty key has no words (vector `topic-012`).
     #[inline]
-    pub(crate) fn split(&mut self, key: &[u8]) {
+    pub(crate) fn split(&mut self, seed: u64, key: &[u8]) {
         self.length = 0;
         self.long.clear();
         if key.is_empty() {
             return;
         }
         if key.len() > SHORT {
-            self.split_long(key);
+            self.split_long(seed, key);
             return;
         }
         self.padded[..key.len()].copy_from_slice(key);
         // What stands behind the key is left over from a longer one, dots among it.
         self.padded[key.len()..key.len() + 8].fill(0);
         let words = self.words.get_or_insert_with(|| Box::new([Word::NONE; SHORT + 1]));
-        let mut cut = Cut { words, length: 0, start: 0, sum: 0, odd: GOLDEN };
+        let mut cut = Cut { words, seed, length: 0, start: 0, sum: 0, odd: GOLDEN };
         let mut at = 0;
         while at < key.len() {
             let other = load(&self.padded, at) ^ DOTS;
@@ -81,7 +83,7 @@ impl Words {
     }
 
     #[cold]
-    fn split_long(&mut self, key: &[u8]) {
+    fn split_long(&mut self, seed: u64, key: &[u8]) {
         let mut buffer = [0; SHORT + 9];
         let (mut start, mut sum) = (0, 0_u64);
         for word in key.split(|byte| *byte == b'.') {
@@ -89,11 +91,11 @@ impl Words {
             let hash = match buffer.get_mut(..word.len()) {
                 Some(space) if word.len() <= SHORT => {
                     space.copy_from_slice(word);
-                    word_hash(&buffer, 0, word.len())
+                    word_hash(seed, &buffer, 0, word.len())
                 }
                 // No binding key has such a word unless the limits were raised; then all that counts is that it is
                 // the same on both sides.
-                _ => word.chunks(8).fold(word.len() as u64, |hash, bytes| {
+                _ => word.chunks(8).fold(seed.wrapping_add(word.len() as u64), |hash, bytes| {
                     let mut block = [0; 8];
                     block[..bytes.len()].copy_from_slice(bytes);
                     fold(hash ^ u64::from_le_bytes(block), MIX)
@@ -118,6 +120,7 @@ impl Words {
 /// Where the cutting of a key has come to.
 struct Cut<'a> {
     words: &'a mut [Word; SHORT + 1],
+    seed: u64,
     length: usize,
     start: usize,
     sum: u64,
@@ -128,7 +131,7 @@ struct Cut<'a> {
 impl Cut<'_> {
     #[inline(always)]
     fn push(&mut self, padded: &[u8; SHORT + 9], end: usize) {
-        let hash = word_hash(padded, self.start, end);
+        let hash = word_hash(self.seed, padded, self.start, end);
         let placed = hash.wrapping_mul(self.odd);
         self.odd = self.odd.wrapping_add(GOLDEN.wrapping_mul(2));
         self.sum = self.sum.wrapping_add(placed);
@@ -158,6 +161,11 @@ pub(crate) fn finish(sum: u64) -> u64 {
     fold(sum ^ MIX, GOLDEN)
 }
 
+/// A seed of few bits as one of many.
+pub(crate) fn spread(seed: u64) -> u64 {
+    fold(seed ^ GOLDEN, MIX) | 1
+}
+
 #[inline(always)]
 fn fold(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
@@ -175,9 +183,9 @@ fn load(padded: &[u8; SHORT + 9], at: usize) -> u64 {
 }
 
 #[inline(always)]
-fn word_hash(padded: &[u8; SHORT + 9], start: usize, end: usize) -> u64 {
+fn word_hash(seed: u64, padded: &[u8; SHORT + 9], start: usize, end: usize) -> u64 {
     let length = end - start;
-    let mut hash = GOLDEN.wrapping_add(length as u64);
+    let mut hash = seed.wrapping_add(length as u64);
     if length <= 8 {
         return fold(hash ^ (load(padded, start) & !u64::MAX.unbounded_shl(8 * length as u32)), MIX);
     }
@@ -204,7 +212,7 @@ mod tests {
             for before in ["", "q.", "longer-than-eight."] {
                 for after in ["", ".q", ".longer-than-eight"] {
                     let key = [before, word, after].concat();
-                    words.split(key.as_bytes());
+                    words.split(1, key.as_bytes());
                     let at = usize::from(!before.is_empty());
                     if let Some(found) = words.as_slice().get(at) {
                         assert_eq!(
@@ -225,7 +233,7 @@ mod tests {
         let mut words = Words::default();
         for key in ["", ".", "..", "a", "a.", ".a", "a.b", "abcdefgh.ijk", "abcdefg.hijklmno.p", "........."]
         {
-            words.split(key.as_bytes());
+            words.split(1, key.as_bytes());
             let plain: Vec<&str> = if key.is_empty() { vec![] } else { key.split('.').collect() };
             let ours: Vec<&str> =
                 words.as_slice().iter().map(|word| &key[word.start as usize..word.end as usize]).collect();

@@ -85,6 +85,10 @@ impl Router {
         self.exchanges.bound()
     }
 
+    pub(crate) fn binding_bound(&self) -> usize {
+        self.bindings.bound()
+    }
+
     pub(crate) fn queue_bound(&self) -> usize {
         self.queues.bound()
     }

@@ -40,7 +40,7 @@ impl Router {
         let id = ExchangeId(self.exchanges.insert(ExchangeEntry {
             name: name.into(),
             exchange,
-            index: Index::default(),
+            index: Index::new(self.seed),
             outgoing: IdList::default(),
             incoming: IdList::default(),
         }));
@@ -148,7 +148,8 @@ impl Router {
 
     /// Removes bindings that led to a destination that is gone; returns their sources.
     pub(super) fn remove_incoming(&mut self, incoming: &IdList) -> Vec<ExchangeId> {
-        let ids = incoming.as_slice().iter();
+        // From the end: taking the last of a sorted list moves nothing.
+        let ids = incoming.as_slice().iter().rev();
         let sources = ids.filter_map(|id| {
             let source = self.bindings.get(id.0)?.source;
             self.remove_binding(*id);
@@ -161,7 +162,7 @@ impl Router {
     pub(super) fn remove_exchange(&mut self, exchange: ExchangeId) -> Vec<ExchangeId> {
         let Some(entry) = self.exchanges.remove(exchange.0) else { return Vec::new() };
         self.exchange_names.remove(&entry.name);
-        for id in entry.outgoing.as_slice() {
+        for id in entry.outgoing.as_slice().iter().rev() {
             self.remove_binding(*id);
         }
         self.remove_incoming(&entry.incoming)

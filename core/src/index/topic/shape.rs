@@ -2,10 +2,13 @@
 
 use alloc::vec::Vec;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
 use crate::index::words::{Word, finish, placed_from_end};
 
 /// The wildcards of a pattern with at most one `#`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Form {
     /// Words before the `#`, or all of them.
     pub(crate) prefix: u32,
@@ -164,6 +167,7 @@ const fn filter_bit(hash: u64) -> u64 {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shapes {
     shapes: Vec<Shape>,
+    by_form: HashMap<Form, u32, FixedState>,
     free: Vec<u32>,
     /// Per number of words: the shapes without `#` that have so many.
     exact: Vec<Group>,
@@ -211,6 +215,7 @@ impl Shapes {
                 self.shapes.len() as u32 - 1
             }
         };
+        self.by_form.insert(form, id);
         self.enter(id, &form);
         id
     }
@@ -223,12 +228,7 @@ impl Shapes {
     }
 
     pub(crate) fn find(&self, form: &Form) -> Option<u32> {
-        let least = form.least() as usize;
-        let groups = if form.hash { &self.with_hash } else { &self.exact };
-        let group = groups.get(least)?;
-        let filtered = bits(group.filtered);
-        let mut candidates = filtered.chain(group.others.iter().copied());
-        candidates.find(|shape| self.shapes[*shape as usize].form == *form)
+        self.by_form.get(form).copied()
     }
 
     /// Counts one pattern less; the shape goes with its last.
@@ -238,6 +238,7 @@ impl Shapes {
         if shape.patterns > 0 {
             return;
         }
+        self.by_form.remove(&shape.form);
         for group in self.exact.iter_mut().chain(&mut self.with_hash) {
             if id < FILTERED {
                 group.filtered &= !(1 << id);
@@ -294,18 +295,6 @@ impl Shapes {
     pub(crate) fn len(&self) -> usize {
         self.shapes.len()
     }
-}
-
-/// The numbers of the bits that are set, lowest first.
-#[inline(always)]
-pub(crate) fn bits(mut set: u128) -> impl Iterator<Item = u32> {
-    core::iter::from_fn(move || {
-        (set != 0).then(|| {
-            let bit = set.trailing_zeros();
-            set &= set - 1;
-            bit
-        })
-    })
 }
 
 fn seed(form: &Form) -> u64 {

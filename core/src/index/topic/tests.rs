@@ -58,7 +58,7 @@ fn entry(binding: u32) -> Entry {
 fn finds_what_a_search_finds_while_patterns_come_and_go() {
     for seed in 0..6 {
         let mut noise = Noise(seed);
-        let mut index = TopicIndex::default();
+        let mut index = TopicIndex::new(3);
         let mut scratch = TopicScratch::default();
         let mut patterns: Vec<(u32, String)> = Vec::new();
         for binding in 0..1500 {
@@ -110,7 +110,7 @@ fn long_keys_agree_with_the_reference() {
     let mut scratch = TopicScratch::default();
     let mut hits = 0;
     for _ in 0..40 {
-        let mut index = TopicIndex::default();
+        let mut index = TopicIndex::new(3);
         // Mostly literal words, so that wildcards stand anywhere in up to a hundred words.
         let alphabet = ["a", "a", "a", "a", "b", "b", "", "*", "a", "a", "b", "#"];
         let choice = if noise.below(2) == 0 { &alphabet[..] } else { &alphabet[..11] };
@@ -133,7 +133,7 @@ fn long_keys_agree_with_the_reference() {
 
 #[test]
 fn more_shapes_than_the_dictionary_holds() {
-    let mut index = TopicIndex::default();
+    let mut index = TopicIndex::new(3);
     let mut scratch = TopicScratch::default();
     // Every way to put a star into eight words: 256 shapes, one pattern each.
     for stars in 0..256_u32 {
@@ -148,7 +148,7 @@ fn more_shapes_than_the_dictionary_holds() {
 
 #[test]
 fn keys_beyond_amqp_and_wildcards_far_from_the_ends() {
-    let mut index = TopicIndex::default();
+    let mut index = TopicIndex::new(3);
     let mut scratch = TopicScratch::default();
     let long = "x".repeat(300);
     let deep = ["a"; 100].join(".");
