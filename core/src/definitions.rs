@@ -232,6 +232,17 @@ impl DefinedBinding {
     }
 }
 
+impl DefinitionsError {
+    /// The stable word for this error.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            DefinitionsError::UnknownVhost { .. } => "unknown-vhost",
+            DefinitionsError::Invalid(error) => error.error.code(),
+            DefinitionsError::UnsupportedPolicy { .. } => "unsupported-policy",
+        }
+    }
+}
+
 impl fmt::Display for DefinitionsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

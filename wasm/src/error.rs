@@ -61,7 +61,7 @@ impl From<DefinitionsError> for Failure {
     fn from(error: DefinitionsError) -> Self {
         match error {
             DefinitionsError::Invalid(error) => error.into(),
-            _ => Failure { message: error.to_string(), code: "unknown-vhost", reply: None },
+            other => Failure { message: other.to_string(), code: other.code(), reply: None },
         }
     }
 }
