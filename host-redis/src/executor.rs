@@ -7,6 +7,7 @@ use keyrail_core::kombu::{Layout, Plan};
 use crate::ExecuteError;
 
 mod memory;
+mod needs;
 mod redis;
 
 pub use memory::Memory;
@@ -19,16 +20,19 @@ pub use redis::{Redis, RedisOptions};
 pub trait Executor: Send + Sync + 'static {
     /// Runs a plan; one reply per command.
     ///
-    /// An atomic plan happens at once or not at all as far as other clients can see.
+    /// An atomic plan happens at once or not at all, as far as other clients can see: if a key is of another type than
+    /// one of its commands needs, none is executed. Of other plans the rest is executed nevertheless.
     fn run(&self, plan: &Plan) -> impl Future<Output = Result<Vec<Reply>, ExecuteError>> + Send;
 
     /// Takes the next message and registers it as unacked, in one step on the server.
     ///
     /// Kombu pops first and registers second, and loses the message of a process that dies in between.
-    /// A payload without a delivery tag goes to the queue's quarantine list instead of being lost.
+    /// A payload without a delivery tag, a text or a whole number, goes to the queue's quarantine list instead of being
+    /// lost. After an error the message is still in its list.
     fn take(&self, take: &Take<'_>) -> impl Future<Output = Result<Taken, ExecuteError>> + Send;
 
     /// Puts a delivery back, if it is still registered; false if somebody else settled or restored it.
+    /// After an error it is still registered.
     fn give_back(&self, back: &GiveBack<'_>) -> impl Future<Output = Result<bool, ExecuteError>> + Send;
 
     /// Waits until there may be a message in one of the lists, without taking any. Returns early at will.

@@ -12,28 +12,7 @@ use keyrail_redis::{
     ExecuteError, Executor, Host, Memory, Next, Outgoing, Redis, RedisOptions, Reply, Take, Taken, load,
     quarantine_list,
 };
-use support::{PATIENCE, RedisServer};
-
-/// Makes two tests of a case.
-macro_rules! on_both {
-    ($($case:ident),* $(,)?) => {
-        mod memory {$(
-            #[tokio::test]
-            async fn $case() {
-                super::$case(super::Memory::new()).await;
-            }
-        )*}
-        mod redis {$(
-            #[tokio::test]
-            async fn $case() {
-                let server = super::RedisServer::start();
-                let options = super::RedisOptions::default();
-                let (redis, _) = super::Redis::connect(&server.url(), options).await.expect("Redis");
-                super::$case(redis).await;
-            }
-        )*}
-    };
-}
+use support::{PATIENCE, RedisServer, on_both};
 
 on_both!(
     commands_answer_as_in_redis,

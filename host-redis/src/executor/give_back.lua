@@ -1,8 +1,18 @@
 -- Puts a delivery back into its list, unless somebody else has settled or restored it.
 -- KEYS: the unacked hash, its index, the list. ARGV: the delivery, the payload, LPUSH or RPUSH.
-redis.call('ZREM', KEYS[2], ARGV[1])
-if redis.call('HDEL', KEYS[1], ARGV[1]) == 0 then
-    return 0
+-- A script does not undo what it did before an error: the types are asked first, and the record goes last.
+-- Returns 1 if it is back, 0 if it is not registered, and {place} if the key at that place of KEYS is of another type
+-- than it should be.
+for place, kind in ipairs({'hash', 'zset', 'list'}) do
+    local found = redis.call('TYPE', KEYS[place]).ok
+    if found ~= 'none' and found ~= kind then
+        return {place}
+    end
 end
-redis.call(ARGV[3], KEYS[3], ARGV[2])
-return 1
+local held = redis.call('HEXISTS', KEYS[1], ARGV[1])
+if held == 1 then
+    redis.call(ARGV[3], KEYS[3], ARGV[2])
+    redis.call('HDEL', KEYS[1], ARGV[1])
+end
+redis.call('ZREM', KEYS[2], ARGV[1])
+return held

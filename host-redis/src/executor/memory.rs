@@ -2,16 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use keyrail_core::kombu::{Command, Plan, glob_matches, plan};
-use serde::Deserialize;
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    BACKLOG, Executor, GiveBack, Heard, Listener, Reply, SetSize, Take, Taken, pop_order, quarantine_list,
+    BACKLOG, Executor, GiveBack, Heard, Listener, Reply, SetSize, Take, Taken,
+    needs::{kind, needs},
+    pop_order, quarantine_list,
 };
 use crate::ExecuteError;
 
@@ -74,30 +76,24 @@ impl Memory {
     }
 }
 
-/// The type that a command works on, by Redis' word; none for those that take any.
-const fn needs(command: &Command) -> Option<&'static str> {
-    match command {
-        Command::LPush { .. } | Command::RPush { .. } | Command::RPop { .. } | Command::LLen { .. } => {
-            Some("list")
-        }
-        Command::SAdd { .. } | Command::SRem { .. } | Command::SMembers { .. } => Some("set"),
-        Command::HSet { .. } | Command::HDel { .. } => Some("hash"),
-        Command::ZAdd { .. } | Command::ZAddGt { .. } | Command::ZRem { .. } => Some("zset"),
-        Command::Publish { .. } | Command::Del { .. } | Command::PExpire { .. } => None,
-    }
-}
-
 impl Store {
-    /// Refuses a command on a key of another type. Asked for the whole plan before its first command, so that none is
-    /// half-applied.
-    fn check(&mut self, command: &Command) -> Result<(), ExecuteError> {
-        let Some(needed) = needs(command) else { return Ok(()) };
-        match self.entry(command.key()) {
-            Some(entry) if entry.value.kind() != needed => {
-                Err(ExecuteError::WrongType { key: command.key().into(), command: command.name() })
+    /// Refuses a key of another type than the command needs.
+    fn check(&mut self, key: &str, kind: Option<&str>, command: &'static str) -> Result<(), ExecuteError> {
+        match (self.entry(key), kind) {
+            (Some(entry), Some(kind)) if entry.value.kind() != kind => {
+                Err(ExecuteError::WrongType { key: key.into(), command })
             }
             _ => Ok(()),
         }
+    }
+
+    fn check_command(&mut self, command: &Command) -> Result<(), ExecuteError> {
+        self.check(command.key(), kind(command), command.name())
+    }
+
+    /// Refuses a plan of which any command meets a key of another type, before the first one runs.
+    fn check_plan(&mut self, commands: &[Command]) -> Result<(), ExecuteError> {
+        needs(commands)?.iter().try_for_each(|need| self.check(need.key, need.kind, need.command))
     }
 
     /// The entry of a key that has not expired.
@@ -207,62 +203,72 @@ fn length(number: usize) -> Reply {
     Reply::Count(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-/// What must be in a payload for a consumer to hold it.
-#[derive(Deserialize)]
-struct Tagged {
-    properties: TaggedProperties,
-}
-
-#[derive(Deserialize)]
-struct TaggedProperties {
-    delivery_tag: Tag,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Tag {
-    Text(String),
-    Number(i64),
-}
-
+/// The name of a payload's delivery tag, by the rules of the take script; nothing if the payload is no message.
 fn tag_of(payload: &[u8]) -> Option<String> {
-    match serde_json::from_slice::<Tagged>(payload).ok()?.properties.delivery_tag {
-        Tag::Text(tag) => Some(tag),
-        Tag::Number(tag) => Some(tag.to_string()),
+    // The script's reader does not mind bytes that are no text.
+    let payload = String::from_utf8_lossy(payload);
+    let message: serde_json::Value = serde_json::from_str(&payload).ok()?;
+    match message.get("properties")?.get("delivery_tag")? {
+        serde_json::Value::String(tag) => Some(tag.clone()),
+        serde_json::Value::Number(tag) => {
+            let tag = tag.as_f64().filter(|tag| tag.is_finite() && tag.fract() == 0.0)?;
+            if tag.abs() < EXACT {
+                return Some(format!("{tag:.0}"));
+            }
+            let mut hasher = DefaultHasher::new();
+            payload.hash(&mut hasher);
+            Some(format!("{:016x}", hasher.finish()))
+        }
+        _ => None,
     }
 }
+
+/// 2^53: numbers from here on are read as a neighbour's, whose name they must not get.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Executor for Memory {
     async fn run(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
         let replies = {
             let mut store = self.store();
-            plan.commands.iter().try_for_each(|command| store.check(command))?;
-            plan.commands.iter().map(|command| store.execute(command)).collect()
+            if plan.atomic {
+                store.check_plan(&plan.commands)?;
+            }
+            let replies = plan.commands.iter().map(|command| {
+                store.check_command(command)?;
+                Ok(store.execute(command))
+            });
+            // Where the commands do not depend on each other, one that is refused does not stop the others.
+            replies.collect::<Vec<_>>()
         };
         self.pushed.notify_waiters();
-        Ok(replies)
+        replies.into_iter().collect()
     }
 
     async fn take(&self, take: &Take<'_>) -> Result<Taken, ExecuteError> {
         let Take { layout, queues } = *take;
         let mut store = self.store();
         for (queue, list) in pop_order(take) {
+            let pop = Command::RPop { key: list.clone() };
+            store.check_command(&pop)?;
             let Some(Entry { value: Value::List(messages), .. }) = store.entry(&list) else { continue };
-            let Some(payload) = messages.pop_back() else { continue };
-            if messages.is_empty() {
-                store.keys.remove(&list);
-            }
+            let Some(payload) = messages.back().cloned() else { continue };
             let queue = queues[queue].clone();
             let Some(tag) = tag_of(&payload) else {
-                let list = quarantine_list(layout, &queue);
-                store.execute(&Command::LPush { key: list.clone(), value: payload });
-                return Ok(Taken::Quarantined { queue, list });
+                let quarantine = quarantine_list(layout, &queue);
+                let push = Command::LPush { key: quarantine.clone(), value: payload };
+                store.check_command(&push)?;
+                store.execute(&push);
+                store.execute(&pop);
+                return Ok(Taken::Quarantined { queue, list: quarantine });
             };
             let delivery = plan::delivery(&tag, &queue);
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+            store.check(&layout.unacked(), Some("hash"), "HSET")?;
+            store.check(&layout.unacked_index(), Some("zset"), "ZADD")?;
             for command in plan::register(layout, &delivery, &queue, &payload, now).commands {
                 store.execute(&command);
             }
+            store.execute(&pop);
             return Ok(Taken::Message { delivery, queue, list, payload });
         }
         Ok(Taken::Empty)
@@ -271,12 +277,15 @@ impl Executor for Memory {
     async fn give_back(&self, back: &GiveBack<'_>) -> Result<bool, ExecuteError> {
         let GiveBack { layout, delivery, list, payload, next } = *back;
         let held = {
+            let (key, value) = (list.to_owned(), payload.to_vec());
+            let push = if next { Command::RPush { key, value } } else { Command::LPush { key, value } };
             let mut store = self.store();
+            store.check(&layout.unacked(), Some("hash"), "HDEL")?;
+            store.check(&layout.unacked_index(), Some("zset"), "ZREM")?;
+            store.check_command(&push)?;
             let settled = plan::ack(layout, delivery).commands;
             let held = settled.iter().map(|command| store.execute(command)).last() == Some(Reply::Count(1));
             if held {
-                let (key, value) = (list.to_owned(), payload.to_vec());
-                let push = if next { Command::RPush { key, value } } else { Command::LPush { key, value } };
                 store.execute(&push);
             }
             held

@@ -3,8 +3,8 @@
 use std::{future::Future, time::Duration};
 
 use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline, RedisError,
-    Script, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisError, Script,
+    Value,
     aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
 };
 use futures_util::StreamExt;
@@ -12,9 +12,17 @@ use keyrail_core::kombu::{Command, Json, Plan};
 use tokio::sync::{OnceCell, mpsc};
 
 use super::{
-    BACKLOG, Executor, GiveBack, Heard, Listener, Reply, SetSize, Take, Taken, pop_order, quarantine_list,
+    BACKLOG, Executor, GiveBack, Heard, Listener, Reply, SetSize, Take, Taken, needs::needs, pop_order,
+    quarantine_list,
 };
 use crate::ExecuteError;
+
+mod atomic;
+mod errors;
+mod replies;
+
+use errors::{command_error, connect_error, mute, silent};
+use replies::{bytes, of_wrong_type, reply, text};
 
 /// One Redis, by its URL. Reconnects by itself; what was under way when the connection broke is reported, not repeated.
 pub struct Redis {
@@ -24,6 +32,7 @@ pub struct Redis {
     waits: OnceCell<MultiplexedConnection>,
     address: String,
     options: RedisOptions,
+    run: Script,
     take: Script,
     give_back: Script,
 }
@@ -94,6 +103,7 @@ impl Redis {
             waits: OnceCell::new(),
             address,
             options,
+            run: Script::new(include_str!("run.lua")),
             take: Script::new(include_str!("take.lua")),
             give_back: Script::new(include_str!("give_back.lua")),
         };
@@ -138,65 +148,24 @@ impl Redis {
         };
         self.waits.get_or_try_init(connect).await.cloned().map_err(|error| self.error(error))
     }
-}
 
-fn silent(address: &str, limit: Duration) -> ExecuteError {
-    let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-    ExecuteError::Timeout { address: address.into(), milliseconds }
-}
-
-/// Something accepts connections and then says nothing.
-fn mute(address: &str, options: &RedisOptions) -> ExecuteError {
-    let reason =
-        format!("nothing there answers as Redis does within {} ms", options.connect_timeout.as_millis());
-    ExecuteError::Unreachable { address: address.into(), reason: reason.into() }
-}
-
-fn foreign(address: Box<str>) -> ExecuteError {
-    ExecuteError::NotRedis { address, reason: "its answer is not of Redis' protocol".into() }
-}
-
-/// What a failure to connect means.
-fn connect_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
-    let reason: Box<str> = error.detail().map_or_else(|| error.to_string(), str::to_owned).into();
-    let address: Box<str> = address.into();
-    match error.kind() {
-        _ if error.is_timeout() => mute(&address, options),
-        ErrorKind::AuthenticationFailed => ExecuteError::Authentication { address, reason },
-        ErrorKind::Extension | ErrorKind::Server(_) => match error.code() {
-            Some("NOAUTH" | "WRONGPASS" | "NOPERM") => ExecuteError::Authentication { address, reason },
-            _ => command_error(&address, options, error),
-        },
-        // A peer that hangs up on the greeting has accepted the connection, so something listens there.
-        ErrorKind::Io if error.is_connection_dropped() && !error.is_connection_refusal() => {
-            ExecuteError::NotRedis { address, reason: "it hangs up on the greeting".into() }
+    /// By a script, because Redis runs the rest of a MULTI when one of its commands meets a key of another type.
+    async fn run_at_once(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
+        let needs = needs(&plan.commands)?;
+        let script = atomic::invocation(&self.run, plan, &needs)?;
+        let value: Value =
+            script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+        let lost = || ExecuteError::Server { message: "the script that runs plans got lost".into() };
+        match value {
+            Value::Int(place) => {
+                let place = usize::try_from(place).map_err(|_| lost())?;
+                Err(needs.get(place).map_or_else(lost, |need| need.refused()))
+            }
+            Value::Array(values) if values.len() == plan.commands.len() => {
+                plan.commands.iter().zip(values).map(|(asked, value)| reply(asked, value)).collect()
+            }
+            _ => Err(lost()),
         }
-        ErrorKind::Io => ExecuteError::Unreachable { address, reason: error.to_string().into() },
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => foreign(address),
-        _ => command_error(&address, options, error),
-    }
-}
-
-/// What a failed command means.
-fn command_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
-    let address: Box<str> = address.into();
-    if error.is_timeout() {
-        return silent(&address, options.response_timeout);
-    }
-    match error.kind() {
-        ErrorKind::Parse => foreign(address),
-        ErrorKind::Io => ExecuteError::Disconnected { address, reason: error.to_string().into() },
-        ErrorKind::Extension | ErrorKind::Server(_) => {
-            let message = match (error.code(), error.detail()) {
-                _ if error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot) => {
-                    "the keys lie in several slots; Redis Cluster is not supported yet".into()
-                }
-                (Some(code), Some(detail)) => format!("{code} {detail}"),
-                _ => error.to_string(),
-            };
-            ExecuteError::Server { message: message.into() }
-        }
-        _ => ExecuteError::Server { message: error.to_string().into() },
     }
 }
 
@@ -208,45 +177,12 @@ fn command(command: &Command) -> Cmd {
     cmd
 }
 
-fn reply(asked: &Command, value: Value) -> Result<Reply, ExecuteError> {
-    Ok(match value {
-        Value::Int(count) => Reply::Count(count),
-        Value::Nil => Reply::Value(None),
-        Value::BulkString(bytes) => Reply::Value(Some(bytes)),
-        Value::Array(items) | Value::Set(items) => {
-            Reply::Members(items.into_iter().filter_map(bytes).collect())
-        }
-        Value::ServerError(error) => {
-            return Err(match error.code() {
-                "WRONGTYPE" => ExecuteError::WrongType { key: asked.key().into(), command: asked.name() },
-                _ => ExecuteError::Server { message: error.to_string().into() },
-            });
-        }
-        other => {
-            let message = format!("{} got {other:?}", asked.name());
-            return Err(ExecuteError::Server { message: message.into() });
-        }
-    })
-}
-
-fn bytes(value: Value) -> Option<Vec<u8>> {
-    match value {
-        Value::BulkString(bytes) => Some(bytes),
-        Value::SimpleString(text) => Some(text.into_bytes()),
-        _ => None,
-    }
-}
-
-fn text(value: Value) -> Option<String> {
-    bytes(value).and_then(|bytes| String::from_utf8(bytes).ok())
-}
-
 impl Executor for Redis {
     async fn run(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
-        let mut pipeline = Pipeline::with_capacity(plan.commands.len());
-        if plan.atomic {
-            pipeline.atomic();
+        if plan.atomic && plan.commands.len() > 1 {
+            return self.run_at_once(plan).await;
         }
+        let mut pipeline = Pipeline::with_capacity(plan.commands.len());
         // One error must not hide which command it belongs to, nor the replies of the others.
         pipeline.ignore_errors();
         for each in &plan.commands {
@@ -272,8 +208,12 @@ impl Executor for Redis {
             script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
         let Value::Array(parts) = value else { return Ok(Taken::Empty) };
         let mut parts = parts.into_iter();
-        let place = match parts.next() {
-            Some(Value::Int(pair)) => usize::try_from(pair - 1).ok(),
+        let place = match (parts.next(), parts.as_slice().first()) {
+            (Some(Value::Int(0)), Some(Value::Int(place))) => {
+                let place = usize::try_from(*place).unwrap_or_default();
+                return Err(of_wrong_type(take, &order, place));
+            }
+            (Some(Value::Int(pair)), _) => usize::try_from(pair - 1).ok(),
             _ => None,
         };
         let Some((queue, list)) = place.and_then(|place| order.into_iter().nth(place)) else {
@@ -291,9 +231,18 @@ impl Executor for Redis {
         let mut script = self.give_back.prepare_invoke();
         script.key(layout.unacked()).key(layout.unacked_index()).key(list);
         script.arg(delivery).arg(payload).arg(if next { "RPUSH" } else { "LPUSH" });
-        let given: i64 =
+        let given: Value =
             script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
-        Ok(given == 1)
+        let (key, command) = match given {
+            Value::Int(given) => return Ok(given == 1),
+            Value::Array(place) => match place.first() {
+                Some(Value::Int(1)) => (layout.unacked(), "HDEL"),
+                Some(Value::Int(2)) => (layout.unacked_index(), "ZREM"),
+                _ => (list.to_owned(), if next { "RPUSH" } else { "LPUSH" }),
+            },
+            _ => return Err(ExecuteError::Server { message: "the script to give back got lost".into() }),
+        };
+        Err(ExecuteError::WrongType { key: key.into(), command })
     }
 
     async fn wait(&self, lists: &[String], limit: Duration) -> Result<(), ExecuteError> {

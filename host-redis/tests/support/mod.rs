@@ -1,5 +1,5 @@
 //! What the tests share: the built program with a deadline, a Redis of one's own, peers that are no Redis.
-#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test file uses its part")]
 
 use std::{
     io::{Read, Write},
@@ -9,6 +9,28 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+
+/// Makes two tests of a case.
+macro_rules! on_both {
+    ($($case:ident),* $(,)?) => {
+        mod memory {$(
+            #[tokio::test]
+            async fn $case() {
+                super::$case(super::Memory::new()).await;
+            }
+        )*}
+        mod redis {$(
+            #[tokio::test]
+            async fn $case() {
+                let server = super::RedisServer::start();
+                let options = super::RedisOptions::default();
+                let (redis, _) = super::Redis::connect(&server.url(), options).await.expect("Redis");
+                super::$case(redis).await;
+            }
+        )*}
+    };
+}
+pub(crate) use on_both;
 
 /// Far more than anything here takes, so that a hang is a failure and a busy machine is not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

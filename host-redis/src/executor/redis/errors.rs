@@ -1,0 +1,68 @@
+//! What the client's errors mean.
+
+use std::time::Duration;
+
+use ::redis::{ErrorKind, RedisError, ServerErrorKind};
+
+use super::RedisOptions;
+use crate::ExecuteError;
+
+pub(super) fn silent(address: &str, limit: Duration) -> ExecuteError {
+    let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    ExecuteError::Timeout { address: address.into(), milliseconds }
+}
+
+/// Something accepts connections and then says nothing.
+pub(super) fn mute(address: &str, options: &RedisOptions) -> ExecuteError {
+    let reason =
+        format!("nothing there answers as Redis does within {} ms", options.connect_timeout.as_millis());
+    ExecuteError::Unreachable { address: address.into(), reason: reason.into() }
+}
+
+pub(super) fn foreign(address: Box<str>) -> ExecuteError {
+    ExecuteError::NotRedis { address, reason: "its answer is not of Redis' protocol".into() }
+}
+
+/// What a failure to connect means.
+pub(super) fn connect_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
+    let reason: Box<str> = error.detail().map_or_else(|| error.to_string(), str::to_owned).into();
+    let address: Box<str> = address.into();
+    match error.kind() {
+        _ if error.is_timeout() => mute(&address, options),
+        ErrorKind::AuthenticationFailed => ExecuteError::Authentication { address, reason },
+        ErrorKind::Extension | ErrorKind::Server(_) => match error.code() {
+            Some("NOAUTH" | "WRONGPASS" | "NOPERM") => ExecuteError::Authentication { address, reason },
+            _ => command_error(&address, options, error),
+        },
+        // A peer that hangs up on the greeting has accepted the connection, so something listens there.
+        ErrorKind::Io if error.is_connection_dropped() && !error.is_connection_refusal() => {
+            ExecuteError::NotRedis { address, reason: "it hangs up on the greeting".into() }
+        }
+        ErrorKind::Io => ExecuteError::Unreachable { address, reason: error.to_string().into() },
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => foreign(address),
+        _ => command_error(&address, options, error),
+    }
+}
+
+/// What a failed command means.
+pub(super) fn command_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
+    let address: Box<str> = address.into();
+    if error.is_timeout() {
+        return silent(&address, options.response_timeout);
+    }
+    match error.kind() {
+        ErrorKind::Parse => foreign(address),
+        ErrorKind::Io => ExecuteError::Disconnected { address, reason: error.to_string().into() },
+        ErrorKind::Extension | ErrorKind::Server(_) => {
+            let message = match (error.code(), error.detail()) {
+                _ if error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot) => {
+                    "the keys lie in several slots; Redis Cluster is not supported yet".into()
+                }
+                (Some(code), Some(detail)) => format!("{code} {detail}"),
+                _ => error.to_string(),
+            };
+            ExecuteError::Server { message: message.into() }
+        }
+        _ => ExecuteError::Server { message: error.to_string().into() },
+    }
+}

@@ -1,0 +1,38 @@
+-- Runs a plan at once or not at all: a script, like MULTI, does not undo what it did before an error, so whatever may
+-- fail is asked first.
+-- KEYS: the plan's keys. ARGV[1]: the type that is needed, the command and the key, for each kind of command on each
+-- key. The rest of ARGV: the commands, each as the number of its arguments and the arguments.
+-- A text is packed as its length and its bytes: a list of arguments of that many entries would be refused by servers
+-- before 7.0.
+-- Returns the place of the need that is not met, from 0, or the list of replies.
+local needs, at, place = ARGV[1], 1, 0
+while at <= #needs do
+    local kind, command, key
+    kind, command, key, at = struct.unpack('<I4c0I4c0I4c0', needs, at)
+    if kind ~= '' then
+        local found = redis.call('TYPE', key).ok
+        if found ~= 'none' and found ~= kind then
+            return place
+        end
+    end
+    -- Servers before 7.0 cannot be asked.
+    if redis.acl_check_cmd and not redis.acl_check_cmd(command, key) then
+        return redis.error_reply('NOPERM this user may not ' .. command .. ' `' .. key .. '`')
+    end
+    place = place + 1
+end
+local replies, count, formats = {}, 0, {}
+for part = 2, #ARGV do
+    local commands = ARGV[part]
+    at = 1
+    while at <= #commands do
+        local length
+        length, at = struct.unpack('<I4', commands, at)
+        formats[length] = formats[length] or '<' .. string.rep('I4c0', length)
+        local command = {struct.unpack(formats[length], commands, at)}
+        at = command[length + 1]
+        count = count + 1
+        replies[count] = redis.call(unpack(command, 1, length))
+    end
+end
+return replies

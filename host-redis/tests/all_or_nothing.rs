@@ -1,0 +1,245 @@
+//! What fails leaves nothing half done and loses no message: every case runs in memory and on a real Redis.
+
+mod support;
+
+use keyrail_core::{
+    BindingDefinition, ByteString, DestinationName, Dialect, ExchangeKind,
+    kombu::{Command, Envelope, Layout, Plan},
+};
+use keyrail_redis::{
+    Bind, ExecuteError, Executor, GiveBack, Host, Memory, Outgoing, Redis, RedisOptions, Reply, Take, Taken,
+    load, quarantine_list,
+};
+use support::{RedisServer, on_both};
+
+on_both!(
+    a_publish_of_which_one_copy_cannot_be_written_writes_none,
+    a_bind_of_which_one_row_cannot_be_written_writes_none,
+    an_import_of_which_one_row_cannot_be_written_writes_nothing,
+    an_atomic_plan_that_contradicts_itself_is_refused,
+    an_atomic_plan_may_replace_what_it_deletes,
+    commands_that_do_not_belong_together_do_not_stop_each_other,
+    what_cannot_be_registered_stays_in_its_list,
+    what_cannot_go_to_quarantine_stays_in_its_list,
+    what_is_no_list_is_named,
+    what_cannot_go_back_stays_registered,
+    a_tag_is_a_text_or_a_whole_number,
+);
+
+fn host<E: Executor>(executor: E) -> Host<E> {
+    Host::from_tables(executor, Layout::default(), load::Options::default())
+}
+
+fn push(key: &str, value: &str) -> Command {
+    Command::LPush { key: key.into(), value: value.into() }
+}
+
+fn add(key: &str, member: &str) -> Command {
+    Command::SAdd { key: key.into(), member: member.into() }
+}
+
+async fn run<const N: usize>(executor: &impl Executor, commands: [Command; N]) -> Vec<Reply> {
+    let commands = commands.into();
+    executor.run(&Plan { commands, atomic: true }).await.expect("replies")
+}
+
+async fn keys(executor: &impl Executor) -> Vec<String> {
+    executor.keys("").await.expect("keys")
+}
+
+async fn waiting(executor: &impl Executor, key: &str) -> i64 {
+    match run(executor, [Command::LLen { key: key.into() }]).await[..] {
+        [Reply::Count(count)] => count,
+        ref other => panic!("{other:?}"),
+    }
+}
+
+fn wrong_type(key: &str, command: &'static str) -> ExecuteError {
+    ExecuteError::WrongType { key: key.into(), command }
+}
+
+fn binding(source: &str, queue: &str) -> BindingDefinition {
+    BindingDefinition {
+        source: source.into(),
+        destination: DestinationName::Queue(queue.into()),
+        routing_key: ByteString::from("k"),
+        arguments: keyrail_core::Table::new(),
+        dialect: Dialect::Amqp,
+        pattern: None,
+    }
+}
+
+async fn a_publish_of_which_one_copy_cannot_be_written_writes_none(executor: impl Executor) {
+    run(&executor, [add("b", "no list")]).await;
+    let host = host(executor);
+    let mut outgoing = Outgoing::new("", "a", Envelope::text("x"));
+    outgoing.headers = serde_json::from_str(r#"{"CC": ["b", "c"]}"#).expect("headers");
+    let error = host.publish(&outgoing).await.expect_err("one of them is a set");
+    assert_eq!(error.to_string(), "`b` holds another type than LPUSH needs");
+    assert_eq!(keys(host.executor()).await, ["b"]);
+}
+
+async fn a_bind_of_which_one_row_cannot_be_written_writes_none(executor: impl Executor) {
+    let permanent = Layout::default().permanent_table("e");
+    run(&executor, [push(&permanent, "no set")]).await;
+    let host = host(executor);
+    let bind =
+        Bind { binding: binding("e", "q"), kind: Some(ExchangeKind::Direct), dialect: Dialect::Kombu57 };
+    let error = host.bind(&bind).await.expect_err("one table is a list");
+    assert_eq!(error.code(), "wrong-type");
+    assert!(error.to_string().contains(&permanent), "{error}");
+    assert_eq!(keys(host.executor()).await, [permanent]);
+}
+
+async fn an_import_of_which_one_row_cannot_be_written_writes_nothing(executor: impl Executor) {
+    let file = load::read(support::shop().as_ref(), None, &load::Limits::default()).expect("the shop");
+    let last = &file.topology.exchanges.last().expect("an exchange").name;
+    let tables = [Layout::default().binding_table("shop.orders"), Layout::default().binding_table(last)];
+    for table in tables {
+        run(&executor, [push(&table, "no set")]).await;
+    }
+    let before = keys(&executor).await;
+    let host = host(executor);
+    let error = host.import(&file.topology, Dialect::Amqp).await.expect_err("a table is a list");
+    assert_eq!(error.code(), "wrong-type");
+    assert_eq!(keys(host.executor()).await, before);
+}
+
+async fn an_atomic_plan_that_contradicts_itself_is_refused(executor: impl Executor) {
+    let commands = vec![push("a", "x"), push("k", "x"), add("k", "x")];
+    let error = executor.run(&Plan { commands, atomic: true }).await.expect_err("no key is two things");
+    assert_eq!(error, wrong_type("k", "SADD"));
+    assert_eq!(keys(&executor).await, Vec::<String>::new());
+}
+
+async fn an_atomic_plan_may_replace_what_it_deletes(executor: impl Executor) {
+    run(&executor, [push("k", "")]).await;
+    let replies = run(&executor, [Command::Del { key: "k".into() }, add("k", ""), add("k", "")]).await;
+    assert_eq!(replies, [Reply::Count(1), Reply::Count(1), Reply::Count(0)]);
+    let members = run(&executor, [Command::SMembers { key: "k".into() }, add("k", "m")]).await;
+    assert_eq!(members, [Reply::Members(vec![Vec::new()]), Reply::Count(1)]);
+}
+
+async fn commands_that_do_not_belong_together_do_not_stop_each_other(executor: impl Executor) {
+    run(&executor, [push("k", "x")]).await;
+    let commands = vec![push("a", "x"), add("k", "x"), push("b", "x")];
+    let error = executor.run(&Plan { commands, atomic: false }).await.expect_err("a list is no set");
+    assert_eq!(error, wrong_type("k", "SADD"));
+    assert_eq!(keys(&executor).await, ["a", "b", "k"]);
+}
+
+const MESSAGE: &str = r#"{"body": "", "headers": {}, "properties": {"delivery_tag": "t"}}"#;
+
+async fn take(executor: &impl Executor) -> Result<Taken, ExecuteError> {
+    executor.take(&Take { layout: &Layout::default(), queues: &["q".to_owned()] }).await
+}
+
+async fn what_cannot_be_registered_stays_in_its_list(executor: impl Executor) {
+    for (key, command) in [("unacked_index", "ZADD"), ("unacked", "HSET")] {
+        run(&executor, [push("q", MESSAGE), add(key, "x")]).await;
+        assert_eq!(take(&executor).await, Err(wrong_type(key, command)));
+        assert_eq!(keys(&executor).await, ["q", key]);
+        assert_eq!(waiting(&executor, "q").await, 1);
+        run(&executor, [Command::Del { key: key.into() }]).await;
+        assert!(matches!(take(&executor).await, Ok(Taken::Message { .. })));
+        run(
+            &executor,
+            [Command::Del { key: "unacked".into() }, Command::Del { key: "unacked_index".into() }],
+        )
+        .await;
+    }
+}
+
+async fn what_cannot_go_to_quarantine_stays_in_its_list(executor: impl Executor) {
+    let quarantine = quarantine_list(&Layout::default(), "q");
+    run(&executor, [push("q", "no message"), add(&quarantine, "x")]).await;
+    assert_eq!(take(&executor).await, Err(wrong_type(&quarantine, "LPUSH")));
+    assert_eq!(waiting(&executor, "q").await, 1);
+    run(&executor, [Command::Del { key: quarantine.clone() }]).await;
+    assert!(matches!(take(&executor).await, Ok(Taken::Quarantined { .. })));
+    assert_eq!((waiting(&executor, "q").await, waiting(&executor, &quarantine).await), (0, 1));
+}
+
+async fn what_is_no_list_is_named(executor: impl Executor) {
+    run(&executor, [add("q", "x")]).await;
+    assert_eq!(take(&executor).await, Err(wrong_type("q", "RPOP")));
+}
+
+async fn what_cannot_go_back_stays_registered(executor: impl Executor) {
+    let layout = Layout::default();
+    for next in [true, false] {
+        run(&executor, [push("q", MESSAGE)]).await;
+        let Ok(Taken::Message { delivery, list, payload, .. }) = take(&executor).await else {
+            panic!("no message")
+        };
+        run(&executor, [add("q", "x")]).await;
+        let back = GiveBack { layout: &layout, delivery: &delivery, list: &list, payload: &payload, next };
+        let command = if next { "RPUSH" } else { "LPUSH" };
+        assert_eq!(executor.give_back(&back).await, Err(wrong_type("q", command)));
+        assert_eq!(executor.hash("unacked").await.expect("hash").len(), 1);
+        assert_eq!(keys(&executor).await, ["q", "unacked", "unacked_index"]);
+        run(&executor, [Command::Del { key: "q".into() }]).await;
+        assert_eq!(executor.give_back(&back).await, Ok(true));
+        assert_eq!(executor.give_back(&back).await, Ok(false));
+        assert_eq!(keys(&executor).await, ["q"]);
+        run(&executor, [Command::Del { key: "q".into() }]).await;
+    }
+    for (key, command) in [("unacked", "HDEL"), ("unacked_index", "ZREM")] {
+        run(&executor, [add(key, "x")]).await;
+        let back = GiveBack { layout: &layout, delivery: "t#q", list: "q", payload: b"x", next: true };
+        assert_eq!(executor.give_back(&back).await, Err(wrong_type(key, command)));
+        assert_eq!(keys(&executor).await, [key]);
+        run(&executor, [Command::Del { key: key.into() }]).await;
+    }
+}
+
+async fn a_tag_is_a_text_or_a_whole_number(executor: impl Executor) {
+    for (tag, name) in [
+        ("7", Some("7#q")),
+        ("-7", Some("-7#q")),
+        ("5.0", Some("5#q")),
+        ("1e3", Some("1000#q")),
+        ("9007199254740991", Some("9007199254740991#q")),
+        ("1, \"delivery_tag\": \"last\"", Some("last#q")),
+        ("5.5", None),
+        ("1e999", None),
+        ("true", None),
+        ("[]", None),
+        ("{}", None),
+    ] {
+        let payload = format!(r#"{{"body": "", "headers": {{}}, "properties": {{"delivery_tag": {tag}}}}}"#);
+        run(&executor, [push("q", &payload)]).await;
+        match (take(&executor).await.expect("taken"), name) {
+            (Taken::Message { delivery, .. }, Some(name)) => assert_eq!(delivery, name, "{tag}"),
+            (Taken::Quarantined { .. }, None) => {}
+            (other, _) => panic!("{tag}: {other:?}"),
+        }
+    }
+    // Two numbers that are read as one are two deliveries.
+    let mut names = Vec::new();
+    for tag in ["9007199254740992", "9007199254740993", "123456789012345678901234567890"] {
+        let payload = format!(r#"{{"body": "", "headers": {{}}, "properties": {{"delivery_tag": {tag}}}}}"#);
+        run(&executor, [push("q", &payload)]).await;
+        let Ok(Taken::Message { delivery, .. }) = take(&executor).await else { panic!("{tag}") };
+        names.push(delivery);
+    }
+    names.dedup();
+    assert_eq!(names.len(), 3);
+    // Bytes that are no text elsewhere in a message are not ours to judge.
+    let value = [&br#"{"body": ""#[..], b"\xff", br#"", "properties": {"delivery_tag": "t"}}"#].concat();
+    run(&executor, [Command::LPush { key: "q".into(), value }]).await;
+    assert!(matches!(take(&executor).await, Ok(Taken::Message { .. })));
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_run_every_command_runs_none() {
+    let server = RedisServer::start();
+    server.command(&["ACL", "SETUSER", "some", "on", ">pw", "~*", "+@all", "-publish"]);
+    let url = format!("redis://some:pw@127.0.0.1:{}/0", server.port);
+    let (redis, _) = Redis::connect(&url, RedisOptions::default()).await.expect("Redis");
+    let publish = Command::Publish { channel: "c".into(), payload: Vec::new() };
+    let commands = vec![push("q", "x"), publish];
+    let error = redis.run(&Plan { commands, atomic: true }).await.expect_err("not allowed");
+    assert!(error.to_string().contains("NOPERM") && error.to_string().contains("PUBLISH"), "{error}");
+    assert_eq!(keys(&redis).await, Vec::<String>::new());
+}
