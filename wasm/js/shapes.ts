@@ -72,9 +72,17 @@ const DEFINED_BINDING: Shape = {
   others: 'skipped',
 };
 
+/** Only asked whether it routes: the core refuses those that do. */
+const DEFINED_POLICY: Shape = {
+  fields: { name: 'string', vhost: 'string', definition: 'table' },
+  required: ['name'],
+  others: 'skipped',
+};
+
 /** RabbitMQ exports much that routing does not ask for. */
 export const DEFINITIONS: Shape = {
   fields: {
+    policies: { list: DEFINED_POLICY },
     exchanges: { list: DEFINED_EXCHANGE },
     queues: { list: DEFINED_QUEUE },
     bindings: { list: DEFINED_BINDING },

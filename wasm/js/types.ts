@@ -84,6 +84,15 @@ export interface Definitions {
   readonly exchanges?: readonly DefinedExchange[] | undefined;
   readonly queues?: readonly DefinedQueue[] | undefined;
   readonly bindings?: readonly DefinedBinding[] | undefined;
+  readonly policies?: readonly DefinedPolicy[] | undefined;
+  readonly [other: string]: unknown;
+}
+
+/** Refused if its definition sets an `alternate-exchange`, as policies are not supported yet. */
+export interface DefinedPolicy {
+  readonly name: string;
+  readonly vhost?: string | undefined;
+  readonly definition?: Table | undefined;
   readonly [other: string]: unknown;
 }
 
