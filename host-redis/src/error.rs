@@ -190,10 +190,8 @@ impl LoadError {
             LoadError::TooLarge { .. } => "too-large",
             LoadError::NotUtf8 { .. } => "file-not-utf8",
             LoadError::Json { .. } => "invalid-json",
-            LoadError::Definitions { error: DefinitionsError::UnknownVhost { .. }, .. } => "unknown-vhost",
-            LoadError::Definitions { error: DefinitionsError::Invalid(error), .. }
-            | LoadError::Topology { error, .. } => error.error.code(),
-            LoadError::Definitions { .. } => "invalid-definitions",
+            LoadError::Definitions { error, .. } => error.code(),
+            LoadError::Topology { error, .. } => error.error.code(),
             LoadError::TableType { .. } => "table-type",
             LoadError::Registry { .. } => "invalid-registry",
         }

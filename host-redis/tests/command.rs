@@ -202,7 +202,9 @@ impl Server {
     /// Sends SIGTERM and waits; the exit status.
     fn terminate(mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill").success());
+        // The shell's own, as a bare machine may have no other.
+        let kill = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status();
+        assert!(kill.expect("sh").success());
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("child") {
