@@ -1,10 +1,13 @@
 //! Topology, layout and executor joined.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use keyrail_core::{
     BindError, BindingDefinition, Destination, DestinationName, Dialect, Exchange, ExchangeDefinition,
-    ExchangeKind, Outcome, Queue, QueueDefinition, Router, Topology,
+    ExchangeKind, Outcome, Queue, Router, Topology,
     kombu::{Command, Layout, Plan, plan},
 };
 use uuid::Uuid;
@@ -277,10 +280,10 @@ impl<E: Executor> Host<E> {
 fn default_router(routing_key: &str, headers: &keyrail_core::Table) -> Result<Router, HostError> {
     let router = Router::new();
     let (_, message) = router.message("", routing_key, Some(headers))?;
-    let mut queues = Vec::new();
+    let (mut known, mut queues) = (HashSet::new(), Vec::new());
     for key in message.keys() {
         let name = String::from_utf8_lossy(key);
-        if !name.is_empty() && !queues.iter().any(|known: &QueueDefinition| *known.name == *name) {
+        if !name.is_empty() && known.insert(name.clone()) {
             queues.push(load::queue(&name));
         }
     }

@@ -1,5 +1,7 @@
 //! From a message to the commands that deliver it.
 
+use std::collections::HashSet;
+
 use keyrail_core::{
     DestinationName, Dialect, ExchangeKind, Message, Outcome, Router, Table, Trace, Value,
     kombu::{Envelope, Json, Layout, Plan, plan},
@@ -101,6 +103,7 @@ pub(crate) struct Ways {
 impl Ways {
     pub(crate) fn of(trace: &Trace) -> Self {
         let mut ways = Ways { queues: Vec::new(), fanout: Vec::new() };
+        let mut known = HashSet::new();
         for hop in trace.hops() {
             let fans_out = hop.kind == ExchangeKind::Fanout;
             if fans_out {
@@ -110,7 +113,7 @@ impl Ways {
                 let subscription = fans_out && matched.binding.dialect != Dialect::Amqp;
                 if let DestinationName::Queue(queue) = &matched.binding.destination
                     && !subscription
-                    && !ways.queues.iter().any(|known| **known == **queue)
+                    && known.insert(&**queue)
                 {
                     ways.queues.push(queue.to_string());
                 }

@@ -1,6 +1,7 @@
 //! What people see: colours where there is a terminal, and the way of a message as a tree.
 
 use std::{
+    collections::HashMap,
     fmt::{self, Display},
     io::{self, IsTerminal},
 };
@@ -62,19 +63,42 @@ pub(crate) struct Tree<'a> {
     pub(crate) indent: &'a str,
 }
 
+/// How many exchanges are drawn below each other. A chain of exchanges may be as long as the topology is large, and the
+/// indentation grows with each.
+const DEPTH: usize = 64;
+
 impl Display for Tree<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.trace.hops().first() {
-            Some(first) => {
-                writeln!(f, "{}{}", self.indent, self.exchange(first))?;
-                self.branches(f, first, self.indent)
+        let hops = self.trace.hops();
+        let Some(first) = hops.first() else { return Ok(()) };
+        // Every exchange is asked once.
+        let places: HashMap<&str, usize> =
+            hops.iter().enumerate().map(|(at, hop)| (&*hop.exchange, at)).collect();
+        // A hop is written down before those it leads to, so every sum is complete when it is added.
+        let mut sizes = vec![1; hops.len()];
+        for (at, hop) in hops.iter().enumerate().rev() {
+            if let Arrival::Binding { exchange } | Arrival::Alternate { exchange } = &hop.via
+                && let Some(from) = places.get(&**exchange).copied().filter(|from| *from < at)
+            {
+                sizes[from] += sizes[at];
             }
-            None => Ok(()),
         }
+        let drawing = Drawing { hops, style: self.style, places, sizes };
+        writeln!(f, "{}{}", self.indent, drawing.exchange(first))?;
+        drawing.branches(f, 0, self.indent, 1)
     }
 }
 
-impl Tree<'_> {
+struct Drawing<'a> {
+    hops: &'a [Hop],
+    style: Style,
+    /// By name.
+    places: HashMap<&'a str, usize>,
+    /// For each hop, how many exchanges its branch has, itself included.
+    sizes: Vec<usize>,
+}
+
+impl Drawing<'_> {
     fn exchange(&self, hop: &Hop) -> String {
         match &*hop.exchange {
             "" => "default exchange".into(),
@@ -82,22 +106,33 @@ impl Tree<'_> {
         }
     }
 
+    /// The hop that `via` led to.
+    fn next(&self, exchange: &str, via: &Arrival) -> Option<(usize, &Hop)> {
+        let at = *self.places.get(exchange)?;
+        self.hops.get(at).filter(|hop| hop.via == *via).map(|hop| (at, hop))
+    }
+
     /// A binding that leads to an exchange is followed by that exchange's own branches.
-    fn branches(&self, f: &mut fmt::Formatter<'_>, hop: &Hop, indent: &str) -> fmt::Result {
+    fn branches(&self, f: &mut fmt::Formatter<'_>, at: usize, indent: &str, depth: usize) -> fmt::Result {
+        let Some(hop) = self.hops.get(at) else { return Ok(()) };
+        let more = self.sizes.get(at).map_or(0, |size| size - 1);
+        if depth > DEPTH && more > 0 {
+            let more = format_args!("… and {more} more exchange{}", if more == 1 { "" } else { "s" });
+            return writeln!(f, "{indent}└─ {}", self.style.dim(more));
+        }
         let last = hop.matches.len().saturating_sub(1);
         let widths = hop.matches.iter().map(|matched| reason(&matched.binding).chars().count());
         let width = widths.max().unwrap_or_default();
-        for (at, matched) in hop.matches.iter().enumerate() {
-            let (corner, below) = if at == last { ("└─", "   ") } else { ("├─", "│  ") };
+        let via = Arrival::Binding { exchange: hop.exchange.clone() };
+        for (place, matched) in hop.matches.iter().enumerate() {
+            let (corner, below) = if place == last { ("└─", "   ") } else { ("├─", "│  ") };
             let reason = reason(&matched.binding);
             let fill = " ".repeat(width - reason.chars().count());
             let destination = &matched.binding.destination;
-            let next = self.trace.hops().iter().find(|next| {
-                matches!(&next.via, Arrival::Binding { exchange } if *exchange == hop.exchange)
-                    && *next.exchange == *destination.name()
-            });
+            let followed = matched.effect == MatchEffect::Followed;
+            let next = if followed { self.next(destination.name(), &via) } else { None };
             let target = match (matched.effect, next) {
-                (MatchEffect::Followed, Some(next)) => self.exchange(next),
+                (MatchEffect::Followed, Some((_, next))) => self.exchange(next),
                 (MatchEffect::Followed, None) => clean(destination.name()),
                 (MatchEffect::Delivered, _) => self.style.queue(destination.name()),
                 (MatchEffect::DuplicateSuppressed, _) => {
@@ -108,14 +143,14 @@ impl Tree<'_> {
                 }
             };
             writeln!(f, "{indent}{corner} {}{fill} ─▶ {target}", self.style.dim(&reason))?;
-            if let (MatchEffect::Followed, Some(next)) = (matched.effect, next) {
-                self.branches(f, next, &format!("{indent}{below}"))?;
+            if let Some((next, _)) = next {
+                self.branches(f, next, &format!("{indent}{below}"), depth + 1)?;
             }
         }
-        self.alternate(f, hop, indent)
+        self.alternate(f, hop, indent, depth)
     }
 
-    fn alternate(&self, f: &mut fmt::Formatter<'_>, hop: &Hop, indent: &str) -> fmt::Result {
+    fn alternate(&self, f: &mut fmt::Formatter<'_>, hop: &Hop, indent: &str, depth: usize) -> fmt::Result {
         let Some(step) = &hop.alternate else { return Ok(()) };
         let nothing = self.style.dim("no binding matches");
         match step {
@@ -129,12 +164,12 @@ impl Tree<'_> {
                 writeln!(f, "{indent}└─ {nothing}, alternate exchange {} was asked already", clean(exchange))
             }
             AlternateStep::Followed { exchange } => {
-                let alternate = |next: &&Hop| matches!(&next.via, Arrival::Alternate { exchange: from } if *from == hop.exchange);
-                match self.trace.hops().iter().find(alternate) {
-                    Some(next) => {
+                let via = Arrival::Alternate { exchange: hop.exchange.clone() };
+                match self.next(exchange, &via) {
+                    Some((at, next)) => {
                         let target = self.exchange(next);
                         writeln!(f, "{indent}└─ {nothing}, so the alternate exchange ─▶ {target}")?;
-                        self.branches(f, next, &format!("{indent}   "))
+                        self.branches(f, at, &format!("{indent}   "), depth + 1)
                     }
                     None => {
                         writeln!(f, "{indent}└─ {nothing}, so the alternate exchange {}", clean(exchange))

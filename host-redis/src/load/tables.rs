@@ -1,7 +1,7 @@
 //! The topology that Kombu keeps in Redis, joined with what keyrail keeps beside it.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
 };
 
@@ -94,10 +94,12 @@ pub async fn from_tables(
         Some(exchange) => reachable(&registry, exchange),
         None => every(executor, layout, &registry, options).await?,
     };
+    let declared: HashMap<&str, _> =
+        registry.exchanges.iter().map(|exchange| (&*exchange.name, exchange)).collect();
     let mut tables = Vec::new();
     for name in names {
         let rows = rows(executor, layout, &name, &options.limits).await?;
-        tables.extend(Table::read(&registry, name, rows, layout, options));
+        tables.extend(Table::read(declared.get(&*name).copied(), name, rows, layout, options));
     }
     let mut quarantine = Vec::new();
     let router = declare(&registry, &mut tables, &mut quarantine)?;
@@ -113,25 +115,25 @@ pub async fn from_tables(
 
 /// The exchange and all that its bindings and alternates lead to.
 fn reachable(registry: &Registry, exchange: &str) -> Vec<String> {
-    let mut found = vec![exchange.to_owned()];
-    let mut next = 0;
-    while let Some(name) = found.get(next).cloned() {
-        next += 1;
-        let bound = registry.bindings.iter().filter(|binding| *binding.source == *name);
-        let destinations = bound.filter_map(|binding| match &binding.destination {
-            DestinationName::Exchange(other) => Some(&**other),
-            DestinationName::Queue(_) => None,
-        });
-        let declared = registry.exchanges.iter().filter(|declared| *declared.name == *name);
-        let alternates = declared.filter_map(|declared| declared.alternate_exchange.as_deref());
-        let new: Vec<_> = destinations.chain(alternates).map(str::to_owned).collect();
-        for other in new {
-            if !found.contains(&other) {
-                found.push(other);
-            }
+    let mut ways: HashMap<&str, Vec<&str>> = HashMap::new();
+    for binding in &registry.bindings {
+        if let DestinationName::Exchange(other) = &binding.destination {
+            ways.entry(&binding.source).or_default().push(other);
         }
     }
-    found
+    for declared in &registry.exchanges {
+        if let Some(alternate) = &declared.alternate_exchange {
+            ways.entry(&declared.name).or_default().push(alternate);
+        }
+    }
+    let (mut known, mut found) = (HashSet::from([exchange]), vec![exchange]);
+    let mut next = 0;
+    while let Some(name) = found.get(next) {
+        next += 1;
+        let others = ways.get(name).into_iter().flatten();
+        found.extend(others.copied().filter(|other| known.insert(*other)));
+    }
+    found.into_iter().map(str::to_owned).collect()
 }
 
 async fn every(
@@ -192,13 +194,12 @@ struct Table {
 impl Table {
     /// Nothing if there are no rows and nobody says a word about the exchange: it does not exist then.
     fn read(
-        registry: &Registry,
+        declared: Option<&ExchangeDefinition>,
         name: String,
         rows: Vec<Vec<u8>>,
         layout: &Layout,
         options: &Options,
     ) -> Option<Self> {
-        let declared = registry.exchanges.iter().find(|exchange| *exchange.name == *name);
         let told = options.kinds.get(&name).copied();
         if rows.is_empty() && declared.is_none() && told.is_none() {
             return None;
