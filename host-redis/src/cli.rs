@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
 mod bind;
@@ -54,7 +54,9 @@ enum Verb {
 }
 
 pub(crate) fn main() -> ExitCode {
-    let filter = EnvFilter::try_from_env("KEYRAIL_LOG").unwrap_or_else(|_| EnvFilter::new("keyrail=warn"));
+    let wanted = std::env::var("KEYRAIL_LOG").ok().filter(|wanted| !wanted.is_empty());
+    let filter = wanted.and_then(|wanted| EnvFilter::try_new(wanted).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("keyrail=warn"));
     let writer = std::io::stderr.with_max_level(tracing::Level::TRACE);
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -89,7 +91,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
 
 /// Clap's errors take several lines; ours take one, and a hint.
 fn parse() -> Result<Cli, Failure> {
-    Cli::try_parse().map_err(|error| {
+    let matches = without_empty_env(Cli::command()).try_get_matches();
+    matches.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|error| {
         if !error.use_stderr() {
             error.exit();
         }
@@ -106,4 +109,16 @@ fn parse() -> Result<Cli, Failure> {
         let help = verb.map_or_else(|| "keyrail --help".into(), |verb| format!("keyrail {verb} --help"));
         Failure::usage(format!("{message}; see `{help}`"))
     })
+}
+
+/// A variable that is set to nothing says nothing, as where a script or a unit file clears it. An empty flag remains an
+/// error: it is a mistake in the line that was typed.
+fn without_empty_env(command: clap::Command) -> clap::Command {
+    let is_empty = |name: &std::ffi::OsStr| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(name) if is_empty(name) => arg.env(clap::builder::Resettable::Reset),
+            _ => arg,
+        })
+        .mut_subcommands(without_empty_env)
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use keyrail_core::kombu::{Layout, plan};
 
-use crate::{ExecuteError, Executor, GiveBack, Received, Take, Taken, raw};
+use crate::{ExecuteError, Executor, GiveBack, ReceivedMessage, Take, Taken, raw};
 
 /// Takes from several queues, the most urgent priority step first.
 ///
@@ -49,8 +49,8 @@ pub enum Next {
 
 impl Delivery {
     /// The message.
-    pub fn message(&self) -> Received {
-        Received::decode(&self.queue, &self.payload)
+    pub fn message(&self) -> ReceivedMessage {
+        ReceivedMessage::decode(&self.queue, &self.payload)
     }
 
     /// The bytes as they lay in the list.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 /// A message out of a queue or off a channel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Received {
+pub struct ReceivedMessage {
     /// The queue, or the channel of a fanout message.
     pub queue: String,
     /// The exchange it was published to, as the publisher wrote it.
@@ -94,18 +94,18 @@ impl Serialize for Body {
 /// Properties that are shown elsewhere or concern the transport alone.
 const SHOWN_ELSEWHERE: [&str; 3] = ["body_encoding", "delivery_info", "delivery_tag"];
 
-impl Received {
+impl ReceivedMessage {
     /// Reads a payload. What Kombu could not read becomes a body of bytes, so that a reader sees it.
     pub fn decode(queue: &str, payload: &[u8]) -> Self {
         let envelope = serde_json::from_slice(payload).ok();
         let Some(read) = envelope.and_then(|envelope| kombu::Received::read(envelope).ok()) else {
-            return Received::unread(queue, payload);
+            return ReceivedMessage::unread(queue, payload);
         };
         let headers = object(&read.headers);
         let mut properties = object(&read.properties);
         properties.retain(|name, _| !SHOWN_ELSEWHERE.contains(&name.as_str()));
         let compressed = headers.contains_key("compression");
-        Received {
+        ReceivedMessage {
             queue: queue.into(),
             exchange: read.exchange,
             routing_key: read.routing_key,
@@ -118,7 +118,7 @@ impl Received {
     }
 
     fn unread(queue: &str, payload: &[u8]) -> Self {
-        Received {
+        ReceivedMessage {
             queue: queue.into(),
             exchange: String::new(),
             routing_key: String::new(),
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn json_and_text_are_read_and_nothing_else() {
-        let read = |envelope: Envelope| Received::decode("q", &envelope.to_bytes("e", "k", "t")).body;
+        let read = |envelope: Envelope| ReceivedMessage::decode("q", &envelope.to_bytes("e", "k", "t")).body;
         let json = Envelope::json(&Json::from_iter([("n", Json::from(1))]));
         assert_eq!(read(json), Body::Json(serde_json::json!({"n": 1})));
         assert_eq!(read(Envelope::text("caf\u{e9}")), Body::Text("caf\u{e9}".into()));
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_shown_as_bytes() {
         for payload in [&b"no json"[..], b"[]", b"{}", b"\xff"] {
-            assert_eq!(Received::decode("q", payload).body, Body::Bytes(payload.to_vec()));
+            assert_eq!(ReceivedMessage::decode("q", payload).body, Body::Bytes(payload.to_vec()));
         }
     }
 }

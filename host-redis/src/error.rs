@@ -56,7 +56,7 @@ pub enum LoadError {
         size: u64,
         /// The limit.
         limit: u64,
-        /// What is counted: `bytes` or `bindings`.
+        /// What is counted: `bytes`, `bytes or more` where the end was not seen, or `bindings`.
         unit: &'static str,
         /// The option that raises the limit.
         option: &'static str,
@@ -244,7 +244,9 @@ impl fmt::Display for LoadError {
             LoadError::Json { path, format, error } => {
                 write!(f, "`{}` is no {format}: {error}", path.display())
             }
-            LoadError::Definitions { path, error } => write!(f, "`{}`: {error}", path.display()),
+            LoadError::Definitions { path, error } => {
+                write!(f, "`{}`: {error}{}", path.display(), hint(error))
+            }
             LoadError::Topology { path, error } => write!(f, "`{}`: {error}", path.display()),
             LoadError::TableType { key, found } => write!(
                 f,
@@ -290,6 +292,18 @@ impl fmt::Display for ExecuteError {
             }
             ExecuteError::Server { message } => write!(f, "Redis answers: {message}"),
         }
+    }
+}
+
+/// Why a file that a broker wrote may have a binding to an exchange that is not in it.
+fn hint(error: &DefinitionsError) -> &'static str {
+    match error {
+        DefinitionsError::Invalid(error)
+            if error.path.starts_with("bindings[") && error.error.code() == "exchange-not-found" =>
+        {
+            " (rabbitmqctl leaves internal exchanges out of its export; the management page's export has them)"
+        }
+        _ => "",
     }
 }
 

@@ -13,7 +13,7 @@ use keyrail_core::{
 use uuid::Uuid;
 
 use crate::{
-    Consumer, Executor, HostError, Received, Reply, Take, Taken,
+    Consumer, Executor, HostError, ReceivedMessage, Reply, Take, Taken,
     load::{self, Quarantined},
     publish::{Fanout, Outgoing, Published, Routed, Ways, route},
     registry,
@@ -216,7 +216,7 @@ impl<E: Executor> Host<E> {
     ///
     /// # Errors
     /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; those of the executor.
-    pub async fn get(&self, queue: &str) -> Result<Option<Received>, HostError> {
+    pub async fn get(&self, queue: &str) -> Result<Option<ReceivedMessage>, HostError> {
         if let Source::Fixed(table) = &self.source
             && table.router.queue(queue).is_none()
         {
@@ -230,7 +230,7 @@ impl<E: Executor> Host<E> {
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`");
                 }
                 Taken::Message { delivery, payload, .. } => {
-                    let message = Received::decode(queue, &payload);
+                    let message = ReceivedMessage::decode(queue, &payload);
                     self.executor.run(&plan::ack(&self.layout, &delivery)).await?;
                     return Ok(Some(message));
                 }

@@ -41,7 +41,7 @@ pub mod registry;
 pub mod serve;
 
 pub use consumer::{Consumer, Delivery, Next};
-pub use decode::{Body, Received};
+pub use decode::{Body, ReceivedMessage};
 pub use error::{ExecuteError, HostError, LoadError};
 pub use executor::{
     Executor, GiveBack, Heard, Listener, Memory, Redis, RedisOptions, Reply, SetSize, Take, Taken,

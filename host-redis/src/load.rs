@@ -1,8 +1,10 @@
 //! Topologies from files, and from the tables that Kombu keeps in Redis.
 
+mod bounded;
 mod file;
 mod tables;
 
+pub use bounded::{bytes, read as read_bytes};
 pub use file::{Format, Loaded, read};
 pub(crate) use tables::queue;
 pub use tables::{Options, Quarantined, Reason, from_tables};
@@ -10,7 +12,7 @@ pub use tables::{Options, Quarantined, Reason, from_tables};
 /// What is refused as too large unless the caller says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a topology file.
+    /// Bytes of a file.
     pub file_bytes: u64,
     /// Bindings of one exchange in Redis.
     pub table_bindings: u64,

@@ -156,6 +156,110 @@ fn a_file_beyond_the_limit_is_refused_and_the_limit_can_be_raised() {
     succeed(["topology", "print", "--topology", &path, "--max-file-bytes", "1002"]);
 }
 
+#[test]
+fn what_has_no_end_or_no_writer_is_refused_at_once() {
+    let folder = Folder::new();
+    let pipe = folder.path("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let (shop, directory) = (shop(), folder.path(""));
+    for (path, expected) in
+        [("/dev/zero", "a device"), (&*pipe, "a named pipe"), (&*directory, "a directory")]
+    {
+        for args in [
+            vec!["route", "--topology", path],
+            vec!["serve", "--listen", "127.0.0.1:0", "--show", path],
+            vec!["publish", "--topology", &shop, "-k", "eu.vat", "--body-file", path],
+        ] {
+            let started = Instant::now();
+            let output = support::keyrail(&args);
+            let err = support::text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
+            let line = format!("keyrail: cannot read `{path}`: it is {expected}, no file");
+            assert!(err.starts_with(&line), "{args:?}: {err}");
+            assert!(started.elapsed().as_secs() < 20, "{args:?} took {:?}", started.elapsed());
+        }
+    }
+}
+
+#[test]
+fn a_pipe_is_read_as_standard_input_and_up_to_the_limit() {
+    let folder = Folder::new();
+    let path = folder.file("topology.json", r#"{"queues": [{"name": "q"}]}"#);
+    let cat = || {
+        let cat = std::process::Command::new("cat").arg(&path).stdout(std::process::Stdio::piped()).spawn();
+        cat.expect("cat")
+    };
+    for name in ["/dev/stdin", "/dev/fd/0"] {
+        let mut writer = cat();
+        let stdin = writer.stdout.take().expect("piped").into();
+        let output = support::keyrail_with(&[], stdin, ["route", "--topology", name, "-k", "q"]);
+        assert!(support::text(&output.stdout).starts_with("q\n"), "{output:?}");
+        writer.wait().expect("cat");
+    }
+    let shop = shop();
+    let body = ["publish", "--topology", &shop, "-k", "eu.vat", "--max-file-bytes", "200000", "--body-file"];
+    for args in [
+        vec!["route", "--max-file-bytes", "1000", "--topology", "/dev/stdin"],
+        body.iter().copied().chain(["-"]).collect(),
+        body.iter().copied().chain(["/dev/stdin"]).collect(),
+    ] {
+        let zero = std::fs::File::open("/dev/zero").expect("/dev/zero");
+        let output = support::keyrail_with(&[], zero.into(), &args);
+        let err = support::text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
+        assert!(err.contains("1 bytes or more") && err.contains("--max-file-bytes"), "{args:?}: {err}");
+    }
+}
+
+#[test]
+fn an_empty_variable_is_as_none() {
+    let empty = [
+        ("KEYRAIL_REDIS", ""),
+        ("KEYRAIL_TRANSPORT_OPTIONS", ""),
+        ("KEYRAIL_TOKEN", ""),
+        ("KEYRAIL_LOG", ""),
+    ];
+    let shop = shop();
+    let run = |args: &[&str]| support::keyrail_with(&empty, std::process::Stdio::null(), args);
+    let output = run(&["publish", "--topology", &shop, "-k", "eu.vat", "-b", "x"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(support::text(&output.stdout).starts_with("LPUSH"), "{output:?}");
+    // As far as it gets without a mistake of the environment's.
+    let output = run(&["serve", "--listen", "127.0.0.1:0", "--show", "/nowhere.json"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(support::text(&output.stderr).contains("cannot read `/nowhere.json`"), "{output:?}");
+    let output = run(&["topology", "print"]);
+    assert!(support::text(&output.stderr).contains("nothing says where the topology is"), "{output:?}");
+    // An empty flag is a mistake.
+    for args in [["--redis", ""], ["--token", ""]] {
+        let output = run(&["serve", "--listen", "127.0.0.1:0", args[0], args[1]]);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+    }
+}
+
+#[test]
+fn a_definitions_file_without_its_internal_exchanges_is_explained() {
+    let hint =
+        "(rabbitmqctl leaves internal exchanges out of its export; the management page's export has them)";
+    let binding = |source: &str, destination: &str| {
+        format!(
+            r#"{{"rabbit_version": "4.0.0", "vhosts": [{{"name": "/"}}],
+                "exchanges": [{{"name": "e", "vhost": "/", "type": "topic", "durable": true,
+                    "auto_delete": false, "internal": false, "arguments": {{}}}}],
+                "queues": [{{"name": "q", "vhost": "/", "durable": true, "auto_delete": false, "arguments": {{}}}}],
+                "bindings": [{{"vhost": "/", "source": "{source}", "routing_key": "k", "arguments": {{}},
+                    {destination}}}]}}"#
+        )
+    };
+    let queue = |name: &str| format!(r#""destination_type": "queue", "destination": "{name}""#);
+    let exchange = r#""destination_type": "exchange", "destination": "hidden""#;
+    refused(binding("e", exchange), &["bindings[0]", "no exchange `hidden`", hint]);
+    refused(binding("hidden", &queue("q")), &["bindings[0]", "no exchange `hidden`", hint]);
+    let (_folder, path) = topology(binding("e", &queue("nope")));
+    let line = fail(1, ["route", "--topology", &path, "-x", "e"]);
+    assert!(line.contains("no queue `nope`") && !line.contains("rabbitmqctl"), "{line}");
+}
+
 /// One command on an address where no Redis is, within this many seconds.
 #[track_caller]
 fn no_redis(address: SocketAddr, expected: &str) {

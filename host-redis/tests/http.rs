@@ -129,6 +129,7 @@ async fn problems_have_codes() {
         ("/v1/route", json!({"exchange": "nope"}), 404, "exchange-not-found"),
         ("/v1/publish", json!({"exchange": "nope"}), 404, "exchange-not-found"),
         ("/v1/queues/nope/get", json!({}), 404, "queue-not-found"),
+        ("/v1/queues/%ff/get", json!({}), 400, "invalid-path"),
         ("/v1/route", json!({"exchange": "amq.rabbitmq.trace"}), 403, "internal-exchange"),
         ("/v1/route", json!({"exchange": 7}), 400, "invalid-request"),
         ("/v1/route", json!({"exchnage": ""}), 400, "invalid-request"),

@@ -6,7 +6,7 @@ use std::{
 };
 
 use keyrail_core::kombu::Subscription;
-use keyrail_redis::{Body, Executor, Host, Next, Received};
+use keyrail_redis::{Body, Executor, Host, Next, ReceivedMessage};
 
 use super::{
     Failure,
@@ -155,13 +155,13 @@ async fn listen<E: Executor>(
         let Some(heard) = heard else {
             return Err(Failure::failed("the subscription ended: the connection to Redis broke"));
         };
-        print(line(&Received::decode(&heard.channel, &heard.payload), args.json)).await?;
+        print(line(&ReceivedMessage::decode(&heard.channel, &heard.payload), args.json)).await?;
         left -= 1;
     }
     Ok(End::Counted)
 }
 
-fn line(message: &Received, json: bool) -> String {
+fn line(message: &ReceivedMessage, json: bool) -> String {
     if json {
         return serde_json::to_string(message).unwrap_or_default();
     }

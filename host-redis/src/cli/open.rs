@@ -53,7 +53,7 @@ pub(crate) struct Source {
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds, help_heading = "Limits")]
     response_timeout: Duration,
 
-    /// The largest topology file, in bytes
+    /// The largest file to read, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().file_bytes, help_heading = "Limits")]
     max_file_bytes: u64,
 

@@ -1,6 +1,6 @@
 use std::{
-    io::{self, Read, Write},
-    path::PathBuf,
+    io::{self, Write},
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -9,7 +9,7 @@ use keyrail_core::{
     Outcome,
     kombu::{Envelope, Json, Priority, Task},
 };
-use keyrail_redis::{Executor, Host, Memory, Outgoing, Published};
+use keyrail_redis::{Executor, Host, Memory, Outgoing, Published, load};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -146,7 +146,7 @@ fn outgoing(args: &Args, task: Option<&Task>) -> Result<Outgoing, Failure> {
         (Some(task), ..) => task.envelope(),
         (_, Some(text), ..) => Envelope::text(text),
         (_, _, Some(text), _) => Envelope::json(&json("--json-body", text)?),
-        (_, _, _, Some(path)) => Envelope::bytes(bytes(path)?),
+        (_, _, _, Some(path)) => Envelope::bytes(bytes(path, &args.source.limits())?),
         _ => Envelope::bytes(Vec::new()),
     };
     if let Some(content_type) = &args.content_type {
@@ -190,14 +190,11 @@ fn json(flag: &str, text: &str) -> Result<Json, Failure> {
         .map_err(|error| Failure::usage(format!("{flag}: `{text}` is no JSON: {error}")))
 }
 
-fn bytes(path: &PathBuf) -> Result<Vec<u8>, Failure> {
-    let unreadable = |error: io::Error| Failure::failed(format!("cannot read `{}`: {error}", path.display()));
-    if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes).map_err(unreadable)?;
-        return Ok(bytes);
-    }
-    std::fs::read(path).map_err(unreadable)
+fn bytes(path: &Path, limits: &load::Limits) -> Result<Vec<u8>, Failure> {
+    Ok(match path.to_str() {
+        Some("-") => load::read_bytes(path, io::stdin().lock(), limits)?,
+        _ => load::bytes(path, limits)?,
+    })
 }
 
 async fn dry_run<E: Executor>(args: &Args, host: &Host<E>, outgoing: &Outgoing) -> Result<ExitCode, Failure> {

@@ -9,7 +9,7 @@ use keyrail_core::{
     Outcome, Router, Table, Trace,
     kombu::{Envelope, Json},
 };
-use keyrail_redis::{Executor, Host, Memory, Outgoing, serve};
+use keyrail_redis::{Executor, Host, Memory, Outgoing, load, serve};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
@@ -119,9 +119,8 @@ fn examples(args: &Args) -> Result<Vec<Example>, Failure> {
         (None, false) => return Ok(Vec::new()),
     };
     let shown = path.display();
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| Failure::failed(format!("cannot read `{shown}`: {error}")))?;
-    serde_json::from_str(&text)
+    let bytes = load::bytes(&path, &args.source.limits())?;
+    serde_json::from_slice(&bytes)
         .map_err(|error| Failure::failed(format!("`{shown}` is no list of messages: {error}")))
 }
 
@@ -138,7 +137,10 @@ async fn start<E: Executor>(
     let made_up = args.token.is_none() && token.is_some();
     let table = host.table(None).await?;
     let listener = TcpListener::bind(address).await.map_err(|error| {
-        Failure::failed(format!("cannot listen on {address}: {error}; choose another --listen"))
+        Failure::failed(format!(
+            "cannot listen on {address}: {error}; choose another address with --listen, or with make run \
+             ARGS='--listen 127.0.0.1:9000'"
+        ))
     })?;
     let address = listener.local_addr()?;
     // Caught from here on, so that an interrupt during the introduction ends the server in order, too.

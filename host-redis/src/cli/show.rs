@@ -14,11 +14,11 @@ pub(crate) struct Style(bool);
 
 impl Style {
     pub(crate) fn of_stdout() -> Self {
-        Style(io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        Style(io::stdout().is_terminal() && !is_unwanted())
     }
 
     pub(crate) fn of_stderr() -> Self {
-        Style(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        Style(io::stderr().is_terminal() && !is_unwanted())
     }
 
     pub(crate) const fn is_on(self) -> bool {
@@ -49,6 +49,10 @@ impl Style {
     pub(crate) fn link(self, text: impl Display) -> String {
         self.paint("36", text)
     }
+}
+
+fn is_unwanted() -> bool {
+    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
 }
 
 /// Names come out of files and servers: nothing of them may steer the terminal.

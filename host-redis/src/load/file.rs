@@ -1,6 +1,6 @@
 //! A topology file: keyrail's own JSON or RabbitMQ's definitions.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use keyrail_core::{Definitions, DefinitionsError, Router, Topology};
 use serde::{
@@ -43,20 +43,9 @@ pub struct Loaded {
 /// Reads a file of either format; which one, its fields tell.
 ///
 /// # Errors
-/// [`LoadError`], with line and column or the place in the document.
+/// Those of [`bytes`](super::bytes), and what is wrong in it, with line and column or the place in the document.
 pub fn read(path: &Path, vhost: Option<&str>, limits: &Limits) -> Result<Loaded, LoadError> {
-    let unreadable = |error| LoadError::Read { path: path.into(), error };
-    let size = fs::metadata(path).map_err(unreadable)?.len();
-    if size > limits.file_bytes {
-        return Err(LoadError::TooLarge {
-            what: path.display().to_string().into(),
-            size,
-            limit: limits.file_bytes,
-            unit: "bytes",
-            option: "--max-file-bytes",
-        });
-    }
-    let bytes = fs::read(path).map_err(unreadable)?;
+    let bytes = super::bytes(path, limits)?;
     let text = match str::from_utf8(&bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::{
     Json,
     body::Bytes,
-    extract::{Path, State, rejection::BytesRejection},
+    extract::{
+        Path, State,
+        rejection::{BytesRejection, PathRejection},
+    },
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -15,7 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{Problem, Shared};
-use crate::{Executor, Outgoing, Received};
+use crate::{Executor, Outgoing, ReceivedMessage};
 
 type Server<E> = State<Arc<Shared<E>>>;
 type Body = Result<Bytes, BytesRejection>;
@@ -187,9 +190,11 @@ pub(super) async fn queues<E: Executor>(State(shared): Server<E>) -> Result<Resp
 
 pub(super) async fn get_message<E: Executor>(
     State(shared): Server<E>,
-    Path(queue): Path<String>,
+    queue: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let message: Option<Received> = shared.host.get(&queue).await?;
+    let Path(queue) =
+        queue.map_err(|rejection| Problem::new(rejection.status(), "invalid-path", rejection.body_text()))?;
+    let message: Option<ReceivedMessage> = shared.host.get(&queue).await?;
     Ok(match message {
         Some(message) => Json(message).into_response(),
         None => StatusCode::NO_CONTENT.into_response(),

@@ -37,11 +37,21 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs the built `keyrail` to its end.
 pub(crate) fn keyrail<A: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = A>) -> Output {
+    keyrail_with(&[], Stdio::null(), args)
+}
+
+/// The same with these variables and this standard input.
+pub(crate) fn keyrail_with<A: AsRef<std::ffi::OsStr>>(
+    env: &[(&str, &str)],
+    stdin: Stdio,
+    args: impl IntoIterator<Item = A>,
+) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyrail"));
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(args).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
     for name in ["KEYRAIL_REDIS", "KEYRAIL_TOKEN", "KEYRAIL_TRANSPORT_OPTIONS", "KEYRAIL_LOG"] {
         command.env_remove(name);
     }
+    command.envs(env.iter().copied());
     let mut child = command.spawn().expect("keyrail starts");
     // Read while it runs, or a long output would fill the pipe and stop it.
     let mut pipes = (child.stdout.take().expect("piped"), child.stderr.take().expect("piped"));
@@ -113,6 +123,10 @@ impl Folder {
         let path = std::env::temp_dir().join(format!("keyrail-test-{}", uuid::Uuid::new_v4()));
         std::fs::create_dir_all(&path).expect("a folder");
         Folder(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
     }
 
     pub(crate) fn file(&self, name: &str, content: impl AsRef<[u8]>) -> String {
