@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import unittest
 
 from support import InteropCase, until
@@ -85,6 +86,27 @@ class Kombu57(InteropCase):
         following = json.loads(self.ask("LINDEX", "big", -1))
         self.assertTrue(following["headers"]["redelivered"])
         self.assertTrue(following["properties"]["delivery_info"]["redelivered"])
+
+    def test_what_a_killed_keyrail_held_is_restored_by_kombu_to_its_queue_alone(self) -> None:
+        # Two queues get a copy each; keyrail holds that of one when it is killed.
+        for queue in ("big", "audit"):
+            self.run_peer(self.kombu, "bind", exchange="orders", type="topic", queue=queue, key="#")
+        message = {"body": "x", "times": 200_000, "routing_key": "order"}
+        self.run_peer(self.kombu, "publish", exchange="orders", type="topic", messages=[message] * 3)
+        consumer = self.keyrail_process("consume", "--queue", "big", "--json")
+        until("a delivery is held", lambda: self.ask("HLEN", "unacked") == 1)
+        until("no more is taken", lambda: self.ask("LLEN", "big") <= 2)
+        consumer.child.kill()
+        consumer.wait()
+        waiting, held = self.ask("LLEN", "big"), self.ask("HLEN", "unacked")
+        self.assertEqual(held, 1)
+        # Another program, with another queue and without knowledge of the exchange.
+        time.sleep(1.5)
+        self.peer(self.kombu, "consume", count=1, exchange="other", type="direct", queue="other",
+                  transport_options={"visibility_timeout": 1})
+        until("Kombu restores it", lambda: self.ask("LLEN", "big") == waiting + 1)
+        self.assert_nothing_unacked()
+        self.assertEqual((self.ask("LLEN", "audit"), self.ask("LLEN", "other")), (3, 0))
 
     def test_the_default_exchange_both_ways(self) -> None:
         self.keyrail("publish", "-k", "plain", "--body", "to Kombu", "--priority", "3")

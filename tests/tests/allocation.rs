@@ -1,0 +1,85 @@
+//! Once warm, routing allocates nothing: counted, not promised.
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use keyrail_core::{
+    Binding, Dialect, Exchange, ExchangeKind, Message, Outcome, Queue, Router, Routes, Table, Value,
+};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: everything is handed to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The only test of this binary: another one beside it would be counted too.
+#[test]
+fn a_warm_route_allocates_nothing() {
+    let mut router = Router::new();
+    let lost = router.declare_exchange("lost", Exchange::new(ExchangeKind::Fanout)).unwrap();
+    let arguments = Table::from_iter([("x-match", Value::from("any")), ("h", Value::from(1))]);
+    let mut exchanges = vec![lost];
+    for kind in [ExchangeKind::Direct, ExchangeKind::Topic, ExchangeKind::Headers] {
+        let exchange = Exchange::new(kind).alternate("lost");
+        let exchange = router.declare_exchange(kind.as_str(), exchange).unwrap();
+        router.bind(exchange, lost, &Binding::new("to.lost").arguments(&arguments)).unwrap();
+        exchanges.push(exchange);
+    }
+    for at in 0..50 {
+        let queue = router.declare_queue(&format!("q{at}"), Queue::new()).unwrap();
+        for exchange in &exchanges {
+            let keys = [format!("a.{at}.b"), format!("*.{at}.#"), format!("#.{at}.#.b"), "#".to_owned()];
+            for key in &keys {
+                router.bind(*exchange, queue, &Binding::new(key).arguments(&arguments)).unwrap();
+            }
+        }
+        let topic = exchanges[2];
+        for dialect in [Dialect::Kombu57, Dialect::Kombu56] {
+            router.bind(topic, queue, &Binding::new("a.*.b").dialect(dialect)).unwrap();
+        }
+    }
+    let headers = Table::from_iter([("h", Value::from(1)), ("CC", Value::Array(vec!["a.9.b".into()]))]);
+    let messages: Vec<_> = ["a.7.b", "to.lost", "nothing", "", "a.1.2.3.b"]
+        .iter()
+        .flat_map(|key| [Message::new(*key), Message::new(*key).headers(&headers).unwrap()])
+        .collect();
+    let mut routes = Routes::new();
+    let mut route_all = || {
+        let mut found = 0;
+        for exchange in &exchanges {
+            for message in &messages {
+                assert_ne!(router.route(*exchange, message, &mut routes), Outcome::UnknownExchange);
+                found += routes.len();
+            }
+        }
+        found
+    };
+    let warm = route_all();
+    let before = ALLOCATIONS.load(Ordering::Relaxed);
+    let again = route_all();
+    let allocations = ALLOCATIONS.load(Ordering::Relaxed) - before;
+    assert_eq!(again, warm);
+    assert!(before > 0 && warm > 500, "the test says too little: {before} {warm}");
+    assert_eq!(allocations, 0);
+}
