@@ -7,24 +7,13 @@ import { createServer } from 'node:http';
 import { extname, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { chromium } from 'playwright-core';
+import { launch } from './chromium.mjs';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const DIST = join(ROOT, 'www', 'dist');
 const SHOP = join(ROOT, 'examples', 'shop', 'definitions.json');
 const ARTIFACTS = process.env.KEYRAIL_ARTIFACTS ?? join(ROOT, 'tests', 'artifacts');
 const KEYRAIL = process.env.KEYRAIL_BIN ?? join(ROOT, 'target', 'release', 'keyrail');
-const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-const FLAGS = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-];
 const TYPES = {
   '.html': 'text/html; charset=utf-8',
   '.css': 'text/css; charset=utf-8',
@@ -41,7 +30,7 @@ const EU_PAID = ['audit.lake', 'audit.log', 'billing.invoicing', 'eu.fulfilment'
 let browser;
 
 before(async () => {
-  browser = await chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
+  browser = await launch();
 });
 
 after(() => browser?.close());
