@@ -101,17 +101,22 @@ impl ReceivedMessage {
         let Some(read) = envelope.and_then(|envelope| kombu::Received::read(envelope).ok()) else {
             return ReceivedMessage::unread(queue, payload);
         };
+        ReceivedMessage::of(queue, &read)
+    }
+
+    /// The same of a message that was read.
+    pub(crate) fn of(queue: &str, read: &kombu::Received) -> Self {
         let headers = object(&read.headers);
         let mut properties = object(&read.properties);
         properties.retain(|name, _| !SHOWN_ELSEWHERE.contains(&name.as_str()));
         let compressed = headers.contains_key("compression");
         ReceivedMessage {
             queue: queue.into(),
-            exchange: read.exchange,
-            routing_key: read.routing_key,
+            exchange: read.exchange.clone(),
+            routing_key: read.routing_key.clone(),
             redelivered: read.redelivered,
-            body: Body::read(read.body, read.content_type.as_deref(), compressed),
-            content_type: read.content_type,
+            body: Body::read(read.body.clone(), read.content_type.as_deref(), compressed),
+            content_type: read.content_type.clone(),
             headers,
             properties,
         }
@@ -129,6 +134,15 @@ impl ReceivedMessage {
             body: Body::Bytes(payload.into()),
         }
     }
+}
+
+/// How often a message was delivered before: as the header says, and at least once if it is marked.
+pub(crate) fn delivery_count(read: &kombu::Received) -> u64 {
+    let counted = match read.headers.member("x-delivery-count") {
+        Some(kombu::Json::Int(count)) => u64::try_from(*count).unwrap_or_default(),
+        _ => 0,
+    };
+    counted.max(u64::from(read.redelivered))
 }
 
 fn object(json: &kombu::Json) -> Map<String, Value> {

@@ -38,14 +38,16 @@ pub mod load;
 mod publish;
 mod raw;
 pub mod registry;
+mod restore;
 pub mod serve;
 
-pub use consumer::{Consumer, Delivery, Next};
+pub use consumer::{Consumer, ConsumerOptions, Delivery, Next, QueueOrder, Requeue, Settlement};
 pub use decode::{Body, ReceivedMessage};
 pub use error::{ExecuteError, HostError, LoadError};
 pub use executor::{
-    Executor, GiveBack, Heard, Listener, Memory, Redis, RedisOptions, Reply, SetSize, Take, Taken,
-    quarantine_list,
+    Executor, GiveBack, Heard, Held, Listener, Memory, MemoryWaiter, Overdue, PutBack, Redis, RedisOptions,
+    RedisWaiter, Reply, Restore, SetSize, Take, Taken, Waiter, quarantine_list,
 };
 pub use host::{Bind, Host, Table};
 pub use publish::{Fanout, Outgoing, Published, Routed, json_of};
+pub use restore::{Left, Restored};

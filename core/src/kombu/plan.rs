@@ -345,14 +345,17 @@ pub fn delete_queue<'m>(
     Ok(Plan::atomic(commands))
 }
 
-/// The name under which a delivery is registered: unique even if two queues hold copies with one tag, as Kombu's
-/// publishers make them.
+/// The name under which a delivery is registered.
+///
+/// The tag is not enough: Kombu's publishers write one tag into the copies of several queues, and a message keeps its tag
+/// when it is delivered again. `once` must differ from delivery to delivery, so that the late ack of an earlier one cannot
+/// settle a later one.
 ///
 /// ```
-/// assert_eq!(keyrail_core::kombu::plan::delivery("t1", "q1"), "t1#q1");
+/// assert_eq!(keyrail_core::kombu::plan::delivery("t1", "c7", "q1"), "t1#c7#q1");
 /// ```
-pub fn delivery(tag: &str, queue: &str) -> String {
-    format!("{tag}#{queue}")
+pub fn delivery(tag: &str, once: &str, queue: &str) -> String {
+    format!("{tag}#{once}#{queue}")
 }
 
 /// Registers a delivery that was taken from a queue: `now` is Unix time in seconds, by the server's clock if it can be.
