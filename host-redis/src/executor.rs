@@ -11,6 +11,7 @@ mod needs;
 mod redis;
 
 pub use memory::Memory;
+pub(crate) use redis::errors;
 pub use redis::{Redis, RedisOptions};
 
 /// Executes the closed list of [`Command`](keyrail_core::kombu::Command)s, and the few steps that only count when they

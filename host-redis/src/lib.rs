@@ -23,12 +23,15 @@
 //!
 //! | module or type | for |
 //! |---|---|
+//! | [`Connection`] | Kombu's URLs and transport options |
 //! | [`Host`] | publish, bind, get; everything below joined |
 //! | [`Consumer`] | take, ack, give back; nothing is lost in between |
 //! | [`Executor`] | who carries commands out |
 //! | [`load`] | topologies from files and from Kombu's tables |
 //! | [`serve`] | the HTTP interface |
 
+mod compression;
+mod connection;
 mod consumer;
 mod decode;
 mod error;
@@ -40,6 +43,8 @@ mod raw;
 pub mod registry;
 pub mod serve;
 
+pub use compression::{Compression, UnknownCompression};
+pub use connection::{Connection, ConnectionError, Login, QueueOrder, RetryPolicy, TransportOptions};
 pub use consumer::{Consumer, Delivery, Next};
 pub use decode::{Body, ReceivedMessage};
 pub use error::{ExecuteError, HostError, LoadError};

@@ -1,37 +1,34 @@
 //! The executor over TCP or a Unix socket.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisError, Script,
-    Value,
-    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
-};
+use ::redis::{Cmd, Pipeline, RedisError, Script, Value, aio::MultiplexedConnection};
 use futures_util::StreamExt;
 use keyrail_core::kombu::{Command, Json, Plan};
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::{Mutex, mpsc};
 
 use super::{
     BACKLOG, Executor, GiveBack, Heard, Listener, Reply, SetSize, Take, Taken, needs::needs, pop_order,
     quarantine_list,
 };
-use crate::ExecuteError;
+use crate::{
+    Connection, ExecuteError, TransportOptions,
+    connection::link::{Changes, Link, Tracking},
+};
 
 mod atomic;
-mod errors;
+pub(crate) mod errors;
 mod replies;
 
-use errors::{command_error, connect_error, mute, silent};
+use errors::{command_error, silent};
 use replies::{bytes, of_wrong_type, reply, text};
 
-/// One Redis, by its URL. Reconnects by itself; what was under way when the connection broke is reported, not repeated.
+/// One Redis, sentinels or a cluster, by their [`Connection`]. Reconnects by itself; what was under way when the
+/// connection broke is reported, not repeated.
 pub struct Redis {
-    client: Client,
-    commands: ConnectionManager,
+    link: Link,
     /// A blocking wait keeps its connection busy, so waits have one of their own.
-    waits: OnceCell<MultiplexedConnection>,
-    address: String,
-    options: RedisOptions,
+    waits: Mutex<Option<MultiplexedConnection>>,
     run: Script,
     take: Script,
     give_back: Script,
@@ -53,10 +50,19 @@ impl Default for RedisOptions {
     }
 }
 
+impl RedisOptions {
+    pub(crate) const fn of(options: &TransportOptions) -> Self {
+        RedisOptions {
+            connect_timeout: options.socket_connect_timeout,
+            response_timeout: options.socket_timeout,
+        }
+    }
+}
+
 impl std::fmt::Debug for Redis {
     /// Without the URL, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Redis").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Redis").field("address", &self.link.address()).finish_non_exhaustive()
     }
 }
 
@@ -67,86 +73,47 @@ impl Redis {
     /// [`ExecuteError::Url`], [`Unreachable`](ExecuteError::Unreachable), [`NotRedis`](ExecuteError::NotRedis),
     /// [`Authentication`](ExecuteError::Authentication), [`Timeout`](ExecuteError::Timeout).
     pub async fn connect(url: &str, options: RedisOptions) -> Result<(Self, u32), ExecuteError> {
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        if !matches!(scheme, "redis" | "redis+unix" | "unix") {
-            let reason = match scheme {
-                "rediss" | "sentinel" => format!("the scheme `{scheme}` is not supported yet"),
-                "" => "it has no scheme".into(),
-                other => format!("the scheme `{other}` is not Redis'"),
-            };
-            return Err(ExecuteError::Url { reason: reason.into() });
-        }
-        // The parser's own message may quote the URL with its password.
-        let info = url
-            .into_connection_info()
-            .map_err(|_| ExecuteError::Url { reason: "host, port or database cannot be read".into() })?;
-        let address = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
-            other => other.to_string(),
-        };
-        let db = u32::try_from(info.redis_settings().db()).unwrap_or_default();
-        let client =
-            Client::open(info).map_err(|error| ExecuteError::Url { reason: error.category().into() })?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.response_timeout));
-        let connecting = ConnectionManager::new_with_config(client.clone(), config);
-        // The connection timeout ends where the handshake begins, and a silent peer may never shake hands.
-        let connected = match tokio::time::timeout(options.connect_timeout, connecting).await {
-            Ok(connected) => connected.map_err(|error| connect_error(&address, &options, &error))?,
-            Err(_) => return Err(mute(&address, &options)),
-        };
-        let redis = Redis {
-            client,
-            commands: connected,
-            waits: OnceCell::new(),
-            address,
-            options,
+        let connection = Connection::new(url)?;
+        let mut transport = connection.options().clone();
+        transport.socket_connect_timeout = options.connect_timeout;
+        transport.socket_timeout = options.response_timeout;
+        let db = transport.layout.db;
+        Ok((connection.transport_options(transport).connect().await?, db))
+    }
+
+    /// Connects, and is told what changes.
+    pub(crate) async fn open(
+        connection: &Connection,
+        tracking: Tracking,
+        changes: Option<Arc<dyn Changes>>,
+    ) -> Result<Self, ExecuteError> {
+        Ok(Redis {
+            link: Link::open(connection, tracking, changes).await?,
+            waits: Mutex::new(None),
             run: Script::new(include_str!("run.lua")),
             take: Script::new(include_str!("take.lua")),
             give_back: Script::new(include_str!("give_back.lua")),
-        };
-        redis.greet().await?;
-        Ok((redis, db))
+        })
     }
 
-    /// Whoever answers PING with PONG speaks the protocol.
-    async fn greet(&self) -> Result<(), ExecuteError> {
-        let ping = Cmd::new().arg("PING").to_owned();
-        let mut connection = self.commands.clone();
-        let answer: Result<Value, _> =
-            match tokio::time::timeout(self.options.connect_timeout, ping.query_async(&mut connection)).await
-            {
-                Ok(answer) => answer,
-                Err(_) => return Err(mute(&self.address, &self.options)),
-            };
-        match answer {
-            Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
-            Ok(_) => {
-                let reason = "it does not answer PING with PONG".into();
-                Err(ExecuteError::NotRedis { address: self.address.as_str().into(), reason })
-            }
-            Err(error) => Err(connect_error(&self.address, &self.options, &error)),
-        }
+    pub(crate) const fn link(&self) -> &Link {
+        &self.link
     }
 
-    fn error(&self, error: RedisError) -> ExecuteError {
-        command_error(&self.address, &self.options, &error)
+    pub(crate) fn error(&self, error: RedisError) -> ExecuteError {
+        command_error(&self.link.address(), self.link.timeouts(), &error)
     }
 
     async fn query(&self, command: &Cmd) -> Result<Value, ExecuteError> {
-        command.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))
+        command.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))
     }
 
     async fn waiting(&self) -> Result<MultiplexedConnection, ExecuteError> {
-        let connect = || async {
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(self.options.connect_timeout))
-                .set_response_timeout(None);
-            self.client.get_multiplexed_async_connection_with_config(&config).await
-        };
-        self.waits.get_or_try_init(connect).await.cloned().map_err(|error| self.error(error))
+        let mut waits = self.waits.lock().await;
+        if let Some(connection) = &*waits {
+            return Ok(connection.clone());
+        }
+        Ok(waits.insert(self.link.dedicated().await?).clone())
     }
 
     /// By a script, because Redis runs the rest of a MULTI when one of its commands meets a key of another type.
@@ -154,7 +121,7 @@ impl Redis {
         let needs = needs(&plan.commands)?;
         let script = atomic::invocation(&self.run, plan, &needs)?;
         let value: Value =
-            script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+            script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
         let lost = || ExecuteError::Server { message: "the script that runs plans got lost".into() };
         match value {
             Value::Int(place) => {
@@ -189,7 +156,7 @@ impl Executor for Redis {
             pipeline.add_command(command(each));
         }
         let values: Vec<Value> =
-            pipeline.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+            pipeline.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
         plan.commands.iter().zip(values).map(|(asked, value)| reply(asked, value)).collect()
     }
 
@@ -205,7 +172,7 @@ impl Executor for Redis {
             script.arg(format!(", \"\", {}]", Json::from(queue.as_str()).to_python()));
         }
         let value: Value =
-            script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+            script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
         let Value::Array(parts) = value else { return Ok(Taken::Empty) };
         let mut parts = parts.into_iter();
         let place = match (parts.next(), parts.as_slice().first()) {
@@ -232,7 +199,7 @@ impl Executor for Redis {
         script.key(layout.unacked()).key(layout.unacked_index()).key(list);
         script.arg(delivery).arg(payload).arg(if next { "RPUSH" } else { "LPUSH" });
         let given: Value =
-            script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+            script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
         let (key, command) = match given {
             Value::Int(given) => return Ok(given == 1),
             Value::Array(place) => match place.first() {
@@ -252,28 +219,35 @@ impl Executor for Redis {
         // Moves the tail of the list onto itself: it wakes on a push, changes nothing, and takes nothing away.
         rotate.arg("BLMOVE").arg(first).arg(first).arg("RIGHT").arg("RIGHT").arg(limit.as_secs_f64());
         let answer = rotate.query_async::<Value>(&mut connection);
-        match tokio::time::timeout(limit + self.options.response_timeout, answer).await {
+        let patience = limit + self.link.timeouts().response_timeout;
+        match tokio::time::timeout(patience, answer).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(error)) if error.code() == Some("ERR") => {
                 // Servers before 6.2 have no BLMOVE.
                 tokio::time::sleep(limit).await;
                 Ok(())
             }
-            Ok(Err(error)) => Err(self.error(error)),
-            Err(_) => Err(silent(&self.address, self.options.response_timeout)),
+            Ok(Err(error)) => {
+                *self.waits.lock().await = None;
+                Err(self.error(error))
+            }
+            Err(_) => {
+                *self.waits.lock().await = None;
+                Err(silent(&self.link.address(), patience))
+            }
         }
     }
 
     async fn subscribe(&self, patterns: &[String]) -> Result<Listener, ExecuteError> {
-        let limit = self.options.connect_timeout;
+        let limit = self.link.timeouts().connect_timeout;
+        let mut subscription = self.link.listening().await?;
         let subscribing = async {
-            let mut subscription = self.client.get_async_pubsub().await?;
             for pattern in patterns {
                 subscription.psubscribe(pattern).await?;
             }
             Ok(subscription)
         };
-        let subscription = in_time(&self.address, limit, subscribing).await?;
+        let subscription = in_time(&self.link.address(), limit, subscribing).await?;
         let subscription = subscription.map_err(|error: RedisError| self.error(error))?;
         let (sender, messages) = mpsc::channel(BACKLOG);
         tokio::spawn(async move {
@@ -298,7 +272,7 @@ impl Executor for Redis {
         let mut cmd = Cmd::new();
         cmd.arg("HGETALL").arg(key);
         let fields: Vec<(String, Vec<u8>)> =
-            cmd.query_async(&mut self.commands.clone()).await.map_err(|error| match error.code() {
+            cmd.query_async(&mut self.link.clone()).await.map_err(|error| match error.code() {
                 Some("WRONGTYPE") => ExecuteError::WrongType { key: key.into(), command: "HGETALL" },
                 _ => self.error(error),
             })?;
@@ -338,7 +312,7 @@ impl Executor for Redis {
             let mut scan = Cmd::new();
             scan.arg("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(10_000);
             let (next, found): (u64, Vec<Vec<u8>>) =
-                scan.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+                scan.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
             keys.extend(found.into_iter().filter_map(|key| String::from_utf8(key).ok()));
             cursor = next;
             if cursor == 0 {
@@ -357,7 +331,7 @@ impl Executor for Redis {
     }
 
     fn describe(&self) -> String {
-        format!("redis at {}", self.address)
+        format!("redis at {}", self.link.address())
     }
 }
 
