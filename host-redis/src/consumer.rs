@@ -8,7 +8,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use crate::{ExecuteError, Executor, Host};
+use crate::{ExecuteError, Executor, Host, QueueOrder, TransportOptions};
 
 mod delivery;
 mod driver;
@@ -55,7 +55,8 @@ pub struct Consumer {
 pub struct ConsumerOptions {
     /// How many messages may be held at once, those that wait in this process included; 0 for no limit. Default 64.
     pub prefetch: usize,
-    /// Which of several queues comes first within a priority step. Default round robin.
+    /// Which of several queues comes first within a priority step; a more urgent step of any queue comes before. Default
+    /// round robin.
     pub queue_order_strategy: QueueOrder,
     /// Nothing is registered: a message is gone once it is taken, whatever happens to this process. Default false.
     pub no_ack: bool,
@@ -70,6 +71,19 @@ pub struct ConsumerOptions {
     pub restore_interval: Duration,
 }
 
+impl From<&TransportOptions> for ConsumerOptions {
+    /// What a connection's transport options say about consuming.
+    fn from(options: &TransportOptions) -> Self {
+        ConsumerOptions {
+            no_ack: !options.ack_emulation,
+            visibility_timeout: options.visibility_timeout,
+            queue_order_strategy: options.queue_order_strategy,
+            restore_interval: options.unacked_restore_interval,
+            ..ConsumerOptions::default()
+        }
+    }
+}
+
 impl Default for ConsumerOptions {
     fn default() -> Self {
         ConsumerOptions {
@@ -81,18 +95,6 @@ impl Default for ConsumerOptions {
             restore_interval: Duration::from_secs(10),
         }
     }
-}
-
-/// Kombu's `queue_order_strategy`. Whatever it says, a more urgent priority step of any queue comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum QueueOrder {
-    /// `round_robin`: the queue that has just delivered goes to the end.
-    #[default]
-    RoundRobin,
-    /// `sorted`: by name.
-    Sorted,
-    /// `priority`: in the order in which they were given.
-    Priority,
 }
 
 /// What came of waiting for a message.
@@ -132,8 +134,7 @@ impl Consumer {
         // Short, because it is in every delivery's name; random, because two consumers must not share it.
         let owner = Uuid::new_v4().simple().to_string()[..16].to_owned();
         let stop = sweep(host.clone(), &options);
-        let driver =
-            Driver::new(host.clone(), queues, options, owner, out, incoming, unread.clone(), stop);
+        let driver = Driver::new(host.clone(), queues, options, owner, out, incoming, unread.clone(), stop);
         tokio::spawn(driver.run());
         Consumer { events, requests, unread }
     }
@@ -225,10 +226,15 @@ fn sweep<E: Executor>(host: Host<E>, options: &ConsumerOptions) -> oneshot::Send
         while !never {
             match host.restore(timeout).await {
                 Ok(report) if report.restored > 0 => {
-                    tracing::info!("{} deliveries that were left behind are back in their queues", report.restored);
+                    tracing::info!(
+                        "{} deliveries that were left behind are back in their queues",
+                        report.restored
+                    );
                 }
                 Ok(_) => {}
-                Err(error) => tracing::warn!(code = error.code(), "cannot restore what was left behind: {error}"),
+                Err(error) => {
+                    tracing::warn!(code = error.code(), "cannot restore what was left behind: {error}")
+                }
             }
             tokio::select! {
                 _ = &mut stopped => return,

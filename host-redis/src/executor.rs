@@ -14,9 +14,10 @@ mod take;
 
 pub use held::{GiveBack, Held, Overdue, PutBack, Restore};
 pub use memory::{Memory, MemoryWaiter};
+pub(crate) use redis::errors;
 pub use redis::{Redis, RedisOptions, RedisWaiter};
-pub use take::{Take, Taken};
 pub(crate) use take::pop_order;
+pub use take::{Take, Taken};
 
 /// Executes the closed list of [`Command`](keyrail_core::kombu::Command)s, and the few steps that only count when they
 /// happen at once on the server.
@@ -64,8 +65,7 @@ pub trait Executor: Send + Sync + 'static {
     fn now(&self) -> impl Future<Output = Result<f64, ExecuteError>> + Send;
 
     /// The deliveries that were registered up to a moment, the youngest first.
-    fn overdue(&self, overdue: &Overdue<'_>)
-    -> impl Future<Output = Result<Vec<Held>, ExecuteError>> + Send;
+    fn overdue(&self, overdue: &Overdue<'_>) -> impl Future<Output = Result<Vec<Held>, ExecuteError>> + Send;
 
     /// The deliveries that are registered under an owner.
     fn owned(
@@ -91,11 +91,7 @@ pub trait Executor: Send + Sync + 'static {
     ) -> impl Future<Output = Result<bool, ExecuteError>> + Send;
 
     /// Gives the lock back, if it is still this one's.
-    fn unlock(
-        &self,
-        layout: &Layout,
-        token: &str,
-    ) -> impl Future<Output = Result<(), ExecuteError>> + Send;
+    fn unlock(&self, layout: &Layout, token: &str) -> impl Future<Output = Result<(), ExecuteError>> + Send;
 
     /// Who waits until there may be a message in one of the lists, without taking any.
     fn waiter(&self, lists: Vec<String>) -> Self::Waiter;

@@ -112,7 +112,11 @@ impl<E: Executor> Host<E> {
             page = executor.overdue(&Overdue { layout, before, skip, limit: BATCH }).await?;
         }
         for left in &report.left {
-            tracing::warn!("delivery `{}` cannot be restored and stays registered: {}", left.delivery, left.reason);
+            tracing::warn!(
+                "delivery `{}` cannot be restored and stays registered: {}",
+                left.delivery,
+                left.reason
+            );
         }
         Ok(report)
     }
@@ -232,7 +236,8 @@ fn address(record: &[u8]) -> Option<Address<'_>> {
     let commas = inside.iter().enumerate().rev().filter(|(_, byte)| **byte == b',').map(|(at, _)| at);
     for at in commas.take(CUTS) {
         let end = [b"[", &inside[at + 1..], b"]"].concat();
-        if let Ok((exchange, routing_key)) = serde_json::from_slice::<(Option<String>, Option<String>)>(&end) {
+        if let Ok((exchange, routing_key)) = serde_json::from_slice::<(Option<String>, Option<String>)>(&end)
+        {
             let payload = inside[..at].trim_ascii();
             let (exchange, routing_key) = (exchange.unwrap_or_default(), routing_key.unwrap_or_default());
             return payload.starts_with(b"{").then_some(Address { payload, exchange, routing_key });
@@ -256,7 +261,9 @@ mod tests {
         assert_eq!(read(r#"[{"a": 1}, "", "q"]"#), some(r#"{"a": 1}"#, "", "q"));
         assert_eq!(read(r#"[{"a": NaN},"ex","a, \"b"]"#), some(r#"{"a": NaN}"#, "ex", "a, \"b"));
         assert_eq!(read(r#" [{"a": ["x", "y"]}, null, "q"] "#), some(r#"{"a": ["x", "y"]}"#, "", "q"));
-        for bad in ["", "[]", "{}", "[1, 2, 3]", r#"["a", "b"]"#, r#"[[], "", "q"]"#, r#"[{}, 1, 2]"#, "[,,,,"] {
+        for bad in
+            ["", "[]", "{}", "[1, 2, 3]", r#"["a", "b"]"#, r#"[[], "", "q"]"#, r#"[{}, 1, 2]"#, "[,,,,"]
+        {
             assert_eq!(read(bad), None, "{bad}");
         }
     }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use keyrail_core::kombu::{Command, Envelope, Layout, Plan, Priority, plan};
 use keyrail_redis::{
-    Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, Memory, Next, Outgoing, QueueOrder, Redis,
-    RedisOptions, Reply, Requeue, Take, Taken, load, quarantine_list,
+    Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, Memory, Next, Outgoing, QueueOrder,
+    Redis, RedisOptions, Reply, Requeue, Take, Taken, load, quarantine_list,
 };
 use support::{PATIENCE, RedisServer, on_both};
 
@@ -159,10 +159,9 @@ async fn several_queues_take_turns(executor: impl Executor) {
 
 async fn queues_come_by_name_or_as_given(executor: impl Executor) {
     let host = host(executor);
-    for (strategy, order) in [
-        (QueueOrder::Sorted, ["a1", "a2", "c1", "c2"]),
-        (QueueOrder::Priority, ["c1", "c2", "a1", "a2"]),
-    ] {
+    for (strategy, order) in
+        [(QueueOrder::Sorted, ["a1", "a2", "c1", "c2"]), (QueueOrder::Priority, ["c1", "c2", "a1", "a2"])]
+    {
         put(&host, "a", &["a1", "a2"], 0).await;
         put(&host, "c", &["c1", "c2"], 0).await;
         for size in [1, 64] {
@@ -184,7 +183,8 @@ async fn an_urgent_step_of_any_queue_comes_first(executor: impl Executor) {
     put(&host, "b", &["b3"], 3).await;
     put(&host, "a", &["a6"], 6).await;
     put(&host, "b", &["b0"], 0).await;
-    let options = ConsumerOptions { queue_order_strategy: QueueOrder::Priority, ..ConsumerOptions::default() };
+    let options =
+        ConsumerOptions { queue_order_strategy: QueueOrder::Priority, ..ConsumerOptions::default() };
     let mut consumer = consumer(&host, &["a", "b"], options);
     assert_eq!(drain(&mut consumer, 4).await, ["b0", "b3", "a6", "a9"]);
 }
@@ -416,7 +416,8 @@ async fn what_was_left_behind_is_restored_in_order(executor: impl Executor) {
         assert_eq!((message.body.as_text(), message.redelivered), (Some(body), again));
     }
     // A consumer does it by itself.
-    let options = ConsumerOptions { visibility_timeout: Duration::from_millis(900), ..ConsumerOptions::default() };
+    let options =
+        ConsumerOptions { visibility_timeout: Duration::from_millis(900), ..ConsumerOptions::default() };
     let mut consumer = consumer(&host, &["other", "q"], options);
     assert_eq!(drain(&mut consumer, 1).await, ["alive"]);
 }

@@ -9,8 +9,8 @@ use keyrail_core::{
     kombu::{Command, Envelope, Layout, Member, Plan, Priority, SEPARATOR, plan},
 };
 use keyrail_redis::{
-    ExecuteError, Executor, Host, Memory, Outgoing, Redis, RedisOptions, Reply, Take, Taken,
-    Waiter, load, quarantine_list,
+    ExecuteError, Executor, Host, Memory, Outgoing, Redis, RedisOptions, Reply, Take, Taken, Waiter, load,
+    quarantine_list,
 };
 use support::{PATIENCE, RedisServer, on_both};
 
@@ -291,7 +291,9 @@ async fn any_tag_can_be_acked(executor: impl Executor) {
         run(&executor, vec![push]).await;
         let (layout, queues) = (Layout::default(), ["q".to_owned()]);
         let mut taken = executor.take(&Take::one(&layout, &queues, "o")).await.expect("taken");
-        let Some(Taken::Message { delivery, payload: same, .. }) = taken.pop() else { panic!("{tag}: {taken:?}") };
+        let Some(Taken::Message { delivery, payload: same, .. }) = taken.pop() else {
+            panic!("{tag}: {taken:?}")
+        };
         assert_eq!(same, payload.as_bytes());
         executor.run(&plan::ack(&layout, &delivery)).await.expect("acked");
         assert!(!is_held(&executor).await, "{tag}");

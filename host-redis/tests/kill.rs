@@ -21,7 +21,7 @@ use std::{
 
 use keyrail_core::kombu::{self, Envelope, Json, Layout, Plan, plan};
 use keyrail_redis::{
-    ConsumerOptions, Executor, Host, Next, Redis, RedisOptions, ReceivedMessage, Reply, load,
+    ConsumerOptions, Executor, Host, Next, ReceivedMessage, Redis, RedisOptions, Reply, load,
 };
 use support::{PATIENCE, RedisServer, proxy::Proxy};
 
@@ -282,12 +282,20 @@ impl Worker {
                 let python = std::env::var_os("KEYRAIL_KILL_PEERS").expect("the peers' interpreter");
                 let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/interop");
                 let mut command = Command::new(python);
-                command.arg("kill_worker.py").arg(format!("{taking:?}").to_lowercase()).arg(url).current_dir(folder);
+                command
+                    .arg("kill_worker.py")
+                    .arg(format!("{taking:?}").to_lowercase())
+                    .arg(url)
+                    .current_dir(folder);
                 command
             }
         };
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a worker");
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a worker");
         let out = BufReader::new(child.stdout.take().expect("piped"));
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -360,7 +368,8 @@ async fn work(url: &str, mut out: impl Write, count: Option<usize>) {
     let host = Host::from_tables(connect(url).await, Layout::default(), load::Options::default());
     let options = ConsumerOptions { visibility_timeout: VISIBILITY, ..ConsumerOptions::default() };
     let mut consumer = host.consumer(vec![QUEUE.into()], options).expect("a consumer");
-    let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("a signal");
+    let mut stop =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("a signal");
     let mut left = count.unwrap_or(usize::MAX);
     while left > 0 {
         let next = tokio::select! {
@@ -384,7 +393,8 @@ async fn work_in_two_steps(url: &str, mut out: impl Write) {
     let (redis, layout) = (connect(url).await, Layout::default());
     let host = Host::from_tables(connect(url).await, Layout::default(), load::Options::default());
     host.restore(VISIBILITY).await.expect("restored");
-    let mut stop = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("a signal");
+    let mut stop =
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).expect("a signal");
     let mut restored = Instant::now();
     loop {
         let pop = kombu::Command::RPop { key: QUEUE.into() };

@@ -17,11 +17,11 @@ use tokio::{
 };
 
 use super::{
-    ConsumerOptions, QueueOrder,
+    ConsumerOptions,
     delivery::{Inner, Request, Verdict},
     outage::{Outage, passes},
 };
-use crate::{ExecuteError, Executor, Host, Take, Taken, Waiter, executor::pop_order};
+use crate::{ExecuteError, Executor, Host, QueueOrder, Take, Taken, Waiter, executor::pop_order};
 
 /// What comes to the consumer's owner.
 #[derive(Debug)]
@@ -247,9 +247,8 @@ impl<E: Executor> Driver<E> {
             in_turn: self.options.queue_order_strategy == QueueOrder::RoundRobin,
             owner: (!self.options.no_ack).then_some(&owner),
         };
-        let settle = async {
-            if ids.is_empty() { Ok(Vec::new()) } else { executor.settle(layout, &ids).await }
-        };
+        let settle =
+            async { if ids.is_empty() { Ok(Vec::new()) } else { executor.settle(layout, &ids).await } };
         let taking = async { if room == 0 { Ok(Vec::new()) } else { executor.take(&take).await } };
         let (settled, taken) = tokio::join!(settle, taking);
         let mut progress = returned || (!acks.is_empty() && settled.is_ok());

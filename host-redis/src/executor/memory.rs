@@ -10,8 +10,8 @@ use keyrail_core::kombu::{Command, Layout, Plan, glob_matches};
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Take, Taken,
-    Waiter,
+    BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Take,
+    Taken, Waiter,
     needs::{kind, needs},
 };
 use crate::ExecuteError;

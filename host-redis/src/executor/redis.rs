@@ -1,11 +1,8 @@
 //! The executor over TCP or a Unix socket.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use ::redis::{
-    Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisError, ScriptInvocation, Value,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use ::redis::{Cmd, Pipeline, RedisError, ScriptInvocation, Value};
 use futures_util::StreamExt;
 use keyrail_core::kombu::{Command, Layout, Plan};
 use tokio::sync::mpsc;
@@ -14,27 +11,28 @@ use super::{
     BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Take,
     Taken, needs::needs,
 };
-use crate::ExecuteError;
+use crate::{
+    Connection, ExecuteError, TransportOptions,
+    connection::link::{Changes, Link, Tracking},
+};
 
 mod atomic;
-mod errors;
+pub(crate) mod errors;
 mod held;
 mod replies;
 mod scripts;
 mod take;
 mod wait;
 
-use errors::{command_error, connect_error, mute, silent};
+use errors::{command_error, silent};
 use replies::{bytes, reply, text};
 use scripts::Scripts;
 pub use wait::RedisWaiter;
 
-/// One Redis, by its URL. Reconnects by itself; what was under way when the connection broke is reported, not repeated.
+/// One Redis, sentinels or a cluster, by their [`Connection`]. Reconnects by itself; what was under way when the
+/// connection broke is reported, not repeated.
 pub struct Redis {
-    client: Client,
-    commands: ConnectionManager,
-    address: String,
-    options: RedisOptions,
+    link: Link,
     scripts: Scripts,
 }
 
@@ -54,10 +52,19 @@ impl Default for RedisOptions {
     }
 }
 
+impl RedisOptions {
+    pub(crate) const fn of(options: &TransportOptions) -> Self {
+        RedisOptions {
+            connect_timeout: options.socket_connect_timeout,
+            response_timeout: options.socket_timeout,
+        }
+    }
+}
+
 impl std::fmt::Debug for Redis {
     /// Without the URL, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Redis").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Redis").field("address", &self.link.address()).finish_non_exhaustive()
     }
 }
 
@@ -68,77 +75,37 @@ impl Redis {
     /// [`ExecuteError::Url`], [`Unreachable`](ExecuteError::Unreachable), [`NotRedis`](ExecuteError::NotRedis),
     /// [`Authentication`](ExecuteError::Authentication), [`Timeout`](ExecuteError::Timeout).
     pub async fn connect(url: &str, options: RedisOptions) -> Result<(Self, u32), ExecuteError> {
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        if !matches!(scheme, "redis" | "redis+unix" | "unix") {
-            let reason = match scheme {
-                "rediss" | "sentinel" => format!("the scheme `{scheme}` is not supported yet"),
-                "" => "it has no scheme".into(),
-                other => format!("the scheme `{other}` is not Redis'"),
-            };
-            return Err(ExecuteError::Url { reason: reason.into() });
-        }
-        // The parser's own message may quote the URL with its password.
-        let info = url
-            .into_connection_info()
-            .map_err(|_| ExecuteError::Url { reason: "host, port or database cannot be read".into() })?;
-        let address = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
-            other => other.to_string(),
-        };
-        let db = u32::try_from(info.redis_settings().db()).unwrap_or_default();
-        let client =
-            Client::open(info).map_err(|error| ExecuteError::Url { reason: error.category().into() })?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.response_timeout));
-        let connecting = ConnectionManager::new_with_config(client.clone(), config);
-        // The connection timeout ends where the handshake begins, and a silent peer may never shake hands.
-        let connected = match tokio::time::timeout(options.connect_timeout, connecting).await {
-            Ok(connected) => connected.map_err(|error| connect_error(&address, &options, &error))?,
-            Err(_) => return Err(mute(&address, &options)),
-        };
-        let redis = Redis {
-            client,
-            commands: connected,
-            address,
-            options,
-            scripts: Scripts::new(),
-        };
-        redis.greet().await?;
-        Ok((redis, db))
+        let connection = Connection::new(url)?;
+        let mut transport = connection.options().clone();
+        transport.socket_connect_timeout = options.connect_timeout;
+        transport.socket_timeout = options.response_timeout;
+        let db = transport.layout.db;
+        Ok((connection.transport_options(transport).connect().await?, db))
     }
 
-    /// Whoever answers PING with PONG speaks the protocol.
-    async fn greet(&self) -> Result<(), ExecuteError> {
-        let ping = Cmd::new().arg("PING").to_owned();
-        let mut connection = self.commands.clone();
-        let answer: Result<Value, _> =
-            match tokio::time::timeout(self.options.connect_timeout, ping.query_async(&mut connection)).await
-            {
-                Ok(answer) => answer,
-                Err(_) => return Err(mute(&self.address, &self.options)),
-            };
-        match answer {
-            Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
-            Ok(_) => {
-                let reason = "it does not answer PING with PONG".into();
-                Err(ExecuteError::NotRedis { address: self.address.as_str().into(), reason })
-            }
-            Err(error) => Err(connect_error(&self.address, &self.options, &error)),
-        }
+    /// Connects, and is told what changes.
+    pub(crate) async fn open(
+        connection: &Connection,
+        tracking: Tracking,
+        changes: Option<Arc<dyn Changes>>,
+    ) -> Result<Self, ExecuteError> {
+        Ok(Redis { link: Link::open(connection, tracking, changes).await?, scripts: Scripts::new() })
     }
 
-    fn error(&self, error: RedisError) -> ExecuteError {
-        command_error(&self.address, &self.options, &error)
+    pub(crate) const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(crate) fn error(&self, error: RedisError) -> ExecuteError {
+        command_error(&self.link.address(), self.link.timeouts(), &error)
     }
 
     async fn query(&self, command: &Cmd) -> Result<Value, ExecuteError> {
-        command.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))
+        command.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))
     }
 
     async fn invoke(&self, script: &ScriptInvocation<'_>) -> Result<Value, ExecuteError> {
-        script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))
+        script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.error(error))
     }
 
     /// By a script, because Redis runs the rest of a MULTI when one of its commands meets a key of another type.
@@ -182,7 +149,7 @@ impl Executor for Redis {
             pipeline.add_command(command(each));
         }
         let values: Vec<Value> =
-            pipeline.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+            pipeline.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
         plan.commands.iter().zip(values).map(|(asked, value)| reply(asked, value)).collect()
     }
 
@@ -231,15 +198,15 @@ impl Executor for Redis {
     }
 
     async fn subscribe(&self, patterns: &[String]) -> Result<Listener, ExecuteError> {
-        let limit = self.options.connect_timeout;
+        let limit = self.link.timeouts().connect_timeout;
+        let mut subscription = self.link.listening().await?;
         let subscribing = async {
-            let mut subscription = self.client.get_async_pubsub().await?;
             for pattern in patterns {
                 subscription.psubscribe(pattern).await?;
             }
             Ok(subscription)
         };
-        let subscription = in_time(&self.address, limit, subscribing).await?;
+        let subscription = in_time(&self.link.address(), limit, subscribing).await?;
         let subscription = subscription.map_err(|error: RedisError| self.error(error))?;
         let (sender, messages) = mpsc::channel(BACKLOG);
         tokio::spawn(async move {
@@ -264,7 +231,7 @@ impl Executor for Redis {
         let mut cmd = Cmd::new();
         cmd.arg("HGETALL").arg(key);
         let fields: Vec<(String, Vec<u8>)> =
-            cmd.query_async(&mut self.commands.clone()).await.map_err(|error| match error.code() {
+            cmd.query_async(&mut self.link.clone()).await.map_err(|error| match error.code() {
                 Some("WRONGTYPE") => ExecuteError::WrongType { key: key.into(), command: "HGETALL" },
                 _ => self.error(error),
             })?;
@@ -304,7 +271,7 @@ impl Executor for Redis {
             let mut scan = Cmd::new();
             scan.arg("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(10_000);
             let (next, found): (u64, Vec<Vec<u8>>) =
-                scan.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+                scan.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
             keys.extend(found.into_iter().filter_map(|key| String::from_utf8(key).ok()));
             cursor = next;
             if cursor == 0 {
@@ -323,7 +290,7 @@ impl Executor for Redis {
     }
 
     fn describe(&self) -> String {
-        format!("redis at {}", self.address)
+        format!("redis at {}", self.link.address())
     }
 }
 

@@ -118,8 +118,8 @@ impl Store {
         let restored = deliveries.iter().map(|(held, lists, payload)| {
             let times = self.times(layout);
             let since = times.iter().find(|(delivery, _)| *delivery == held.delivery);
-            let unchanged = held.since.is_empty()
-                || since.is_some_and(|(_, since)| since.to_string() == held.since);
+            let unchanged =
+                held.since.is_empty() || since.is_some_and(|(_, since)| since.to_string() == held.since);
             if self.record(layout, &held.delivery).is_none() {
                 self.forget(layout, &held.delivery);
                 return PutBack::Gone;

@@ -62,11 +62,7 @@ pub(super) async fn give_back(redis: &Redis, back: &GiveBack<'_>) -> Result<bool
     }
 }
 
-pub(super) async fn touch(
-    redis: &Redis,
-    layout: &Layout,
-    deliveries: &[String],
-) -> Result<(), ExecuteError> {
+pub(super) async fn touch(redis: &Redis, layout: &Layout, deliveries: &[String]) -> Result<(), ExecuteError> {
     for part in deliveries.chunks(AT_ONCE) {
         let mut script = redis.scripts.touch.prepare_invoke();
         script.key(layout.unacked_index()).arg(part);
@@ -108,7 +104,7 @@ pub(super) async fn owned(redis: &Redis, layout: &Layout, owner: &str) -> Result
         let mut scan = Cmd::new();
         scan.arg("HSCAN").arg(layout.unacked()).arg(cursor);
         scan.arg("MATCH").arg(format!("*#{owner}.*")).arg("COUNT").arg(AT_ONCE);
-        let answer = scan.query_async(&mut redis.commands.clone()).await;
+        let answer = scan.query_async(&mut redis.link.clone()).await;
         let (next, found): (u64, Vec<(Vec<u8>, Vec<u8>)>) = answer.map_err(|error| redis.error(error))?;
         owned.extend(found.into_iter().filter_map(|(delivery, record)| {
             let delivery = String::from_utf8(delivery).ok()?;

@@ -21,7 +21,12 @@ pub(super) async fn take(redis: &Redis, take: &Take<'_>) -> Result<Vec<Taken>, E
     for (queue, list) in &order {
         script.key(list).key(quarantine_list(layout, &queues[*queue]));
     }
-    script.arg(limit).arg(BATCH_BYTES).arg(owner.unwrap_or_default()).arg(queues.len()).arg(u8::from(in_turn));
+    script
+        .arg(limit)
+        .arg(BATCH_BYTES)
+        .arg(owner.unwrap_or_default())
+        .arg(queues.len())
+        .arg(u8::from(in_turn));
     for queue in queues {
         script.arg(format!("#{queue}"));
         script.arg(format!(", \"\", {}]", Json::from(queue.as_str()).to_python()));

@@ -2,20 +2,18 @@
 
 use std::{future::Future, pin::Pin, task::Poll, time::Duration};
 
-use ::redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value, aio::MultiplexedConnection};
+use ::redis::{Cmd, Value, aio::MultiplexedConnection};
 
 use super::{
     super::Waiter,
-    Redis, RedisOptions,
+    Redis,
     errors::{command_error, silent},
 };
-use crate::ExecuteError;
+use crate::{ExecuteError, connection::link::Link};
 
 /// Waits on several lists. A blocking command keeps its connection busy, so each list has one of its own.
 pub struct RedisWaiter {
-    client: Client,
-    address: String,
-    options: RedisOptions,
+    link: Link,
     slots: Vec<Slot>,
 }
 
@@ -38,9 +36,7 @@ impl RedisWaiter {
     pub(super) fn new(redis: &Redis, lists: Vec<String>) -> Self {
         let slots = lists.into_iter().take(CONNECTIONS);
         RedisWaiter {
-            client: redis.client.clone(),
-            address: redis.address.clone(),
-            options: redis.options,
+            link: redis.link().clone(),
             slots: slots.map(|list| Slot { list, connection: None, waiting: None }).collect(),
         }
     }
@@ -48,7 +44,7 @@ impl RedisWaiter {
 
 impl std::fmt::Debug for RedisWaiter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisWaiter").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("RedisWaiter").field("address", &self.link.address()).finish_non_exhaustive()
     }
 }
 
@@ -61,9 +57,8 @@ impl Waiter for RedisWaiter {
         }
         for slot in &mut self.slots {
             if slot.waiting.is_none() {
-                let (client, address) = (self.client.clone(), self.address.clone());
                 let (connection, list) = (slot.connection.take(), slot.list.clone());
-                slot.waiting = Some(Box::pin(rotate(client, address, self.options, connection, list, limit)));
+                slot.waiting = Some(Box::pin(rotate(self.link.clone(), connection, list, limit)));
             }
         }
         std::future::poll_fn(|context| {
@@ -82,36 +77,27 @@ impl Waiter for RedisWaiter {
 
 /// Moves the tail of the list onto itself: that wakes on a push, changes nothing, and takes nothing away.
 async fn rotate(
-    client: Client,
-    address: String,
-    options: RedisOptions,
+    link: Link,
     connection: Option<MultiplexedConnection>,
     list: String,
     limit: Duration,
 ) -> Woken {
-    let failed = |error: RedisError| command_error(&address, &options, &error);
     let mut connection = match connection {
         Some(connection) => connection,
-        None => connect(&client, &options).await.map_err(failed)?,
+        None => link.dedicated().await?,
     };
     let mut command = Cmd::new();
     command.arg("BLMOVE").arg(&list).arg(&list).arg("RIGHT").arg("RIGHT").arg(limit.as_secs_f64());
     let answer = command.query_async::<Value>(&mut connection);
-    match tokio::time::timeout(limit + options.response_timeout, answer).await {
+    let patience = limit + link.timeouts().response_timeout;
+    match tokio::time::timeout(patience, answer).await {
         Ok(Ok(_)) => Ok(Some(connection)),
         // Servers before 6.2 have no BLMOVE, and a list may be none; both are looked at again later.
         Ok(Err(error)) if matches!(error.code(), Some("ERR" | "WRONGTYPE" | "NOPERM")) => {
             tokio::time::sleep(limit).await;
             Ok(Some(connection))
         }
-        Ok(Err(error)) => Err(failed(error)),
-        Err(_) => Err(silent(&address, options.response_timeout)),
+        Ok(Err(error)) => Err(command_error(&link.address(), link.timeouts(), &error)),
+        Err(_) => Err(silent(&link.address(), patience)),
     }
-}
-
-async fn connect(client: &Client, options: &RedisOptions) -> Result<MultiplexedConnection, RedisError> {
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(options.connect_timeout))
-        .set_response_timeout(None);
-    client.get_multiplexed_async_connection_with_config(&config).await
 }
