@@ -181,6 +181,12 @@ impl Consumer {
         self.ask(|done| Request::Recover { done }).await
     }
 
+    /// Changes how many messages may be held at once. What is held beyond it stays.
+    pub fn set_prefetch(&self, prefetch: usize) {
+        // Without a task behind it there is nothing to change.
+        let _ = self.requests.send(Request::Prefetch(prefetch));
+    }
+
     /// Takes no more from this queue. What was taken ahead goes back; how many did. What was handed out stays held.
     ///
     /// # Errors
@@ -221,9 +227,11 @@ fn sweep<E: Executor>(host: Host<E>, options: &ConsumerOptions) -> oneshot::Send
     let (stop, mut stopped) = oneshot::channel();
     let timeout = options.visibility_timeout;
     let interval = options.restore_interval.min(timeout / 4).max(Duration::from_millis(20));
-    let never = options.restore_interval.is_zero();
+    if options.restore_interval.is_zero() {
+        return stop;
+    }
     tokio::spawn(async move {
-        while !never {
+        loop {
             match host.restore(timeout).await {
                 Ok(report) if report.restored > 0 => {
                     tracing::info!(

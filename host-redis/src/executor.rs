@@ -124,6 +124,8 @@ pub enum Reply {
     Value(Option<Vec<u8>>),
     /// The members of a set.
     Members(Vec<Vec<u8>>),
+    /// It is done, and there is nothing to say about it.
+    Done,
 }
 
 /// The size of a binding table, or what stands there instead.

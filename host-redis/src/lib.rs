@@ -27,9 +27,13 @@
 //! | [`Host`] | publish, bind, get; everything below joined |
 //! | [`Consumer`] | take, ack, give back; nothing is lost in between |
 //! | [`Executor`] | who carries commands out |
+//! | [`SimpleQueue`] | put and get, for those who want two calls |
+//! | [`FanoutListener`], [`DurableFanout`] | fanout as Kombu's, and one that waits for its subscribers |
+//! | [`celery`] | run Celery's tasks |
 //! | [`load`] | topologies from files and from Kombu's tables |
 //! | [`serve`] | the HTTP interface |
 
+pub mod celery;
 mod compression;
 mod connection;
 mod consumer;

@@ -78,11 +78,11 @@ impl<E: Executor> SimpleQueue<E> {
         }
     }
 
-    /// How many messages wait, those apart that are held.
+    /// How many messages wait, those apart that are held; Kombu's `qsize`.
     ///
     /// # Errors
     /// Those of the executor.
-    pub async fn len(&self) -> Result<i64, HostError> {
+    pub async fn qsize(&self) -> Result<i64, HostError> {
         self.host.count(&self.name).await
     }
 

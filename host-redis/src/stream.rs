@@ -6,7 +6,7 @@ use ::redis::{Cmd, Pipeline, RedisResult, Value, aio::MultiplexedConnection, str
 use keyrail_core::kombu::{Envelope, Layout, Subscription, check_fanout_exchange, plan};
 use uuid::Uuid;
 
-use crate::{ExecuteError, Executor, Host, HostError, ReceivedMessage, Redis};
+use crate::{ExecuteError, Host, HostError, ReceivedMessage, Redis};
 
 /// A fanout exchange that keeps what it was given, for peers that use keyrail.
 ///

@@ -148,16 +148,16 @@ async fn a_simple_queue_waits_and_holds_one() {
     });
     let first = got.expect("got").expect("a message");
     assert_eq!(first.message().body.as_text(), Some("1"));
-    assert_eq!(put.len().await.expect("a number"), 2);
+    assert_eq!(put.qsize().await.expect("a number"), 2);
     first.requeue(keyrail_redis::Requeue::Last).await.expect("requeued");
     assert_eq!(
         queue.get(PATIENCE).await.expect("got").expect("a message").message().body.as_text(),
         Some("2")
     );
     queue.close().await.expect("closed");
-    assert_eq!(put.len().await.expect("a number"), 3);
+    assert_eq!(put.qsize().await.expect("a number"), 3);
     put.clear().await.expect("cleared");
-    assert_eq!(put.len().await.expect("a number"), 0);
+    assert_eq!(put.qsize().await.expect("a number"), 0);
 }
 
 #[tokio::test]

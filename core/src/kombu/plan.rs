@@ -395,6 +395,25 @@ pub fn ack(layout: &Layout, delivery: &str) -> Plan {
     ])
 }
 
+/// Stores the result of a Celery task, and tells whoever waits for it: the same bytes under the key and on the channel.
+///
+/// The database of the results may be another one than the messages'.
+///
+/// ```
+/// use keyrail_core::kombu::plan;
+///
+/// let plan = plan::store_result("id-1", br#"{"status": "SUCCESS", "result": 5}"#, 86_400);
+/// let names: Vec<&str> = plan.commands.iter().map(|command| command.name()).collect();
+/// assert_eq!((names, plan.commands[1].key()), (vec!["SETEX", "PUBLISH"], "celery-task-meta-id-1"));
+/// ```
+pub fn store_result(task_id: &str, result: &[u8], seconds: u64) -> Plan {
+    let key = format!("celery-task-meta-{task_id}");
+    Plan::atomic(vec![
+        Command::SetEx { key: key.clone(), seconds, value: result.to_vec() },
+        Command::Publish { channel: key, payload: result.to_vec() },
+    ])
+}
+
 #[cfg(test)]
 mod tests {
     use alloc::string::ToString;

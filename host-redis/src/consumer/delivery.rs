@@ -110,6 +110,11 @@ impl Delivery {
         self.settle(Verdict::Back(place))
     }
 
+    /// Puts it aside for somebody to look at: into its queue's quarantine list, byte for byte.
+    pub fn quarantine(&self) -> Settlement {
+        self.settle(Verdict::Aside)
+    }
+
     fn settle(&self, verdict: Verdict) -> Settlement {
         let (done, settled) = oneshot::channel();
         // Without a consumer the sender is dropped, which is how the settlement learns of it.
@@ -166,6 +171,8 @@ pub(super) enum Verdict {
     Done,
     /// It goes back.
     Back(Requeue),
+    /// It goes to quarantine.
+    Aside,
 }
 
 /// What the task that takes is asked for.
@@ -173,6 +180,7 @@ pub(super) enum Verdict {
 pub(super) enum Request {
     Settle { delivery: Arc<Inner>, verdict: Verdict, done: oneshot::Sender<Result<bool, ExecuteError>> },
     Recover { done: oneshot::Sender<Result<usize, ExecuteError>> },
+    Prefetch(usize),
     Cancel { queue: String, done: oneshot::Sender<Result<usize, ExecuteError>> },
     Close { unread: Vec<Arc<Inner>>, done: oneshot::Sender<Result<usize, ExecuteError>> },
 }

@@ -62,7 +62,8 @@ pub(super) struct Driver<E: Executor> {
     /// Registered, and not yet on the way back or settled.
     pub(super) held: HashMap<String, Arc<Inner>>,
     pub(super) acks: Vec<(Arc<Inner>, Done)>,
-    pub(super) backs: Vec<(Arc<Inner>, super::Requeue, Done)>,
+    /// What goes back, or to quarantine.
+    pub(super) backs: Vec<(Arc<Inner>, Option<super::Requeue>, Done)>,
     /// Registered by us and no message; each with the reason.
     pub(super) poison: Vec<(Arc<Inner>, Box<str>)>,
     /// Not registered and not read: what a consumer without acks gives back when it is closed.
@@ -148,6 +149,10 @@ impl<E: Executor> Driver<E> {
                     let _ = done.send(self.return_unread(Some(&queue)).await);
                     continue;
                 }
+                Some(Request::Prefetch(prefetch)) => {
+                    self.options.prefetch = prefetch;
+                    continue;
+                }
                 Some(Request::Recover { done }) => {
                     let _ = done.send(self.return_held().await);
                     continue;
@@ -212,7 +217,8 @@ impl<E: Executor> Driver<E> {
                 let _ = done.send(Ok(unregistered));
             }
             (Some(_), Verdict::Done) => self.acks.push((delivery, done)),
-            (Some(_), Verdict::Back(place)) => self.backs.push((delivery, place, done)),
+            (Some(_), Verdict::Back(place)) => self.backs.push((delivery, Some(place), done)),
+            (Some(_), Verdict::Aside) => self.backs.push((delivery, None, done)),
         }
     }
 

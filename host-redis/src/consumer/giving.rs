@@ -21,7 +21,11 @@ impl<E: Executor> Driver<E> {
     pub(super) async fn give_back(&mut self) -> bool {
         let mut progress = false;
         for (delivery, place, done) in mem::take(&mut self.backs) {
-            match self.put_back(&delivery, place, true).await {
+            let gone = match place {
+                Some(place) => self.put_back(&delivery, place, true).await,
+                None => self.quarantine(&delivery).await.map(|(known, _)| known),
+            };
+            match gone {
                 Ok(known) => {
                     progress = true;
                     let _ = done.send(Ok(known));
@@ -38,7 +42,7 @@ impl<E: Executor> Driver<E> {
         }
         for (delivery, reason) in mem::take(&mut self.poison) {
             match self.quarantine(&delivery).await {
-                Ok(list) => {
+                Ok((_, list)) => {
                     progress = true;
                     let queue = delivery.queue.clone();
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`: {reason}");
@@ -60,10 +64,11 @@ impl<E: Executor> Driver<E> {
         self.move_to(delivery, &delivery.list, payload, place).await
     }
 
-    async fn quarantine(&self, delivery: &Inner) -> Result<String, ExecuteError> {
+    /// Puts a delivery into the quarantine list of its queue; whether it was registered, and the list.
+    async fn quarantine(&self, delivery: &Inner) -> Result<(bool, String), ExecuteError> {
         let list = quarantine_list(self.host.layout(), &delivery.queue);
-        self.move_to(delivery, &list, &delivery.payload, Requeue::Last).await?;
-        Ok(list)
+        let known = self.move_to(delivery, &list, &delivery.payload, Requeue::Last).await?;
+        Ok((known, list))
     }
 
     async fn move_to(

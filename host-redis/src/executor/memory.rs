@@ -46,6 +46,7 @@ enum Value {
     Set(BTreeSet<Vec<u8>>),
     Hash(BTreeMap<String, Vec<u8>>),
     SortedSet(BTreeMap<String, f64>),
+    Text(Vec<u8>),
 }
 
 impl Value {
@@ -55,6 +56,7 @@ impl Value {
             Value::Set(_) => "set",
             Value::Hash(_) => "hash",
             Value::SortedSet(_) => "zset",
+            Value::Text(_) => "string",
         }
     }
 
@@ -64,6 +66,8 @@ impl Value {
             Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
             Value::SortedSet(set) => set.is_empty(),
+            // An empty text is there.
+            Value::Text(_) => false,
         }
     }
 }
@@ -195,6 +199,11 @@ impl Store {
                 count(known.is_none())
             }
             Command::ZRem { key, member } => count(self.sorted_set(key)?.remove(member).is_some()),
+            Command::SetEx { key, seconds, value } => {
+                let expires = Instant::now().checked_add(Duration::from_secs(*seconds));
+                self.keys.insert(key.clone(), Entry { value: Value::Text(value.clone()), expires });
+                Reply::Done
+            }
         })
     }
 
@@ -344,6 +353,7 @@ impl Executor for Memory {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ExecuteError> {
         match self.store().entry(key) {
             None => Ok(None),
+            Some(Entry { value: Value::Text(text), .. }) => Ok(Some(text.clone())),
             Some(_) => Err(ExecuteError::WrongType { key: key.into(), command: "GET" }),
         }
     }

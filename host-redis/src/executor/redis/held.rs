@@ -15,6 +15,9 @@ use crate::ExecuteError;
 /// Lua's stack takes no more than some thousand values at once.
 const AT_ONCE: usize = 1000;
 
+/// Name and value in a hash.
+type Field = (Vec<u8>, Vec<u8>);
+
 fn lost(what: &str) -> ExecuteError {
     ExecuteError::Server { message: format!("the script to {what} got lost").into() }
 }
@@ -105,7 +108,7 @@ pub(super) async fn owned(redis: &Redis, layout: &Layout, owner: &str) -> Result
         scan.arg("HSCAN").arg(layout.unacked()).arg(cursor);
         scan.arg("MATCH").arg(format!("*#{owner}.*")).arg("COUNT").arg(AT_ONCE);
         let answer = scan.query_async(&mut redis.link.clone()).await;
-        let (next, found): (u64, Vec<(Vec<u8>, Vec<u8>)>) = answer.map_err(|error| redis.error(error))?;
+        let (next, found): (u64, Vec<Field>) = answer.map_err(|error| redis.error(error))?;
         owned.extend(found.into_iter().filter_map(|(delivery, record)| {
             let delivery = String::from_utf8(delivery).ok()?;
             Some(Held { delivery, since: String::new(), record: Some(record) })

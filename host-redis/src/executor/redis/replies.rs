@@ -10,6 +10,7 @@ pub(super) fn reply(asked: &Command, value: Value) -> Result<Reply, ExecuteError
     Ok(match value {
         Value::Int(count) => Reply::Count(count),
         Value::Nil => Reply::Value(None),
+        Value::Okay => Reply::Done,
         Value::BulkString(bytes) => Reply::Value(Some(bytes)),
         Value::Array(items) | Value::Set(items) => {
             Reply::Members(items.into_iter().filter_map(bytes).collect())
