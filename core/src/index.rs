@@ -11,21 +11,26 @@ use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 
 use crate::{
-    ByteString, Dialect, ExchangeKind, Message, Table,
+    ByteString, Dialect, Exchange, ExchangeKind, Message, Table,
     binding::Binding,
     error::BindError,
     id::BindingId,
     kombu::{FanoutPrefix, GluedPattern, Layout, Recognised, glob_matches, recognise, translate},
 };
 
+mod chosen;
+mod consistent_hash;
 mod entries;
 mod headers;
 mod pages;
+mod random;
 mod segmented;
 mod topic;
 mod trie;
 mod words;
 
+use chosen::Chosen;
+pub(crate) use consistent_hash::HashSource;
 pub(crate) use entries::Entry;
 use entries::EntryList;
 use headers::{HeadersPattern, SortedHeaders};
@@ -47,6 +52,8 @@ pub(crate) struct Index {
     tries: Vec<(Dialect, Trie)>,
     /// Everything that has to be asked one by one.
     listed: Vec<(Entry, Listed)>,
+    /// The bindings of an exchange that chooses one of them.
+    chosen: Option<Box<Chosen>>,
 }
 
 /// How one binding is matched: decided when it is bound, and where it is found again when it is unbound.
@@ -57,6 +64,8 @@ pub(crate) enum Matcher {
     /// The words to match, where they are not those of the binding key.
     Words(Dialect, Option<Box<[u8]>>),
     Listed(Listed),
+    /// One of its exchange's bindings is chosen; this one has a weight.
+    Chosen(u32),
 }
 
 /// A matcher that no look-up serves.
@@ -77,6 +86,7 @@ pub(crate) enum Place {
     Key,
     Words(Dialect, Option<Box<[u8]>>),
     Listed,
+    Chosen(Entry),
 }
 
 /// Memory that matching needs, kept from call to call.
@@ -112,6 +122,8 @@ impl Matcher {
                 Ok(Matcher::Listed(Listed::Headers(pattern)))
             }
             ExchangeKind::Topic => Self::topic(binding),
+            ExchangeKind::ConsistentHash => consistent_hash::weight(binding.key).map(Matcher::Chosen),
+            ExchangeKind::Random => Ok(Matcher::Chosen(1)),
         }
     }
 
@@ -154,7 +166,7 @@ fn text(key: &[u8]) -> Result<&str, BindError> {
 
 impl Index {
     /// An index whose hashes begin with a seed that whoever chooses keys does not know.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, exchange: &Exchange) -> Self {
         Index {
             seed,
             always: EntryList::default(),
@@ -163,6 +175,7 @@ impl Index {
             has_topics: false,
             tries: Vec::new(),
             listed: Vec::new(),
+            chosen: Chosen::of(exchange).map(Box::new),
         }
     }
 
@@ -192,6 +205,12 @@ impl Index {
                 let at = self.listed.partition_point(|(other, _)| other.binding < entry.binding);
                 self.listed.insert(at, (entry, listed));
                 Place::Listed
+            }
+            Matcher::Chosen(weight) => {
+                if let Some(chosen) = &mut self.chosen {
+                    chosen.insert(entry, weight);
+                }
+                Place::Chosen(entry)
             }
         }
     }
@@ -237,6 +256,11 @@ impl Index {
                     self.listed.remove(at);
                 }
             }
+            Place::Chosen(entry) => {
+                if let Some(chosen) = &mut self.chosen {
+                    chosen.remove(*entry);
+                }
+            }
         }
     }
 
@@ -248,6 +272,7 @@ impl Index {
             && self.topic.is_clean()
             && self.tries.is_empty()
             && self.listed.is_empty()
+            && self.chosen.as_ref().is_none_or(|chosen| chosen.is_empty())
     }
 
     /// Calls `found` with each binding that matches; one may come more than once, since a message has several keys
@@ -267,6 +292,9 @@ impl Index {
         self.always.for_each(found);
         if !self.listed.is_empty() {
             self.matches_listed(exchange, message, scratch, found);
+        }
+        if let Some(chosen) = &self.chosen {
+            chosen.choose(exchange, message).into_iter().for_each(found);
         }
     }
 

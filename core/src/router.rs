@@ -1,11 +1,11 @@
-use alloc::{boxed::Box, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, vec::Vec};
 
 use foldhash::fast::FixedState;
 use hashbrown::{HashMap, HashTable};
 
 use crate::{
     Binding, ByteString, Destination, Dialect, Exchange, ExchangeId, ExchangeKind, Limits, Message, Outcome,
-    Queue, QueueId, Routes, Table, Trace,
+    Policy, Queue, QueueId, Routes, Table, Trace,
     error::{BindError, DeclareError, DeleteError, MAX_SHORT_STRING, PublishError},
     id::BindingId,
     id_list::IdList,
@@ -15,6 +15,7 @@ use crate::{
 };
 
 mod lookup;
+mod policies;
 mod store;
 
 /// Exchanges, queues and bindings, and the way of a message through them.
@@ -45,6 +46,7 @@ pub struct Router {
     bindings: Slots<BindingEntry>,
     /// Bindings by content, so that binding twice is one binding and unbinding finds it.
     identities: HashTable<BindingId>,
+    policies: BTreeMap<Box<str>, Policy>,
     hasher: FixedState,
     seed: u64,
     revision: u64,
@@ -55,6 +57,7 @@ pub struct Router {
 pub(crate) struct ExchangeEntry {
     pub(crate) name: Box<str>,
     pub(crate) exchange: Exchange,
+    policy: Option<Box<policies::Applied>>,
     pub(crate) index: Index,
     /// Bindings that have this exchange as their source.
     outgoing: IdList,
@@ -135,6 +138,7 @@ impl Router {
             queue_names: HashMap::with_hasher(hasher.clone()),
             bindings: Slots::default(),
             identities: HashTable::new(),
+            policies: BTreeMap::new(),
             hasher,
             seed,
             revision: 0,
@@ -166,7 +170,7 @@ impl Router {
         name.is_empty() || Self::PREDECLARED.iter().any(|(predeclared, ..)| *predeclared == name)
     }
 
-    /// A number that grows with every change to exchanges, queues and bindings. Whoever keeps ids or results beside
+    /// A number that grows with every change to exchanges, queues, bindings and policies. Whoever keeps ids or results beside
     /// the router drops them when it moves.
     pub const fn revision(&self) -> u64 {
         self.revision

@@ -40,6 +40,10 @@ impl<T> Slots<T> {
         self.slots.get_mut(number as usize)?.as_mut()
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
+        (0..).zip(&mut self.slots).filter_map(|(number, slot)| Some((number, slot.as_mut()?)))
+    }
+
     /// One more than the largest number in use so far.
     pub(crate) fn bound(&self) -> usize {
         self.slots.len()

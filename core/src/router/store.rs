@@ -37,10 +37,12 @@ impl Router {
     }
 
     pub(super) fn add_exchange(&mut self, name: &str, exchange: Exchange) -> ExchangeId {
+        let policy = self.policy_for(name);
         let id = ExchangeId(self.exchanges.insert(ExchangeEntry {
             name: name.into(),
+            index: Index::new(self.seed, &exchange),
             exchange,
-            index: Index::new(self.seed),
+            policy,
             outgoing: IdList::default(),
             incoming: IdList::default(),
         }));
