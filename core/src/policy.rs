@@ -11,6 +11,10 @@ use crate::{
     exchange::ALTERNATE_EXCHANGE,
 };
 
+mod pattern;
+
+use pattern::Pattern;
+
 /// What is set of a policy, its name apart. Routing asks for the `alternate-exchange` in its definition alone.
 ///
 /// One policy applies to an exchange at a time: the one with the highest priority of those whose pattern finds its name,
@@ -80,8 +84,8 @@ impl Policy {
     /// A policy for all exchanges and queues whose name this pattern finds, anywhere in it: priority 0, and an empty
     /// definition.
     ///
-    /// The pattern is a regular expression over bytes, as Erlang runs it, without what needs backtracking: look-around,
-    /// back references, possessive quantifiers.
+    /// The pattern is a regular expression over bytes, as Erlang runs it, without what needs backtracking: back
+    /// references, possessive quantifiers, and look-around but for looking ahead from the start, as in `^(?!amq\.)`.
     ///
     /// # Errors
     /// [`PolicyError::InvalidPattern`]. Without the cargo feature `regex` every pattern is.
@@ -121,7 +125,7 @@ impl Policy {
 
     /// The text of its pattern.
     pub fn pattern(&self) -> &str {
-        &self.pattern.text
+        self.pattern.text()
     }
 
     /// What it applies to.
@@ -148,67 +152,6 @@ impl Policy {
     pub(crate) fn finds_exchange(&self, name: &str) -> bool {
         matches!(self.apply_to, ApplyTo::All | ApplyTo::Exchanges) && self.pattern.finds(name)
     }
-}
-
-/// A regular expression on an engine that never backtracks.
-#[derive(Clone, Debug)]
-struct Pattern {
-    text: Box<str>,
-    #[cfg(feature = "regex")]
-    regex: regex_lite::Regex,
-}
-
-/// Longest text that is looked at.
-#[cfg(feature = "regex")]
-const MAX_TEXT: usize = 1024;
-/// Bytes of the compiled program, which bound what a name costs: repeats of repeats multiply.
-#[cfg(feature = "regex")]
-const MAX_PROGRAM: usize = 256 * 1024;
-
-impl Pattern {
-    #[cfg(feature = "regex")]
-    fn compile(text: &str) -> Result<Self, PolicyError> {
-        let invalid =
-            |reason: &str| PolicyError::InvalidPattern { pattern: text.into(), reason: reason.into() };
-        if text.len() > MAX_TEXT {
-            return Err(invalid("it has more than 1,024 bytes"));
-        }
-        // Here the second plus would repeat the repeat; in Erlang it forbids giving back, which can change the answer.
-        if ["*+", "++", "?+", "}+"].iter().any(|possessive| text.contains(possessive)) {
-            return Err(invalid("possessive quantifiers need backtracking"));
-        }
-        let regex = regex_lite::RegexBuilder::new(&bytes_as_characters(text)).size_limit(MAX_PROGRAM).build();
-        let regex = regex.map_err(|error| invalid(&alloc::format!("{error}")))?;
-        Ok(Pattern { text: text.into(), regex })
-    }
-
-    #[cfg(not(feature = "regex"))]
-    fn compile(text: &str) -> Result<Self, PolicyError> {
-        let reason = "policies are not compiled in (cargo feature `regex`)".into();
-        Err(PolicyError::InvalidPattern { pattern: text.into(), reason })
-    }
-
-    #[cfg(feature = "regex")]
-    fn finds(&self, name: &str) -> bool {
-        self.regex.is_match(&bytes_as_characters(name))
-    }
-
-    #[cfg(not(feature = "regex"))]
-    fn finds(&self, _name: &str) -> bool {
-        false
-    }
-}
-
-impl PartialEq for Pattern {
-    fn eq(&self, other: &Self) -> bool {
-        self.text == other.text
-    }
-}
-
-/// Erlang runs a pattern over bytes, so that `.` is half an `é`.
-#[cfg(feature = "regex")]
-fn bytes_as_characters(text: &str) -> alloc::borrow::Cow<'_, str> {
-    if text.is_ascii() { text.into() } else { text.bytes().map(char::from).collect() }
 }
 
 impl PolicyError {
