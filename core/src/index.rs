@@ -264,6 +264,22 @@ impl Index {
         }
     }
 
+    /// The bindings that brought the buckets of a consistent-hash exchange, in the order of these.
+    pub(crate) fn ring(&self) -> Option<impl Iterator<Item = BindingId>> {
+        match self.chosen.as_deref() {
+            Some(Chosen::Hash(_, ring)) => Some(ring.owners()),
+            _ => None,
+        }
+    }
+
+    /// Arranges the buckets anew; false if this is no ring or a destination comes twice.
+    pub(crate) fn arrange_ring(&mut self, owners: &[(Entry, &[u8])]) -> bool {
+        match self.chosen.as_deref_mut() {
+            Some(Chosen::Hash(_, ring)) => ring.arrange(owners),
+            _ => false,
+        }
+    }
+
     /// Whether nothing at all is kept: unbinding leaks nothing.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {

@@ -58,6 +58,7 @@ mod queue;
 mod router;
 mod routes;
 mod slots;
+mod snapshot;
 mod stamps;
 mod table;
 mod topology;
@@ -78,6 +79,7 @@ pub use policy::{ApplyTo, Policy, PolicyError};
 pub use queue::Queue;
 pub use router::{BindingRef, Router};
 pub use routes::{Outcome, Routes};
+pub use snapshot::SnapshotError;
 pub use table::{Table, Value};
 pub use topology::{
     BindingDefinition, DestinationName, ExchangeDefinition, PolicyDefinition, QueueDefinition, Topology,

@@ -14,9 +14,12 @@ use crate::{
     walk::walk,
 };
 
+mod bulk;
 mod lookup;
 mod policies;
 mod store;
+
+pub(crate) use bulk::{BindingPart, PartError, PartProblem, Parts};
 
 /// Exchanges, queues and bindings, and the way of a message through them.
 ///
@@ -248,6 +251,16 @@ impl Router {
         if self.find(source, destination, binding, &identity).is_some() {
             return Ok(false);
         }
+        self.check_binding(binding)?;
+        let name = self.exchange_name(source).unwrap_or_default();
+        let matcher = Matcher::compile(kind, name, binding)?;
+
+        self.insert_binding(source, destination, binding, identity, matcher);
+        Ok(true)
+    }
+
+    /// Whether the table takes one more binding, and this key.
+    fn check_binding(&self, binding: &Binding<'_>) -> Result<(), BindError> {
         let Limits { key_bytes: limit, bindings } = self.limits;
         if binding.key.len() > limit {
             return Err(BindError::KeyTooLong { length: binding.key.len(), limit });
@@ -259,11 +272,7 @@ impl Router {
             let key = alloc::format!("{}", ByteString::from(binding.key)).into();
             return Err(BindError::KeyNotUtf8 { key });
         }
-        let name = self.exchange_name(source).unwrap_or_default();
-        let matcher = Matcher::compile(kind, name, binding)?;
-
-        self.insert_binding(source, destination, binding, identity, matcher);
-        Ok(true)
+        Ok(())
     }
 
     /// Removes a binding; false if there is none, which is no error in AMQP.

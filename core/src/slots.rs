@@ -25,6 +25,11 @@ impl<T> Slots<T> {
         number
     }
 
+    /// Makes room for so many more values.
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.slots.reserve(count);
+    }
+
     pub(crate) fn remove(&mut self, number: u32) -> Option<T> {
         let value = self.slots.get_mut(number as usize)?.take()?;
         self.free.push(number);

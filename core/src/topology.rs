@@ -1,6 +1,6 @@
 //! A topology as data: keyrail's own JSON.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, string::String, vec::Vec};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,7 @@ use crate::{
     ApplyTo, Binding, BindingRef, ByteString, Destination, Dialect, Exchange, ExchangeId, ExchangeKind,
     Policy, PolicyError, Queue, Router, Table,
     error::{BindError, DeclareError, Error},
+    id::BindingId,
 };
 
 /// Exchanges, queues and bindings by name, as read from and written to JSON.
@@ -151,7 +152,7 @@ impl Topology {
         Topology {
             exchanges: exchanges.map(|(_, name, exchange)| ExchangeDefinition::of(name, exchange)).collect(),
             queues: router.queues().map(|(_, name, queue)| QueueDefinition::of(name, queue)).collect(),
-            bindings: router.bindings().map(|binding| BindingDefinition::of(router, &binding)).collect(),
+            bindings: in_order(router).map(|binding| BindingDefinition::of(router, &binding)).collect(),
             policies: router.policies().map(|(name, policy)| PolicyDefinition::of(name, policy)).collect(),
         }
     }
@@ -176,6 +177,28 @@ impl Topology {
         }
         Ok(router)
     }
+}
+
+/// Every binding, those of a consistent-hash exchange in the order of its buckets: so they are dealt out alike when they
+/// are bound again. (Where a destination has bindings and lost its buckets it gets new ones then, as when RabbitMQ
+/// imports its own export.)
+fn in_order(router: &Router) -> impl Iterator<Item = BindingRef<'_>> {
+    let sorted: Vec<BindingId> = router.binding_ids().collect();
+    let mut ids = sorted.clone();
+    let hashing = router.exchanges().filter(|(.., exchange)| exchange.kind() == ExchangeKind::ConsistentHash);
+    for (exchange, ..) in hashing {
+        let bound = router.binding_ids_from(exchange);
+        let mut order: Vec<_> = router.ring(exchange).collect();
+        let owners: BTreeSet<_> = order.iter().copied().collect();
+        order.extend(bound.iter().filter(|id| !owners.contains(*id)));
+        // Of the places that the exchange's bindings have among all, each gets the next in order.
+        for (place, id) in bound.iter().zip(order) {
+            if let Ok(at) = sorted.binary_search(place) {
+                ids[at] = id;
+            }
+        }
+    }
+    ids.into_iter().filter_map(|id| router.binding(id))
 }
 
 fn place(list: &str, at: usize, error: impl Into<Error>) -> TopologyError {

@@ -9,6 +9,7 @@ use super::entries::Entry;
 use crate::{
     ByteString, Destination, Message, Table, Value,
     error::{BindError, DeclareError},
+    id::BindingId,
 };
 
 mod jump;
@@ -152,6 +153,25 @@ impl Ring {
         for owner in &mut self.owners[at..] {
             owner.end -= removed;
         }
+    }
+
+    /// The bindings that brought the buckets, in the order of these.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = BindingId> {
+        self.owners.iter().map(|owner| owner.entry.binding)
+    }
+
+    /// Replaces all buckets by those of these bindings with these keys; false if a destination comes twice.
+    pub(crate) fn arrange(&mut self, owners: &[(Entry, &[u8])]) -> bool {
+        let mut ring = Ring::default();
+        for (entry, key) in owners {
+            let Ok(weight) = weight(key) else { return false };
+            ring.insert(*entry, weight);
+        }
+        let whole = ring.owners.len() == owners.len();
+        if whole {
+            *self = ring;
+        }
+        whole
     }
 
     #[cfg(test)]

@@ -51,8 +51,7 @@ impl Router {
 
     /// The bindings whose source is this exchange. The implicit ones of the default exchange are not stored.
     pub fn bindings_from(&self, source: ExchangeId) -> impl Iterator<Item = BindingRef<'_>> {
-        let ids = self.exchange_entry(source).map_or(&[][..], |entry| entry.outgoing.as_slice());
-        self.binding_refs(ids)
+        self.binding_refs(self.binding_ids_from(source))
     }
 
     /// The bindings that lead to this queue or exchange, the implicit ones apart.
@@ -79,6 +78,16 @@ impl Router {
 
     pub(crate) fn binding(&self, binding: BindingId) -> Option<BindingRef<'_>> {
         self.bindings.get(binding.0).map(super::BindingEntry::as_ref)
+    }
+
+    /// The number of every binding, in the order of [`bindings`](Self::bindings).
+    pub(crate) fn binding_ids(&self) -> impl Iterator<Item = BindingId> {
+        self.bindings.iter().map(|(id, _)| BindingId(id))
+    }
+
+    /// The numbers of the bindings whose source is this exchange, sorted.
+    pub(crate) fn binding_ids_from(&self, source: ExchangeId) -> &[BindingId] {
+        self.exchange_entry(source).map_or(&[][..], |entry| entry.outgoing.as_slice())
     }
 
     pub(crate) fn exchange_bound(&self) -> usize {
