@@ -28,7 +28,7 @@ mod words;
 
 pub(crate) use entries::Entry;
 use entries::EntryList;
-use headers::{HeadersPattern, SortedHeaders};
+pub(crate) use headers::{HeadersPattern, SortedHeaders};
 use topic::{TopicIndex, TopicScratch};
 use trie::{Trie, TrieScratch};
 

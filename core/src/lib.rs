@@ -46,6 +46,7 @@ mod definitions;
 mod dialect;
 mod error;
 mod exchange;
+mod explain;
 mod id;
 mod id_list;
 mod index;
@@ -53,6 +54,7 @@ pub mod kombu;
 mod limits;
 mod message;
 mod operation;
+pub mod pattern;
 mod queue;
 mod router;
 mod routes;
@@ -69,6 +71,9 @@ pub use definitions::{Definitions, DefinitionsError};
 pub use dialect::Dialect;
 pub use error::{BindError, DeclareError, DeleteError, Error, MAX_SHORT_STRING, PublishError, Reply, Scope};
 pub use exchange::{Exchange, ExchangeKind};
+pub use explain::{
+    HeaderVerdict, How, MatchMode, Mismatch, NearMiss, SelectedKey, Verdict, WordKind, WordMatch,
+};
 pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;
 pub use message::Message;

@@ -78,6 +78,34 @@ impl HeadersPattern {
     }
 }
 
+impl HeadersPattern {
+    /// Whether one argument that agrees is enough.
+    pub(crate) const fn is_any(&self) -> bool {
+        self.any
+    }
+
+    /// The arguments that count, sorted by name.
+    pub(crate) fn wanted(&self) -> impl ExactSizeIterator<Item = (&[u8], &Value)> {
+        self.wanted.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// Each argument that counts, with the header that [`matches`](Self::matches) pairs it with.
+    pub(crate) fn compare<'h>(
+        &self,
+        headers: &SortedHeaders<'h>,
+    ) -> impl Iterator<Item = (&[u8], &Value, Option<&'h Value>)> {
+        let mut at = 0;
+        self.wanted().map(move |(name, wanted)| {
+            while headers.name(at).is_some_and(|header| header < name) {
+                at += 1;
+            }
+            let present = headers.get(at).filter(|(header, _)| *header == name);
+            at += usize::from(present.is_some());
+            (name, wanted, present.map(|(_, value)| value))
+        })
+    }
+}
+
 /// The headers of one message in the order of their names. `BCC` is not among them.
 pub(crate) struct SortedHeaders<'a> {
     table: Option<&'a Table>,

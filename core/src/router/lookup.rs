@@ -69,6 +69,11 @@ impl Router {
         (self.exchanges.len(), self.queues.len(), self.bindings.len())
     }
 
+    /// The bindings whose source is this exchange, oldest place first.
+    pub(crate) fn binding_ids_from(&self, source: ExchangeId) -> &[BindingId] {
+        self.exchange_entry(source).map_or(&[], |entry| entry.outgoing.as_slice())
+    }
+
     fn binding_refs<'a>(&'a self, ids: &'a [BindingId]) -> impl Iterator<Item = BindingRef<'a>> {
         ids.iter().filter_map(|id| self.binding(*id))
     }
