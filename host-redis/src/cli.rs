@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
+mod bench;
 mod bind;
 mod consume;
 mod failure;
@@ -51,6 +52,7 @@ enum Verb {
     Publish(publish::Args),
     Consume(consume::Args),
     Topology(topology::Args),
+    Bench(bench::Args),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -72,6 +74,10 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    // Without the runtime, whose threads would be measured too.
+    if let Verb::Bench(args) = cli.verb {
+        return bench::run(&args);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let done = runtime.block_on(async {
@@ -82,6 +88,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Publish(args) => publish::run(args).await,
             Verb::Consume(args) => consume::run(args).await,
             Verb::Topology(args) => topology::run(args).await,
+            Verb::Bench(args) => bench::run(&args),
         }
     });
     // A reader of standard input may be blocked for ever, and nobody waits for it.

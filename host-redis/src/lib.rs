@@ -28,6 +28,7 @@
 //! | [`Executor`] | who carries commands out |
 //! | [`load`] | topologies from files and from Kombu's tables |
 //! | [`serve`] | the HTTP interface |
+//! | [`Shared`] | a table that is replaced while threads route by it |
 
 mod consumer;
 mod decode;
@@ -39,6 +40,7 @@ mod publish;
 mod raw;
 pub mod registry;
 pub mod serve;
+mod shared;
 
 pub use consumer::{Consumer, Delivery, Next};
 pub use decode::{Body, ReceivedMessage};
@@ -49,3 +51,4 @@ pub use executor::{
 };
 pub use host::{Bind, Host, Table};
 pub use publish::{Fanout, Outgoing, Published, Routed, json_of};
+pub use shared::{Reader, Shared};
