@@ -21,6 +21,7 @@ mod direct;
 mod files;
 pub mod headers;
 mod loaded;
+#[cfg(unix)]
 mod measure;
 mod memory;
 mod oracle;
@@ -33,6 +34,7 @@ pub use digest::Digest;
 pub use direct::DirectWorkload;
 pub use files::{SIZES, generate};
 pub use loaded::{Kind, LoadError, Loaded};
+#[cfg(unix)]
 pub use measure::{Effort, Measured, Subject, cpu_time, measure};
 pub use memory::CountingAllocator;
 pub use oracle::{Hash, Oracle, topic_matches};

@@ -118,6 +118,11 @@ impl Keys {
         self.lines.is_empty()
     }
 
+    /// The key with this number, counted from zero.
+    pub fn get(&self, number: usize) -> Option<&[u8]> {
+        self.lines.get(number).map(|line| &self.bytes[line.clone()])
+    }
+
     /// The keys in the order of the lines.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + Clone {
         self.lines.iter().map(|line| &self.bytes[line.clone()])
