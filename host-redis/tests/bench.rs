@@ -51,6 +51,8 @@ fn topics_give_the_digests_on_record() {
     let keys = lines(workload.unique_keys(2_000).iter());
     let line = measure("topic", workload.rows(), &keys, &[]);
     assert_eq!(line["engine"], "default");
+    let without = measure("topic", workload.rows(), &keys, &["--engine", "no-cache"]);
+    assert_eq!((&without["engine"], &without["digest200"]), (&"no-cache".into(), &line["digest200"]));
     if line["digest_n"] == 2_000 {
         assert_eq!(
             (line["digest200"].as_u64(), line["digest"].as_u64()),
@@ -143,7 +145,7 @@ fn wrong_flags_are_usage_errors() {
         ("--max-seconds", "0", "above 0"),
         ("--max-seconds", "nan", "above 0"),
         ("--threads", "0", "--threads"),
-        ("--engine", "fastest", "default"),
+        ("--engine", "fastest", "no-cache"),
         ("--max-file-bytes", "-1", "--max-file-bytes"),
     ] {
         let base = ["bench", "route", "--table", &table, "--keys", &keys];

@@ -94,8 +94,10 @@ enum KindName {
 #[derive(Clone, Copy, Debug, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum Engine {
-    /// As everybody routes
+    /// As everybody routes: answers to keys that come again are remembered
     Default,
+    /// Every key is matched anew
+    NoCache,
 }
 
 #[derive(Serialize)]
@@ -137,6 +139,7 @@ impl Engine {
     fn routes(self) -> Routes {
         match self {
             Engine::Default => Routes::new(),
+            Engine::NoCache => Routes::without_cache(),
         }
     }
 }
