@@ -55,10 +55,12 @@ pub mod kombu;
 mod limits;
 mod message;
 mod operation;
+mod policy;
 mod queue;
 mod router;
 mod routes;
 mod slots;
+mod snapshot;
 mod stamps;
 mod table;
 mod tags;
@@ -77,11 +79,14 @@ pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;
 pub use message::Message;
 pub use operation::{ExchangeBinding, Operation, QueueBinding};
+pub use policy::{ApplyTo, Policy, PolicyError};
 pub use queue::Queue;
 pub use router::{BindingRef, Router};
 pub use routes::{Outcome, Routes};
+pub use snapshot::SnapshotError;
 pub use table::{Table, Value};
 pub use topology::{
-    BindingDefinition, DestinationName, ExchangeDefinition, QueueDefinition, Topology, TopologyError,
+    BindingDefinition, DestinationName, ExchangeDefinition, PolicyDefinition, QueueDefinition, Topology,
+    TopologyError,
 };
 pub use trace::{AlternateStep, Arrival, Hop, Match, MatchEffect, Trace};

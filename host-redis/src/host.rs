@@ -1,6 +1,7 @@
 //! Topology, layout and executor joined.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -324,13 +325,42 @@ fn check(binding: &BindingDefinition, kind: ExchangeKind, router: &Router) -> Re
     Ok(())
 }
 
+/// The exchanges, with the alternates that policies give them: Redis keeps no policies.
+fn with_policies(topology: &Topology) -> Result<Cow<'_, [ExchangeDefinition]>, HostError> {
+    if topology.policies.is_empty() {
+        return Ok(Cow::Borrowed(&topology.exchanges));
+    }
+    let refused = |reason: String| HostError::NotExpressible { reason: reason.into() };
+    let router = topology.router().map_err(|error| refused(error.to_string()))?;
+    let mut exchanges = topology.exchanges.clone();
+    let mut declared: HashMap<&str, &mut ExchangeDefinition> = HashMap::new();
+    for (definition, exchange) in topology.exchanges.iter().zip(&mut exchanges) {
+        declared.insert(&definition.name, exchange);
+    }
+    for (id, name, exchange) in router.exchanges() {
+        let Some(alternate) = router.alternate_exchange(id) else { continue };
+        match declared.get_mut(name) {
+            Some(declared) => declared.alternate_exchange = Some(alternate.into()),
+            None if exchange.alternate_exchange().is_none() => {
+                let policy = router.applied_policy(id).unwrap_or_default();
+                return Err(refused(format!(
+                    "policy `{policy}` gives `{name}` an alternate exchange, which Redis keeps of declared exchanges \
+                     only"
+                )));
+            }
+            None => {}
+        }
+    }
+    Ok(Cow::Owned(exchanges))
+}
+
 /// Everything of a topology that can be written, as one plan.
 ///
 /// # Errors
-/// A binding key that the dialect cannot write, or that contains Kombu's separator.
+/// A binding key that the dialect cannot write, or that contains Kombu's separator; what Redis does not keep.
 pub(crate) fn import_plan(layout: &Layout, topology: &Topology, dialect: Dialect) -> Result<Plan, HostError> {
     let mut commands = Vec::new();
-    for exchange in &topology.exchanges {
+    for exchange in with_policies(topology)?.iter() {
         commands.push(registry::declare_exchange(layout, exchange));
     }
     for queue in &topology.queues {
