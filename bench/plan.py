@@ -14,6 +14,11 @@ WASM = {"keyrail-wasm"}
 # Measured by the clock on the wall, all threads together.
 THREADS = {"keyrail-1-thread": 1, "keyrail-2-threads": 2}
 
+# Who has no part in a target is left out of a quick run, and who needs a minute to say that it takes too long.
+ASIDE = {"qlobber-dedup", "qlobber-unguarded", "aho-corasick", "smqp", "mqemitter", "submap", "ahash", "matchit",
+         "keyrail-npm"}
+SLOW = {"qlobber", "kombu"}
+
 # RabbitMQ's ETS trie without the broker, in nanoseconds, on these files and an older machine, on which the peers took
 # 1.5 to 2 times as long as on the one of README.md: the ratio flatters by as much.
 RABBITMQ_TRIE = [4376, 18_000, 45_700, 64_400, 92_300]
@@ -37,6 +42,12 @@ class Row:
     @property
     def name(self):
         return f"{self.table} {self.keys}"
+
+
+def quick(row):
+    """The engines of a row in a quick run."""
+    out = ASIDE | SLOW if row.table.startswith("adv") else ASIDE
+    return [engine for engine in row.engines if engine not in out]
 
 
 def sized(kind, keys, engines, recorded=None, prefix=None):

@@ -2,7 +2,7 @@
 """Measures keyrail and its peers on the same files and prints one table with ratios.
 
     bench/run.py                      everything, three rounds: about an hour
-    bench/run.py --quick              tables up to 10,000 bindings, one short round: eight minutes at most
+    bench/run.py --quick              tables up to 10,000 bindings, one short round, peers with a target: minutes
     bench/run.py --only 'topic_1k '   rows whose name contains one of the arguments
     bench/run.py --engines keyrail,qlobber
     bench/run.py --from FILE...       the table again, from result files in target/bench
@@ -91,7 +91,7 @@ def measure(rows, options):
     with file.open("w") as out:
         for number in range(options.rounds):
             for row in rows:
-                for engine in row.engines:
+                for engine in plan.quick(row) if options.quick else row.engines:
                     if (options.engines and engine not in options.engines) or (row.name, engine) in given_up:
                         continue
                     record = {"row": row.name, "round": number, **measure_one(row, engine, options.quick)}
