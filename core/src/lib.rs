@@ -48,6 +48,7 @@ mod definitions;
 mod dialect;
 mod error;
 mod exchange;
+mod explain;
 mod hash;
 mod id;
 mod index;
@@ -55,6 +56,7 @@ pub mod kombu;
 mod limits;
 mod message;
 mod operation;
+pub mod pattern;
 mod policy;
 mod queue;
 mod router;
@@ -75,6 +77,9 @@ pub use definitions::{Definitions, DefinitionsError};
 pub use dialect::Dialect;
 pub use error::{BindError, DeclareError, DeleteError, Error, MAX_SHORT_STRING, PublishError, Reply, Scope};
 pub use exchange::{Exchange, ExchangeKind};
+pub use explain::{
+    HeaderVerdict, How, MatchMode, Mismatch, NearMiss, SelectedKey, Verdict, WordKind, WordMatch,
+};
 pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;
 pub use message::Message;

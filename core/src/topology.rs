@@ -268,6 +268,19 @@ impl BindingDefinition {
         }
     }
 
+    /// The implicit binding of the default exchange: queue and key are one name.
+    pub(crate) fn implicit(router: &Router, destination: Destination) -> Self {
+        let destination = DestinationName::of(router, destination);
+        BindingDefinition {
+            source: "".into(),
+            routing_key: ByteString::from(destination.name()),
+            destination,
+            arguments: Table::new(),
+            dialect: Dialect::Amqp,
+            pattern: None,
+        }
+    }
+
     /// The binding without its ends.
     pub fn binding(&self) -> Binding<'_> {
         let mut binding = Binding::new(&self.routing_key).dialect(self.dialect);

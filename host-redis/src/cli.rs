@@ -16,6 +16,7 @@ mod route;
 mod serve;
 mod show;
 mod topology;
+mod worker;
 
 use failure::Failure;
 
@@ -52,6 +53,7 @@ enum Verb {
     Publish(publish::Args),
     Consume(consume::Args),
     Topology(topology::Args),
+    Worker(worker::Args),
     Bench(bench::Args),
 }
 
@@ -88,6 +90,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Publish(args) => publish::run(args).await,
             Verb::Consume(args) => consume::run(args).await,
             Verb::Topology(args) => topology::run(args).await,
+            Verb::Worker(args) => worker::run(args).await,
             Verb::Bench(args) => bench::run(&args),
         }
     });

@@ -14,21 +14,30 @@ use keyrail_core::{
 use uuid::Uuid;
 
 use crate::{
-    Consumer, Executor, HostError, ReceivedMessage, Reply, Shared, Take, Taken,
+    Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
+    Taken,
     load::{self, Quarantined},
     publish::{Fanout, Outgoing, Published, Routed, Ways, route},
     registry,
 };
 
 /// Publishes, binds and gets, by a topology that is fixed or read from Redis each time.
+///
+/// A clone is the same host.
 #[derive(Debug)]
 pub struct Host<E> {
-    executor: E,
-    layout: Layout,
+    executor: Arc<E>,
+    layout: Arc<Layout>,
     source: Source,
 }
 
-#[derive(Debug)]
+impl<E> Clone for Host<E> {
+    fn clone(&self) -> Self {
+        Host { executor: self.executor.clone(), layout: self.layout.clone(), source: self.source.clone() }
+    }
+}
+
+#[derive(Clone, Debug)]
 enum Source {
     Fixed(Shared<Table>),
     Tables(load::Options),
@@ -61,21 +70,21 @@ impl<E: Executor> Host<E> {
     /// Routes by this router, whatever Redis holds.
     pub fn fixed(executor: E, layout: Layout, router: Router) -> Self {
         let table = Table { router, quarantine: Vec::new() };
-        Host { executor, layout, source: Source::Fixed(Shared::new(table)) }
+        Host { executor: executor.into(), layout: layout.into(), source: Source::Fixed(Shared::new(table)) }
     }
 
     /// Routes by Kombu's binding tables and keyrail's own keys, read anew for each publish as Kombu does.
     pub fn from_tables(executor: E, layout: Layout, options: load::Options) -> Self {
-        Host { executor, layout, source: Source::Tables(options) }
+        Host { executor: executor.into(), layout: layout.into(), source: Source::Tables(options) }
     }
 
     /// Who executes.
-    pub const fn executor(&self) -> &E {
+    pub fn executor(&self) -> &E {
         &self.executor
     }
 
     /// How keys are named.
-    pub const fn layout(&self) -> &Layout {
+    pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
@@ -101,7 +110,7 @@ impl<E: Executor> Host<E> {
             Source::Fixed(table) => Ok(table.current()),
             Source::Tables(options) => {
                 let (router, quarantine) =
-                    load::from_tables(&self.executor, &self.layout, exchange, options).await?;
+                    load::from_tables(&*self.executor, &self.layout, exchange, options).await?;
                 for row in quarantine.iter().take(NAMED) {
                     tracing::warn!(code = row.reason.code(), "{row}");
                 }
@@ -233,32 +242,37 @@ impl<E: Executor> Host<E> {
         }
         let queues = [queue.to_owned()];
         loop {
-            match self.executor.take(&Take { layout: &self.layout, queues: &queues }).await? {
-                Taken::Empty => return Ok(None),
-                Taken::Quarantined { list, .. } => {
+            let owner = Uuid::new_v4().simple().to_string();
+            let taken = self.executor.take(&Take::one(&self.layout, &queues, &owner)).await?;
+            match taken.into_iter().next() {
+                None => return Ok(None),
+                Some(Taken::WrongType { key, command }) => {
+                    return Err(ExecuteError::WrongType { key: key.into(), command }.into());
+                }
+                Some(Taken::Quarantined { list, .. }) => {
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`");
                 }
-                Taken::Message { delivery, payload, .. } => {
+                Some(Taken::Message { delivery, payload, .. }) => {
                     let message = ReceivedMessage::decode(queue, &payload);
-                    self.executor.run(&plan::ack(&self.layout, &delivery)).await?;
+                    self.executor.settle(&self.layout, &[delivery]).await?;
                     return Ok(Some(message));
                 }
             }
         }
     }
 
-    /// A consumer of these queues.
+    /// A consumer of these queues, which starts to take at once. Needs a Tokio runtime.
     ///
     /// # Errors
     /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them.
-    pub fn consumer(&self, queues: Vec<String>) -> Result<Consumer<'_, E>, HostError> {
+    pub fn consumer(&self, queues: Vec<String>, options: ConsumerOptions) -> Result<Consumer, HostError> {
         if let Source::Fixed(table) = &self.source
             && let router = &table.current().router
             && let Some(missing) = queues.iter().find(|queue| router.queue(queue).is_none())
         {
             return Err(HostError::QueueNotFound { queue: missing.as_str().into() });
         }
-        Ok(Consumer::new(&self.executor, &self.layout, queues))
+        Ok(Consumer::start(self, queues, options))
     }
 
     /// How many messages wait in each of these queues.
