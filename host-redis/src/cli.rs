@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
+mod bench;
 mod bind;
 mod consume;
 mod failure;
@@ -53,6 +54,7 @@ enum Verb {
     Consume(consume::Args),
     Topology(topology::Args),
     Worker(worker::Args),
+    Bench(bench::Args),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -74,6 +76,10 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    // Without the runtime, whose threads would be measured too.
+    if let Verb::Bench(args) = cli.verb {
+        return bench::run(&args);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let done = runtime.block_on(async {
@@ -85,6 +91,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Consume(args) => consume::run(args).await,
             Verb::Topology(args) => topology::run(args).await,
             Verb::Worker(args) => worker::run(args).await,
+            Verb::Bench(args) => bench::run(&args),
         }
     });
     // A reader of standard input may be blocked for ever, and nobody waits for it.
