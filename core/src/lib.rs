@@ -29,7 +29,8 @@
 //! |---|---|
 //! | declare, bind, route by id | [`Router`], [`Routes`] |
 //! | apply AMQP methods by name, with a broker's answers | [`Operation`], [`Router::apply`] |
-//! | learn why | [`Router::explain`], [`Trace`] |
+//! | learn why, and why not | [`Router::explain`], [`Trace`], [`NearMiss`] |
+//! | find what is wrong with a topology | [`Topology::lint`], [`lint`] |
 //! | read and write topologies | [`Topology`], [`Definitions`] |
 //! | speak Kombu's Redis wire | [`kombu`] |
 #![no_std]
@@ -52,6 +53,7 @@ mod id_list;
 mod index;
 pub mod kombu;
 mod limits;
+pub mod lint;
 mod message;
 mod operation;
 pub mod pattern;

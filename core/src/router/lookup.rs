@@ -1,7 +1,7 @@
 //! What a router holds, by name and by id.
 
 use super::{BindingRef, ExchangeEntry, Router};
-use crate::{Destination, Exchange, ExchangeId, Queue, QueueId, id::BindingId, id_list::IdList};
+use crate::{Binding, Destination, Exchange, ExchangeId, Queue, QueueId, id::BindingId, id_list::IdList};
 
 impl Router {
     /// The exchange of this name.
@@ -67,6 +67,16 @@ impl Router {
     /// The number of exchanges (the default one included), queues and bindings (the implicit ones not).
     pub fn counts(&self) -> (usize, usize, usize) {
         (self.exchanges.len(), self.queues.len(), self.bindings.len())
+    }
+
+    /// The binding with these ends and this content.
+    pub(crate) fn binding_id(
+        &self,
+        source: ExchangeId,
+        destination: Destination,
+        binding: &Binding<'_>,
+    ) -> Option<BindingId> {
+        self.find(source, destination, binding, &super::identity(binding))
     }
 
     /// The bindings whose source is this exchange, oldest place first.
