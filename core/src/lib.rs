@@ -31,6 +31,7 @@
 //! | apply AMQP methods by name, with a broker's answers | [`Operation`], [`Router::apply`] |
 //! | learn why, and why not | [`Router::explain`], [`Trace`], [`NearMiss`] |
 //! | find what is wrong with a topology | [`Topology::lint`], [`lint`] |
+//! | compare two topologies, in what they say and what they do | [`Topology::diff`], [`diff`] |
 //! | read and write topologies | [`Topology`], [`Definitions`] |
 //! | speak Kombu's Redis wire | [`kombu`] |
 #![no_std]
@@ -45,6 +46,7 @@ mod binding;
 mod byte_string;
 mod definitions;
 mod dialect;
+pub mod diff;
 mod error;
 mod exchange;
 mod explain;
