@@ -44,14 +44,16 @@ extern crate std;
 
 mod binding;
 mod byte_string;
+mod cache;
+mod chunks;
 mod definitions;
 mod dialect;
 pub mod diff;
 mod error;
 mod exchange;
 mod explain;
+mod hash;
 mod id;
-mod id_list;
 mod index;
 pub mod kombu;
 mod limits;
@@ -59,15 +61,19 @@ pub mod lint;
 mod message;
 mod operation;
 pub mod pattern;
+mod policy;
 mod queue;
 mod router;
 mod routes;
 mod slots;
+mod snapshot;
 mod stamps;
 mod table;
+mod tags;
 mod topology;
 mod trace;
 mod walk;
+mod work;
 
 pub use binding::Binding;
 pub use byte_string::ByteString;
@@ -82,11 +88,14 @@ pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;
 pub use message::Message;
 pub use operation::{ExchangeBinding, Operation, QueueBinding};
+pub use policy::{ApplyTo, Policy, PolicyError};
 pub use queue::Queue;
 pub use router::{BindingRef, Router};
 pub use routes::{Outcome, Routes};
+pub use snapshot::SnapshotError;
 pub use table::{Table, Value};
 pub use topology::{
-    BindingDefinition, DestinationName, ExchangeDefinition, QueueDefinition, Topology, TopologyError,
+    BindingDefinition, DestinationName, ExchangeDefinition, PolicyDefinition, QueueDefinition, Topology,
+    TopologyError,
 };
 pub use trace::{AlternateStep, Arrival, Hop, Match, MatchEffect, Trace};

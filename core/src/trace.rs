@@ -276,10 +276,8 @@ impl Sink for Recorder<'_> {
     }
 
     fn unmatched(&mut self, alternate: Alternate) {
-        let declared = |hop: &Hop| {
-            let exchange = self.router.exchange_properties(self.router.exchange(&hop.exchange)?)?;
-            exchange.alternate_exchange().map(Into::into)
-        };
+        let declared =
+            |hop: &Hop| self.router.alternate_exchange(self.router.exchange(&hop.exchange)?).map(Into::into);
         let step = match alternate {
             Alternate::None => AlternateStep::None,
             Alternate::Missing => {

@@ -51,6 +51,9 @@ pub(super) fn seeds(sides: [&Router; 2], name: &str, options: &Options, budget: 
         return Vec::from([Seed::anything(keys.collect())]);
     }
     let Some(kind) = kinds[0] else { return Vec::new() };
+    if matches!(kind, ExchangeKind::ConsistentHash | ExchangeKind::Random) {
+        return chosen(sides, ids);
+    }
     let groups = [0, 1].map(|side| Groups::of(sides[side], ids[side], kind));
     let mut seeds = Vec::new();
     for (own, other) in [(0, 1), (1, 0)] {
@@ -71,9 +74,30 @@ pub(super) fn seeds(sides: [&Router; 2], name: &str, options: &Options, budget: 
     seeds
 }
 
+/// One destination is chosen among all: whatever differs, were it the order, may change the choice.
+fn chosen(sides: [&Router; 2], ids: [ExchangeId; 2]) -> Vec<Seed> {
+    let [before, after] = [0, 1].map(|side| {
+        let bindings = sides[side].bindings_from(ids[side]).map(|binding| {
+            let destination = DestinationName::of(sides[side], binding.destination);
+            (destination, says(ExchangeKind::Random, &binding))
+        });
+        let arguments =
+            sides[side].exchange_properties(ids[side]).map(|exchange| exchange.argument_table().identity());
+        (bindings.collect::<Vec<_>>(), arguments)
+    });
+    if before == after {
+        return Vec::new();
+    }
+    let keys = (0..CHOICES).map(|at| alloc::format!("x{at}").into_bytes()).collect();
+    Vec::from([Seed { is_opaque: true, ..Seed::anything(keys) }])
+}
+
+/// How many keys are tried where one destination is chosen by a hash of the key.
+const CHOICES: usize = 64;
+
 /// The alternate exchange that is really asked.
 pub(super) fn alternate(router: &Router, exchange: ExchangeId) -> Option<&str> {
-    let name = router.exchange_properties(exchange)?.alternate_exchange()?;
+    let name = router.alternate_exchange(exchange)?;
     (!name.is_empty() && router.exchange(name).is_some()).then_some(name)
 }
 

@@ -6,7 +6,7 @@ use foldhash::fast::FixedState;
 use hashbrown::HashSet;
 use serde::Serialize;
 
-use crate::{BindingDefinition, BindingRef, ExchangeDefinition, QueueDefinition, Router};
+use crate::{BindingDefinition, BindingRef, ExchangeDefinition, PolicyDefinition, QueueDefinition, Router};
 
 /// What was added, removed and changed. Orders and duplicates do not count.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -18,6 +18,8 @@ pub struct Structure {
     pub queues: Changes<QueueDefinition>,
     /// Bindings. One that differs in anything is another one.
     pub bindings: Added<BindingDefinition>,
+    /// Policies by name.
+    pub policies: Changes<PolicyDefinition>,
 }
 
 /// What is only on one side.
@@ -65,17 +67,27 @@ impl Structure {
                 router.queues().map(|(_, name, queue)| (name.into(), QueueDefinition::of(name, queue)));
             named.collect()
         };
+        let policies = |router: &Router| {
+            let named =
+                router.policies().map(|(name, policy)| (name.into(), PolicyDefinition::of(name, policy)));
+            named.collect()
+        };
         Structure {
             exchanges: changes(exchanges(before), exchanges(after)),
             queues: changes(queues(before), queues(after)),
+            policies: changes(policies(before), policies(after)),
             bindings: Added { added: missing(after, before), removed: missing(before, after) },
         }
     }
 
     /// Whether nothing was changed.
     pub fn is_empty(&self) -> bool {
-        let Structure { exchanges, queues, bindings } = self;
-        exchanges.is_empty() && queues.is_empty() && bindings.added.is_empty() && bindings.removed.is_empty()
+        let Structure { exchanges, queues, bindings, policies } = self;
+        exchanges.is_empty()
+            && queues.is_empty()
+            && policies.is_empty()
+            && bindings.added.is_empty()
+            && bindings.removed.is_empty()
     }
 }
 

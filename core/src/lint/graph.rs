@@ -23,9 +23,9 @@ impl Lint<'_> {
 
     fn dangling_names(&mut self) {
         let router = self.router;
-        for (_, name, exchange) in router.exchanges() {
+        for (id, name, _) in router.exchanges() {
             let culprit = || Culprit::Exchange { name: name.into() };
-            match exchange.alternate_exchange() {
+            match router.alternate_exchange(id) {
                 Some("") => {
                     let sentence =
                         "its alternate is the default exchange, which RabbitMQ accepts and never asks";
@@ -142,7 +142,7 @@ impl Graph {
                     Destination::Queue(_) => has_queue = true,
                 }
             }
-            let alternate = exchange.alternate_exchange().and_then(|name| router.exchange(name));
+            let alternate = router.alternate_exchange(id).and_then(|name| router.exchange(name));
             if let Some(alternate) = alternate.filter(|to| *to != Router::DEFAULT_EXCHANGE) {
                 link(alternate, true);
             }
