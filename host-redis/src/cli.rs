@@ -8,8 +8,11 @@ use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 mod bench;
 mod bind;
 mod consume;
+mod diff;
+mod explain;
 mod failure;
 mod header;
+mod lint;
 mod open;
 mod publish;
 mod route;
@@ -35,10 +38,13 @@ use failure::Failure;
     after_help = "Examples:
   keyrail serve --topology definitions.json --demo
   keyrail route --topology definitions.json --exchange orders --key order.eu.paid
+  keyrail explain --topology definitions.json --exchange orders --key order.eu.payed
+  keyrail lint --topology definitions.json
+  keyrail diff before.json after.json
   keyrail publish --redis redis://127.0.0.1/0 --exchange orders --key order.eu.paid --body hello
   keyrail consume --redis redis://127.0.0.1/0 --queue billing
 
-Exit status: 0 done, 1 failed or unroutable, 2 wrong usage."
+Exit status: 0 done, 1 failed, unroutable or (lint, diff) something found, 2 wrong usage."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -49,6 +55,9 @@ struct Cli {
 enum Verb {
     Serve(serve::Args),
     Route(route::Args),
+    Explain(explain::Args),
+    Lint(lint::Args),
+    Diff(diff::Args),
     Bind(bind::Args),
     Publish(publish::Args),
     Consume(consume::Args),
@@ -86,6 +95,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         match cli.verb {
             Verb::Serve(args) => serve::run(args).await,
             Verb::Route(args) => route::run(args).await,
+            Verb::Explain(args) => explain::run(args).await,
+            Verb::Lint(args) => lint::run(args).await,
+            Verb::Diff(args) => diff::run(&args),
             Verb::Bind(args) => bind::run(args).await,
             Verb::Publish(args) => publish::run(args).await,
             Verb::Consume(args) => consume::run(args).await,
