@@ -31,6 +31,7 @@
 //! | apply AMQP methods by name, with a broker's answers | [`Operation`], [`Router::apply`] |
 //! | learn why | [`Router::explain`], [`Trace`] |
 //! | read and write topologies | [`Topology`], [`Definitions`] |
+//! | save a router, follow one from afar | [`Router::snapshot`], [`Source`], [`Follower`] |
 //! | speak Kombu's Redis wire | [`kombu`] |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -46,6 +47,7 @@ mod definitions;
 mod dialect;
 mod error;
 mod exchange;
+mod follow;
 mod id;
 mod id_list;
 mod index;
@@ -71,6 +73,7 @@ pub use definitions::{Definitions, DefinitionsError};
 pub use dialect::Dialect;
 pub use error::{BindError, DeclareError, DeleteError, Error, MAX_SHORT_STRING, PublishError, Reply, Scope};
 pub use exchange::{Exchange, ExchangeKind};
+pub use follow::{Change, FollowError, Follower, Position, Source, Update};
 pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;
 pub use message::Message;
