@@ -43,13 +43,15 @@ extern crate std;
 
 mod binding;
 mod byte_string;
+mod cache;
+mod chunks;
 mod definitions;
 mod dialect;
 mod error;
 mod exchange;
 mod follow;
+mod hash;
 mod id;
-mod id_list;
 mod index;
 pub mod kombu;
 mod limits;
@@ -63,9 +65,11 @@ mod slots;
 mod snapshot;
 mod stamps;
 mod table;
+mod tags;
 mod topology;
 mod trace;
 mod walk;
+mod work;
 
 pub use binding::Binding;
 pub use byte_string::ByteString;

@@ -187,7 +187,7 @@ fn in_order(router: &Router) -> impl Iterator<Item = BindingRef<'_>> {
     let mut ids = sorted.clone();
     let hashing = router.exchanges().filter(|(.., exchange)| exchange.kind() == ExchangeKind::ConsistentHash);
     for (exchange, ..) in hashing {
-        let bound = router.binding_ids_from(exchange);
+        let bound: Vec<BindingId> = router.binding_ids_from(exchange).collect();
         let mut order: Vec<_> = router.ring(exchange).collect();
         let owners: BTreeSet<_> = order.iter().copied().collect();
         order.extend(bound.iter().filter(|id| !owners.contains(*id)));

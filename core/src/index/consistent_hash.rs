@@ -134,19 +134,19 @@ struct Owner {
 impl Ring {
     /// Appends `weight` buckets, unless the destination owns some: then its further bindings add none.
     pub(crate) fn insert(&mut self, entry: Entry, weight: u32) {
-        if self.turns.contains_key(&entry.destination()) {
+        if self.turns.contains_key(&entry.target.destination()) {
             return;
         }
         let turn = self.next_turn;
         self.next_turn += 1;
-        self.turns.insert(entry.destination(), turn);
+        self.turns.insert(entry.target.destination(), turn);
         let end = self.buckets() + u64::from(weight);
         self.owners.push(Owner { entry, turn, end });
     }
 
     /// Removes all buckets of the binding's destination, whichever binding brought them; later ones move down.
     pub(crate) fn remove(&mut self, entry: Entry) {
-        let Some(turn) = self.turns.remove(&entry.destination()) else { return };
+        let Some(turn) = self.turns.remove(&entry.target.destination()) else { return };
         let Ok(at) = self.owners.binary_search_by_key(&turn, |owner| owner.turn) else { return };
         let start = at.checked_sub(1).map_or(0, |before| self.owners[before].end);
         let removed = self.owners.remove(at).end - start;
@@ -248,7 +248,7 @@ mod tests {
                 1 => Some(listed[0]),
                 count => Some(listed[jump::bucket(hash, count as u64) as usize]),
             };
-            let chosen = ring.choose(|| hash).map(Entry::destination);
+            let chosen = ring.choose(|| hash).map(|entry| entry.target.destination());
             assert_eq!(chosen, expected.map(|queue| QueueId(queue).into()));
         }
     }

@@ -1,15 +1,13 @@
 //! Building a whole router at once, from parts that a router was taken apart into.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
-use hashbrown::hash_table::Entry as IdentityEntry;
-
-use super::{BindingEntry, Router, check_name, identity};
+use super::{Router, check_name, identity};
 use crate::{
     Binding, Destination, Exchange, ExchangeId, Limits, Policy, Queue,
     error::{BindError, DeclareError, Error},
     id::BindingId,
-    index::{Entry, Matcher, Place},
+    index::{Entry, Matcher},
 };
 
 /// Everything that a router holds, in the order of its numbers; the default exchange is number 0 and not among it.
@@ -20,8 +18,6 @@ pub(crate) struct Parts<'a, B> {
     pub(crate) exchanges: Vec<(&'a str, Exchange)>,
     pub(crate) queues: Vec<(&'a str, Queue)>,
     pub(crate) policies: Vec<(&'a str, Policy)>,
-    /// How many bindings will come; memory is reserved for them.
-    pub(crate) binding_count: usize,
     /// Hands every binding to what it is given.
     pub(crate) bindings: B,
 }
@@ -61,7 +57,6 @@ impl Router {
         let place = |list, at| move |error| F::from(PartError { list, at, error });
         let refused = |error: DeclareError| PartProblem::Refused(error.into());
 
-        router.exchange_names.reserve(parts.exchanges.len());
         for (at, (name, exchange)) in parts.exchanges.into_iter().enumerate() {
             check_name(name).map_err(refused).map_err(place("exchanges", at))?;
             if router.exchange(name).is_some() {
@@ -69,7 +64,6 @@ impl Router {
             }
             router.add_exchange(name, exchange);
         }
-        router.queue_names.reserve(parts.queues.len());
         for (at, (name, queue)) in parts.queues.into_iter().enumerate() {
             check_name(name).map_err(refused).map_err(place("queues", at))?;
             if router.queue(name).is_some() {
@@ -80,7 +74,6 @@ impl Router {
         for (name, policy) in parts.policies {
             router.set_policy(name, policy);
         }
-        router.reserve_bindings(parts.binding_count);
         let mut at = 0;
         (parts.bindings)(&mut |part| {
             router.bind_part(part).map_err(place("bindings", at))?;
@@ -89,13 +82,6 @@ impl Router {
         })?;
         router.revision = parts.revision;
         Ok(router)
-    }
-
-    fn reserve_bindings(&mut self, count: usize) {
-        let (bindings, hasher) = (&self.bindings, &self.hasher);
-        let hash = |id: &BindingId| bindings.get(id.0).map_or(0, |entry| entry.hash(hasher));
-        self.identities.reserve(count, hash);
-        self.bindings.reserve(count);
     }
 
     /// The checks of [`bind`](Self::bind), and one look-up instead of two.
@@ -107,39 +93,12 @@ impl Router {
         let name = self.exchange_name(source).unwrap_or_default();
         let matcher = Matcher::compile(kind, name, binding).map_err(refused)?;
 
-        let entry = BindingEntry {
-            source,
-            destination,
-            key: binding.key.into(),
-            arguments: binding.arguments.cloned().unwrap_or_default(),
-            identity: identity(binding).into(),
-            dialect: binding.dialect,
-            pattern: binding.pattern.map(Into::into),
-            place: Place::Always,
-        };
-        let (bindings, hasher) = (&self.bindings, &self.hasher);
-        let same = |id: &BindingId| bindings.get(id.0).is_some_and(|other| other.parts() == entry.parts());
-        let hash = |id: &BindingId| bindings.get(id.0).map_or(0, |entry| entry.hash(hasher));
-        let id = match self.identities.entry(entry.hash(hasher), same, hash) {
-            IdentityEntry::Occupied(_) => return Err(PartProblem::Repeated),
-            IdentityEntry::Vacant(vacant) => {
-                // INVARIANT: nothing was removed from this router, so numbers are given out in order.
-                let id = BindingId(bindings.bound() as u32);
-                vacant.insert(id);
-                id
-            }
-        };
-        self.bindings.insert(entry);
-        let place = self.exchanges.get_mut(source.0).map(|exchange| {
-            exchange.outgoing.insert(id);
-            exchange.index.insert(Entry::new(id, destination), binding.key, matcher)
-        });
-        if let (Some(entry), Some(place)) = (self.bindings.get_mut(id.0), place) {
-            entry.place = place;
+        let identity = identity(binding);
+        let hash = self.identity_hash(source, destination, binding, &identity);
+        if self.find(hash, source, destination, binding, &identity).is_some() {
+            return Err(PartProblem::Repeated);
         }
-        if let Some(incoming) = self.incoming(destination) {
-            incoming.insert(id);
-        }
+        self.insert_binding(hash, source, destination, binding, identity, matcher);
         Ok(())
     }
 
@@ -153,13 +112,16 @@ impl Router {
     ///
     /// False if one of them is no binding of this exchange, or of a destination that comes twice.
     pub(crate) fn arrange_ring(&mut self, exchange: ExchangeId, owners: &[BindingId]) -> bool {
-        let Some(entry) = self.exchanges.get_mut(exchange.0) else { return false };
         let of_here = |id: &BindingId| {
             let binding = self.bindings.get(id.0).filter(|binding| binding.source == exchange)?;
-            let Place::Chosen(entry) = binding.place else { return None };
-            Some((entry, &*binding.key))
+            let key = self.binding_ref(binding).key;
+            Some((Entry { binding: *id, target: binding.target }, key))
         };
         let entries: Option<Vec<_>> = owners.iter().map(of_here).collect();
-        entries.is_some_and(|entries| entry.index.arrange_ring(&entries))
+        let Some(entries) = entries else { return false };
+        let entries: Vec<(Entry, Box<[u8]>)> =
+            entries.into_iter().map(|(entry, key)| (entry, key.into())).collect();
+        let entries: Vec<(Entry, &[u8])> = entries.iter().map(|(entry, key)| (*entry, &**key)).collect();
+        self.exchanges.get_mut(exchange.0).is_some_and(|entry| entry.index.arrange_ring(&entries))
     }
 }

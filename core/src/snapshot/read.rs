@@ -31,12 +31,11 @@ pub(super) fn router(bytes: &[u8], seed: u64) -> Result<Router, SnapshotError> {
     // The default exchange is number 0.
     let ends = Ends { exchanges: exchanges.len() + 1, queues: queues.len() };
     let bindings = Bindings::new(sections.next(section::BINDINGS, "bindings")?, ends)?;
-    let binding_count = bindings.count;
     let rings = sections.next(section::RINGS, "rings")?;
     sections.end()?;
 
     let bindings = |bind: &mut dyn FnMut(&BindingPart<'_>) -> Result<(), SnapshotError>| bindings.each(bind);
-    let parts = Parts { seed, limits, revision, exchanges, queues, policies, binding_count, bindings };
+    let parts = Parts { seed, limits, revision, exchanges, queues, policies, bindings };
     let mut router = Router::from_parts(parts)?;
     arrange_rings(&mut router, rings)?;
     Ok(router)
