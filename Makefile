@@ -5,7 +5,7 @@ SERVE = target/release/keyrail serve --topology examples/shop/definitions.json -
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build wasm www lint fmt conformance interop browser bench instructions audit clean
+.PHONY: help run test build wasm www lint fmt conformance interop soak browser bench instructions audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ fmt: ## format Rust and JavaScript
 
 conformance: ## run the recorded vectors on the core and on its WebAssembly build
 	@scripts/test.sh core wasm-node
+
+soak: ## kill 200 consumers under load, and Kombu's and Celery's beside them
+	@scripts/soak.sh
 
 interop: ## run against real Redis, Kombu and Celery
 	@scripts/test.sh interop
