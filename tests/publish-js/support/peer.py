@@ -33,6 +33,13 @@ def publish(exchange: str, kind: str, key: str, body: Any, **options: Any) -> No
     producer.publish(body, routing_key=key, **options)
 
 
+def send_task(name: str, args: list[Any], kwargs: dict[str, Any], **options: Any) -> str:
+    """Calls a task by Celery itself."""
+    from celery_app import app
+
+    return app.tasks[name].apply_async(tuple(args), kwargs, **options).id
+
+
 def get(queue: str) -> Any:
     """The next message as Kombu reads it."""
     message = connection.channel().basic_get(queue)

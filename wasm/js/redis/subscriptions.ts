@@ -13,6 +13,7 @@ export class Subscriptions<C> {
   #subscriber: Subscriber<C>;
   #connection: Promise<C> | undefined;
   #listeners = new Map<string, Set<() => void>>();
+  #last: Promise<unknown> = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(subscriber: Subscriber<C>) {
@@ -21,22 +22,17 @@ export class Subscriptions<C> {
 
   async subscribe(channel: string, listener: () => void): Promise<() => void> {
     clearTimeout(this.#timer);
-    let listeners = this.#listeners.get(channel);
-    const first = !listeners;
-    if (!listeners) {
-      listeners = new Set();
-      this.#listeners.set(channel, listeners);
-    }
-    listeners.add(listener);
+    const listeners = this.#listeners.get(channel) ?? new Set();
+    this.#listeners.set(channel, listeners.add(listener));
     this.#connection ??= this.#subscriber.connect();
     const connecting = this.#connection;
     try {
       const connection = await connecting;
-      // Also if another one is under way: its reply may not be here yet, and asking twice is harmless.
-      await this.#subscriber.subscribe(connection, channel);
+      // Also if there is a listener: its subscription may be under way, and asking twice is harmless.
+      await this.#next(() => this.#subscriber.subscribe(connection, channel));
     } catch (error) {
       this.#remove(channel, listener);
-      if (first && this.#connection === connecting) this.close();
+      if (this.#connection === connecting && this.#listeners.size === 0) this.close();
       throw error;
     }
     return () => this.#remove(channel, listener);
@@ -60,15 +56,24 @@ export class Subscriptions<C> {
     const listeners = this.#listeners.get(channel);
     if (!listeners?.delete(listener) || listeners.size > 0) return;
     this.#listeners.delete(channel);
-    this.#connection
-      ?.then((connection) => this.#subscriber.unsubscribe(connection, channel))
-      .catch(() => {
-        // The connection is gone, and the subscription with it.
-      });
+    this.#next(async () => {
+      // Somebody else may listen by now.
+      if (this.#listeners.has(channel) || !this.#connection) return;
+      await this.#subscriber.unsubscribe(await this.#connection, channel);
+    }).catch(() => {
+      // The connection is gone, and the subscription with it.
+    });
     if (this.#listeners.size === 0) {
       this.#timer = setTimeout(() => {
         if (this.#listeners.size === 0) this.close();
       }, LINGER);
     }
+  }
+
+  /** One after the other: a client may forget a subscription that it made while it was ending the one before. */
+  #next<T>(step: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(step);
+    this.#last = result.catch(() => {});
+    return result;
   }
 }

@@ -169,7 +169,7 @@ export class Tables {
   }
 
   #changed(key: string | undefined): void {
-    if (key === undefined) return this.drop();
+    if (key === undefined) this.drop();
     for (const [exchange, known] of this.#keys) {
       if (known !== key) continue;
       this.#changes++;
