@@ -42,12 +42,14 @@ extern crate std;
 
 mod binding;
 mod byte_string;
+mod cache;
+mod chunks;
 mod definitions;
 mod dialect;
 mod error;
 mod exchange;
+mod hash;
 mod id;
-mod id_list;
 mod index;
 pub mod kombu;
 mod limits;
@@ -59,9 +61,11 @@ mod routes;
 mod slots;
 mod stamps;
 mod table;
+mod tags;
 mod topology;
 mod trace;
 mod walk;
+mod work;
 
 pub use binding::Binding;
 pub use byte_string::ByteString;

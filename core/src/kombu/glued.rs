@@ -60,6 +60,11 @@ enum Times {
 }
 
 impl GluedPattern {
+    /// In how many places of the chain a match can be at once.
+    pub(crate) const fn states(&self) -> usize {
+        self.atoms.len() + 1
+    }
+
     /// Compiles a binding key.
     ///
     /// # Errors
