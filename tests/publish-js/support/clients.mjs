@@ -1,7 +1,10 @@
-// The clients under test, each on the same Redis: two over TCP, one over HTTP.
+// The clients under test, each on the same Redis: two over TCP in two versions, and one over HTTP. The newer versions
+// speak RESP3 unless they are told otherwise, the older ones RESP2.
 import { Redis } from 'ioredis';
+import { Redis as Redis5 } from 'ioredis5';
 import { ioredis, nodeRedis, upstash } from 'keyrail/redis';
 import { createClient } from 'redis';
+import { createClient as createClient5 } from 'redis5';
 import { startRest } from './rest.mjs';
 
 /** Name, whether it can watch, and how to open it. */
@@ -15,10 +18,10 @@ export const CLIENTS = [
     },
   },
   {
-    name: 'ioredis with RESP2',
+    name: 'ioredis 5',
     watches: true,
     async open(redis) {
-      const client = new Redis(redis.url, { protocol: 2 });
+      const client = new Redis5(redis.url);
       return { client: ioredis(client), close: () => client.quit() };
     },
   },
@@ -33,10 +36,10 @@ export const CLIENTS = [
     },
   },
   {
-    name: 'node-redis with RESP2',
+    name: 'node-redis 5',
     watches: true,
     async open(redis) {
-      const client = createClient({ url: redis.url, RESP: 2, maintNotifications: 'disabled' });
+      const client = createClient5({ url: redis.url });
       client.on('error', () => {});
       await client.connect();
       return { client: nodeRedis(client), close: () => client.close() };

@@ -44,6 +44,8 @@ export function counts(plan: Plan, replies: unknown): number[] {
 
 /** What a client rejected with, as keyrail's own error. */
 export function redisError(what: string, cause: unknown): KeyrailError {
+  // An adapter that knows better: `closed`, `missing-dependency`.
+  if (cause instanceof KeyrailError && cause.code !== 'redis-error') return cause;
   const said = cause instanceof Error ? cause.message : String(cause);
   if (/\bWRONGTYPE\b/.test(said)) {
     const hint = 'another library than Kombu may have written it, such as celery-redis-plus';
