@@ -8,7 +8,7 @@ use alloc::{
 };
 
 use crate::{
-    ByteString, Dialect, ExchangeKind, Message, QueueId,
+    ByteString, Dialect, Exchange, ExchangeKind, Message, QueueId,
     binding::Binding,
     chunks::Chunks,
     error::BindError,
@@ -18,18 +18,24 @@ use crate::{
     work::Work,
 };
 
+mod chosen;
+mod consistent_hash;
 mod entries;
 mod flat;
 mod headers;
 mod keys;
 mod leaf;
+mod random;
 mod topic;
 mod trie;
 mod words;
 
+use chosen::Chosen;
+pub(crate) use consistent_hash::HashSource;
 pub(crate) use entries::{Entry, Target};
 use flat::Flat;
-use headers::{HeadersIndex, HeadersPattern};
+use headers::HeadersIndex;
+pub(crate) use headers::{HeadersPattern, SortedHeaders};
 use keys::Keys;
 use topic::{TopicIndex, TopicScratch};
 use trie::{Trie, TrieScratch};
@@ -55,6 +61,8 @@ pub(crate) struct Index {
     listed: Slots<(Entry, Listed)>,
     /// Bindings that lead to exchanges.
     leading_on: usize,
+    /// The bindings of an exchange that chooses one of them.
+    chosen: Option<Box<Chosen>>,
 }
 
 /// What an index holds, where that alone says how a message is routed.
@@ -78,6 +86,8 @@ pub(crate) enum Matcher {
     Words(Dialect, Option<Box<[u8]>>),
     Headers(HeadersPattern),
     Listed(Listed),
+    /// One of its exchange's bindings is chosen; this one has a weight.
+    Chosen(u32),
 }
 
 /// A matcher that no look-up serves.
@@ -100,6 +110,7 @@ pub(crate) enum Place {
     Trie(Dialect),
     Headers(headers::Spot),
     Listed(u32),
+    Chosen,
 }
 
 impl Place {
@@ -140,6 +151,8 @@ impl Matcher {
             },
             ExchangeKind::Headers => HeadersPattern::of(binding).map(Matcher::Headers),
             ExchangeKind::Topic => Self::topic(binding),
+            ExchangeKind::ConsistentHash => consistent_hash::weight(binding.key).map(Matcher::Chosen),
+            ExchangeKind::Random => Ok(Matcher::Chosen(1)),
         }
     }
 
@@ -182,7 +195,7 @@ fn text(key: &[u8]) -> Result<&str, BindError> {
 
 impl Index {
     /// An index whose hashes begin with a seed that whoever chooses keys does not know.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, exchange: &Exchange) -> Self {
         Index {
             seed,
             content: Content::Other,
@@ -194,6 +207,7 @@ impl Index {
             headers: HeadersIndex::new(seed),
             listed: Slots::default(),
             leading_on: 0,
+            chosen: Chosen::of(exchange).map(Box::new),
         }
     }
 
@@ -218,6 +232,12 @@ impl Index {
             }
             Matcher::Headers(pattern) => Place::Headers(self.headers.insert(entry, pattern)),
             Matcher::Listed(listed) => Place::Listed(self.listed.insert((entry, listed))),
+            Matcher::Chosen(weight) => {
+                if let Some(chosen) = &mut self.chosen {
+                    chosen.insert(entry, weight);
+                }
+                Place::Chosen
+            }
         };
         self.content = self.content();
         place
@@ -274,9 +294,30 @@ impl Index {
             }
             Place::Headers(spot) => self.headers.remove(spot, id),
             Place::Listed(number) => drop(self.listed.remove(number)),
+            Place::Chosen => {
+                if let Some(chosen) = &mut self.chosen {
+                    chosen.remove(Entry { binding: id, target });
+                }
+            }
         }
         self.content = self.content();
         moved
+    }
+
+    /// The bindings that brought the buckets of a consistent-hash exchange, in the order of these.
+    pub(crate) fn ring(&self) -> Option<impl Iterator<Item = BindingId>> {
+        match self.chosen.as_deref() {
+            Some(Chosen::Hash(_, ring)) => Some(ring.owners()),
+            _ => None,
+        }
+    }
+
+    /// Arranges the buckets anew; false if this is no ring or a destination comes twice.
+    pub(crate) fn arrange_ring(&mut self, owners: &[(Entry, &[u8])]) -> bool {
+        match self.chosen.as_deref_mut() {
+            Some(Chosen::Hash(_, ring)) => ring.arrange(owners),
+            _ => false,
+        }
     }
 
     /// The words that a binding at this place is matched by, if the place knows them.
@@ -298,6 +339,7 @@ impl Index {
             && self.tries.is_empty()
             && self.headers.is_clean()
             && self.listed.is_empty()
+            && self.chosen.as_ref().is_none_or(|chosen| chosen.is_empty())
     }
 
     /// The most steps that a route takes here for a key of so many bytes, whatever it is.
@@ -368,6 +410,9 @@ impl Index {
         }
         if !self.listed.is_empty() {
             self.matches_listed(exchange, message, scratch, found);
+        }
+        if let Some(chosen) = &self.chosen {
+            chosen.choose(exchange, message).into_iter().for_each(found);
         }
     }
 

@@ -48,6 +48,7 @@ mod definitions;
 mod dialect;
 mod error;
 mod exchange;
+mod explain;
 mod hash;
 mod id;
 mod index;
@@ -55,10 +56,13 @@ pub mod kombu;
 mod limits;
 mod message;
 mod operation;
+pub mod pattern;
+mod policy;
 mod queue;
 mod router;
 mod routes;
 mod slots;
+mod snapshot;
 mod stamps;
 mod table;
 mod tags;
@@ -73,15 +77,21 @@ pub use definitions::{Definitions, DefinitionsError};
 pub use dialect::Dialect;
 pub use error::{BindError, DeclareError, DeleteError, Error, MAX_SHORT_STRING, PublishError, Reply, Scope};
 pub use exchange::{Exchange, ExchangeKind};
+pub use explain::{
+    HeaderVerdict, How, MatchMode, Mismatch, NearMiss, SelectedKey, Verdict, WordKind, WordMatch,
+};
 pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;
 pub use message::Message;
 pub use operation::{ExchangeBinding, Operation, QueueBinding};
+pub use policy::{ApplyTo, Policy, PolicyError};
 pub use queue::Queue;
 pub use router::{BindingRef, Router};
 pub use routes::{Outcome, Routes};
+pub use snapshot::SnapshotError;
 pub use table::{Table, Value};
 pub use topology::{
-    BindingDefinition, DestinationName, ExchangeDefinition, QueueDefinition, Topology, TopologyError,
+    BindingDefinition, DestinationName, ExchangeDefinition, PolicyDefinition, QueueDefinition, Topology,
+    TopologyError,
 };
 pub use trace::{AlternateStep, Arrival, Hop, Match, MatchEffect, Trace};

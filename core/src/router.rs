@@ -1,8 +1,8 @@
-use alloc::{boxed::Box, sync::Arc, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 
 use crate::{
     Binding, ByteString, Destination, Dialect, Exchange, ExchangeId, ExchangeKind, Limits, Message, Outcome,
-    Queue, QueueId, Routes, Table, Trace,
+    Policy, Queue, QueueId, Routes, Table, Trace,
     chunks::Chunks,
     error::{BindError, DeclareError, DeleteError, MAX_SHORT_STRING, PublishError},
     hash::spread,
@@ -13,10 +13,13 @@ use crate::{
 };
 
 mod bindings;
+mod bulk;
 mod lookup;
+mod policies;
 mod store;
 
 use bindings::BindingEntry;
+pub(crate) use bulk::{BindingPart, PartError, PartProblem, Parts};
 
 /// Exchanges, queues and bindings, and the way of a message through them.
 ///
@@ -48,8 +51,11 @@ pub struct Router {
     extras: Slots<bindings::Extra>,
     /// Bindings by content, so that binding twice is one binding and unbinding finds it.
     identities: Tags<u32>,
-    /// Bindings of exchanges that look at more than the routing key.
+    /// Bindings of exchanges that look at headers too.
     headers_bindings: usize,
+    /// Bindings of exchanges that choose among them.
+    chosen_bindings: usize,
+    policies: BTreeMap<Box<str>, Policy>,
     seed: u64,
     identity: Identity,
     revision: u64,
@@ -71,6 +77,7 @@ impl Clone for Identity {
 pub(crate) struct ExchangeEntry {
     pub(crate) name: Box<str>,
     pub(crate) exchange: Exchange,
+    policy: Option<Box<policies::Applied>>,
     pub(crate) index: Index,
     /// Bindings that have this exchange as their source.
     outgoing: Chunks<BindingId>,
@@ -139,6 +146,8 @@ impl Router {
             extras: Slots::default(),
             identities: Tags::default(),
             headers_bindings: 0,
+            chosen_bindings: 0,
+            policies: BTreeMap::new(),
             seed: spread(seed),
             identity: Identity::default(),
             revision: 0,
@@ -171,7 +180,7 @@ impl Router {
         name.is_empty() || Self::PREDECLARED.iter().any(|(predeclared, ..)| *predeclared == name)
     }
 
-    /// A number that grows with every change to exchanges, queues and bindings. Whoever keeps ids or results beside
+    /// A number that grows with every change to exchanges, queues, bindings and policies. Whoever keeps ids or results beside
     /// the router drops them when it moves.
     pub const fn revision(&self) -> u64 {
         self.revision
@@ -191,7 +200,9 @@ impl Router {
     /// Whether exchange and routing key decide alone where a message goes.
     #[inline(always)]
     pub(crate) const fn depends_on_key_alone(&self, message: &Message<'_>) -> bool {
-        message.header_table().is_none() || (self.headers_bindings == 0 && !message.has_selected_keys())
+        self.chosen_bindings == 0
+            && (message.header_table().is_none()
+                || (self.headers_bindings == 0 && !message.has_selected_keys()))
     }
 
     /// The most steps that a route from this exchange takes, whatever its key (up to the longest that
@@ -289,6 +300,16 @@ impl Router {
         if self.find(hash, source, destination, binding, &identity).is_some() {
             return Ok(false);
         }
+        self.check_binding(binding)?;
+        let name = self.exchange_name(source).unwrap_or_default();
+        let matcher = Matcher::compile(kind, name, binding)?;
+
+        self.insert_binding(hash, source, destination, binding, identity, matcher);
+        Ok(true)
+    }
+
+    /// Whether the table takes one more binding, and this key.
+    fn check_binding(&self, binding: &Binding<'_>) -> Result<(), BindError> {
         let Limits { key_bytes: limit, bindings } = self.limits;
         if binding.key.len() > limit {
             return Err(BindError::KeyTooLong { length: binding.key.len(), limit });
@@ -300,11 +321,7 @@ impl Router {
             let key = alloc::format!("{}", ByteString::from(binding.key)).into();
             return Err(BindError::KeyNotUtf8 { key });
         }
-        let name = self.exchange_name(source).unwrap_or_default();
-        let matcher = Matcher::compile(kind, name, binding)?;
-
-        self.insert_binding(hash, source, destination, binding, identity, matcher);
-        Ok(true)
+        Ok(())
     }
 
     /// Removes a binding; false if there is none, which is no error in AMQP.
@@ -377,7 +394,7 @@ impl Router {
         let Some(entry) = self.exchange_entry(exchange) else { return Outcome::UnknownExchange };
         match entry.index.quick(message, &mut routes.queues) {
             Some(true) => return Outcome::Routed,
-            Some(false) if entry.exchange.alternate_exchange().is_none() => return Outcome::Unroutable,
+            Some(false) if entry.alternate_exchange().is_none() => return Outcome::Unroutable,
             _ => routes.fill(self, exchange, entry, message),
         }
         if routes.is_empty() { Outcome::Unroutable } else { Outcome::Routed }

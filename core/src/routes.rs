@@ -107,7 +107,7 @@ impl Routes {
         if alone {
             scratch.collect_topic(&entry.index, router, key, queues);
         }
-        if !alone || (queues.is_empty() && entry.exchange.alternate_exchange().is_some()) {
+        if !alone || (queues.is_empty() && entry.alternate_exchange().is_some()) {
             walk(router, exchange, message, scratch, &mut Collect(queues));
         }
         if let (Some(question), Some(cache)) = (question, cache) {

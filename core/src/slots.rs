@@ -58,6 +58,10 @@ impl<T> Slots<T> {
         self.slot_mut(number)?.as_mut()
     }
 
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
+        (0..).zip(self.pages.iter_mut().flatten()).filter_map(|(number, slot)| Some((number, slot.as_mut()?)))
+    }
+
     fn slot_mut(&mut self, number: u32) -> Option<&mut Option<T>> {
         self.pages.get_mut((number >> BITS) as usize)?.get_mut(number as usize % PAGE)
     }

@@ -186,7 +186,7 @@ impl<S: Sink> Step<'_, S> {
             sink.matched(Some(found.binding), destination, effect);
         });
         if !matched {
-            let alternate = match alternate(router, entry.exchange.alternate_exchange()) {
+            let alternate = match alternate(router, entry.alternate_exchange()) {
                 Alternate::Asked(other) if !hops.add(router, *start, other, Via::Alternate(exchange)) => {
                     Alternate::Repeated(other)
                 }

@@ -15,6 +15,7 @@ mod route;
 mod serve;
 mod show;
 mod topology;
+mod worker;
 
 use failure::Failure;
 
@@ -51,6 +52,7 @@ enum Verb {
     Publish(publish::Args),
     Consume(consume::Args),
     Topology(topology::Args),
+    Worker(worker::Args),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -82,6 +84,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Publish(args) => publish::run(args).await,
             Verb::Consume(args) => consume::run(args).await,
             Verb::Topology(args) => topology::run(args).await,
+            Verb::Worker(args) => worker::run(args).await,
         }
     });
     // A reader of standard input may be blocked for ever, and nobody waits for it.

@@ -113,6 +113,14 @@ pub fn bind(
         let (key, member) = (bindings_key(layout), json(binding));
         Plan { atomic: false, commands: vec![Command::SAdd { key, member }] }
     };
+    if kind == ExchangeKind::ConsistentHash {
+        let reason = format!(
+            "`{}` is a consistent-hash exchange, which depends on the order of its bindings; Redis keeps them in a set, \
+             which has none",
+            binding.source
+        );
+        return Err(HostError::NotExpressible { reason: reason.into() });
+    }
     let DestinationName::Queue(queue) = &binding.destination else { return Ok(own()) };
     let Some(key) = binding.routing_key.as_str() else { return Ok(own()) };
     let member = match kind {

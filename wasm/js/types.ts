@@ -2,7 +2,7 @@
 export type Bytes = string | Uint8Array | { readonly hex: string };
 
 /** How an exchange chooses among its bindings. */
-export type ExchangeKind = 'direct' | 'fanout' | 'headers' | 'topic';
+export type ExchangeKind = 'direct' | 'fanout' | 'headers' | 'topic' | 'x-consistent-hash' | 'x-random';
 
 /** What `*` and `#` mean in a binding key: as in RabbitMQ, or as Kombu wrote them into Redis. */
 export type Dialect = 'amqp' | 'kombu57' | 'kombu56';
@@ -77,6 +77,25 @@ export interface Topology {
   readonly exchanges?: readonly Exchange[] | undefined;
   readonly queues?: readonly Queue[] | undefined;
   readonly bindings?: readonly Binding[] | undefined;
+  readonly policies?: readonly Policy[] | undefined;
+}
+
+/** What a policy may apply to. Routing asks whether exchanges are among it. */
+export type ApplyTo = 'all' | 'exchanges' | 'queues' | 'classic_queues' | 'quorum_queues' | 'streams';
+
+/**
+ * Settings for all exchanges and queues whose name a pattern finds; routing asks for the `alternate-exchange` in its
+ * definition. Of several that find an exchange, the one with the highest priority applies alone.
+ */
+export interface Policy {
+  readonly name: string;
+  /** A regular expression, not anchored, without look-around and back references. */
+  readonly pattern: string;
+  /** Default: `all`. */
+  readonly applyTo?: ApplyTo | undefined;
+  /** A whole number. Default: 0. */
+  readonly priority?: number | undefined;
+  readonly definition?: Table | undefined;
 }
 
 /** RabbitMQ's `definitions.json`, as far as routing goes; what else it holds is skipped. */
@@ -88,10 +107,12 @@ export interface Definitions {
   readonly [other: string]: unknown;
 }
 
-/** Refused if its definition sets an `alternate-exchange`, as policies are not supported yet. */
 export interface DefinedPolicy {
   readonly name: string;
   readonly vhost?: string | undefined;
+  readonly pattern: string;
+  readonly 'apply-to'?: ApplyTo | undefined;
+  readonly priority?: number | undefined;
   readonly definition?: Table | undefined;
   readonly [other: string]: unknown;
 }
@@ -140,7 +161,7 @@ interface ExchangeBindOperation extends BindOperation {
   readonly source: string;
 }
 
-/** An AMQP method as data. */
+/** An AMQP method as data, or a change of a policy. */
 export type Operation =
   | ({
       readonly op: 'exchange.declare';
@@ -151,7 +172,9 @@ export type Operation =
   | ({ readonly op: 'queue.declare'; readonly queue: string } & QueueOptions)
   | ({ readonly op: 'queue.delete'; readonly queue: string } & DeleteQueueOptions)
   | ({ readonly op: 'queue.bind' | 'queue.unbind' } & QueueBindOperation)
-  | ({ readonly op: 'exchange.bind' | 'exchange.unbind' } & ExchangeBindOperation);
+  | ({ readonly op: 'exchange.bind' | 'exchange.unbind' } & ExchangeBindOperation)
+  | ({ readonly op: 'policy.set' } & Policy)
+  | { readonly op: 'policy.clear'; readonly name: string };
 
 export interface RouterOptions {
   /** Whether `amq.direct`, `amq.topic` and the like are there, as in a fresh RabbitMQ virtual host. Default: true. */
@@ -209,6 +232,13 @@ export interface Message {
   readonly routingKey: string | Uint8Array;
   /** `CC` and `BCC` (arrays of keys) add recipients, as in RabbitMQ. */
   readonly headers?: Table | undefined;
+  /** A property that a consistent-hash exchange may hash, as are the next two. */
+  readonly messageId?: string | undefined;
+  readonly correlationId?: string | undefined;
+  /** Seconds since 1970. */
+  readonly timestamp?: number | undefined;
+  /** What random exchanges choose by, from 0 to 1; the same number, the same route. Default: `Math.random()`. */
+  readonly random?: number | undefined;
 }
 
 /** Where a message goes. That nothing matches is an answer, not an error. */

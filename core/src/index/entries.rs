@@ -15,6 +15,14 @@ pub(crate) struct Entry {
     pub(crate) target: Target,
 }
 
+#[cfg(test)]
+impl Entry {
+    /// The entry of a plain binding.
+    pub(crate) fn new(binding: BindingId, destination: Destination) -> Self {
+        Entry { binding, target: Target::new(destination, false) }
+    }
+}
+
 /// A destination in four bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Target(u32);

@@ -273,8 +273,7 @@ mod tests {
     use super::*;
 
     fn entry() -> Entry {
-        let target = crate::index::Target::new(crate::QueueId(0).into(), false);
-        Entry { binding: BindingId(0), target }
+        Entry::new(BindingId(0), crate::QueueId(0).into())
     }
 
     fn matches(dialect: Dialect, pattern: &str, key: &str) -> bool {

@@ -174,6 +174,7 @@ fn declare<'m>(
         },
         queues: names.into_iter().filter(|name| name.len() <= MAX_SHORT_STRING).map(queue).collect(),
         bindings: Vec::new(),
+        policies: Vec::new(),
     }
     .router()
 }

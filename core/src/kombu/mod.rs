@@ -63,6 +63,7 @@ pub use fanout::{FanoutNameError, Subscription, check_fanout_exchange, glob_matc
 #[cfg(feature = "regex")]
 pub use foreign::{ForeignError, ForeignPattern};
 pub use glued::GluedPattern;
+pub(crate) use glued::{Atom, Class, Times};
 pub use json::Json;
 pub use member::{Matcher, MatcherError, Member, MemberError, SEPARATOR};
 pub use names::{FanoutPrefix, Layout};

@@ -85,6 +85,16 @@ impl Router {
         self.bindings.get(binding.0).map(|entry| self.binding_ref(entry))
     }
 
+    /// The number of every binding, in the order of [`bindings`](Self::bindings).
+    pub(crate) fn binding_ids(&self) -> impl Iterator<Item = BindingId> {
+        self.bindings.iter().map(|(id, _)| BindingId(id))
+    }
+
+    /// The numbers of the bindings whose source is this exchange, sorted.
+    pub(crate) fn binding_ids_from(&self, source: ExchangeId) -> impl Iterator<Item = BindingId> {
+        self.exchange_entry(source).into_iter().flat_map(|entry| entry.outgoing.iter().copied())
+    }
+
     pub(crate) fn exchange_bound(&self) -> usize {
         self.exchanges.bound()
     }

@@ -39,10 +39,12 @@ impl Router {
     }
 
     pub(super) fn add_exchange(&mut self, name: &str, exchange: Exchange) -> ExchangeId {
+        let policy = self.policy_for(name);
         let id = ExchangeId(self.exchanges.insert(ExchangeEntry {
             name: name.into(),
+            index: Index::new(self.seed, &exchange),
             exchange,
-            index: Index::new(self.seed),
+            policy,
             outgoing: Chunks::default(),
             incoming: Chunks::default(),
         }));
@@ -118,7 +120,7 @@ impl Router {
         let mut place = Place::Always;
         if let Some(entry) = self.exchanges.get_mut(source.0) {
             entry.outgoing.insert(id);
-            self.headers_bindings += usize::from(entry.exchange.kind() == ExchangeKind::Headers);
+            count_kind(entry.exchange.kind(), &mut self.headers_bindings, &mut self.chosen_bindings, 1);
             let key = words.as_deref().unwrap_or(binding.key);
             place = entry.index.insert(Entry { binding: id, target }, key, matcher, &mut self.words);
         }
@@ -156,7 +158,7 @@ impl Router {
     fn remove_from_source(&mut self, id: BindingId, entry: &BindingEntry, words: &[u8]) -> Option<BindingId> {
         let source = self.exchanges.get_mut(entry.source.0)?;
         source.outgoing.remove(id);
-        self.headers_bindings -= usize::from(source.exchange.kind() == ExchangeKind::Headers);
+        count_kind(source.exchange.kind(), &mut self.headers_bindings, &mut self.chosen_bindings, -1);
         source.index.remove(Entry { binding: id, target: entry.target }, words, entry.place, &mut self.words)
     }
 
@@ -205,4 +207,14 @@ impl ExchangeEntry {
     pub(crate) fn uses(&self) -> usize {
         self.outgoing.len()
     }
+}
+
+/// Counts bindings by what decides beside the routing key.
+fn count_kind(kind: ExchangeKind, headers: &mut usize, chosen: &mut usize, by: isize) {
+    let count = match kind {
+        ExchangeKind::Headers => headers,
+        ExchangeKind::ConsistentHash | ExchangeKind::Random => chosen,
+        ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::Topic => return,
+    };
+    *count = count.saturating_add_signed(by);
 }

@@ -14,7 +14,13 @@ fn names(router: &Router, exchange: ExchangeId, key: &str) -> Vec<String> {
 
 #[test]
 fn unbinding_everything_leaves_nothing_behind() {
-    let kinds = [ExchangeKind::Direct, ExchangeKind::Fanout, ExchangeKind::Headers, ExchangeKind::Topic];
+    let kinds = [
+        ExchangeKind::Direct,
+        ExchangeKind::Fanout,
+        ExchangeKind::Headers,
+        ExchangeKind::Topic,
+        ExchangeKind::Random,
+    ];
     let keys = ["", "a", "a.*.#", "#", "a*", "x.y.z"];
     let arguments = Table::from_iter([("x-match", "any"), ("h", "v")]);
     for kind in kinds {

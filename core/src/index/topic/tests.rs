@@ -3,7 +3,7 @@
 use alloc::{string::String, vec::Vec};
 
 use super::*;
-use crate::{Dialect, QueueId, index::Target, kombu::GluedPattern};
+use crate::{Dialect, QueueId, kombu::GluedPattern};
 
 /// Integer noise: the same on every target.
 struct Noise(u64);
@@ -51,7 +51,7 @@ fn found(index: &TopicIndex, key: &str, scratch: &mut TopicScratch) -> Vec<u32> 
 }
 
 fn entry(binding: u32) -> Entry {
-    Entry { binding: BindingId(binding), target: Target::new(QueueId(binding).into(), false) }
+    Entry::new(BindingId(binding), QueueId(binding).into())
 }
 
 #[test]
