@@ -9,6 +9,7 @@ import {
   DELETE_EXCHANGE_OPTIONS,
   DELETE_QUEUE_OPTIONS,
   EXCHANGE_OPTIONS,
+  EXPLAIN_OPTIONS,
   MESSAGE,
   OPERATIONS,
   PUBLISH,
@@ -22,6 +23,7 @@ import type {
   DeleteExchangeOptions,
   DeleteQueueOptions,
   ExchangeOptions,
+  ExplainOptions,
   Message,
   Operation,
   Plan,
@@ -221,12 +223,16 @@ export class Router implements Disposable {
     return count;
   }
 
-  /** Routes a message and says why. */
-  explain(message: Message): Trace {
+  /**
+   * Routes a message and says why; asked for near misses, also which bindings failed, where, and what would make them
+   * match. These cost a look at every binding of every exchange on the way.
+   */
+  explain(message: Message, options: ExplainOptions = {}): Trace {
     const { random, ...data } = read(message, MESSAGE, 'message') as Message;
+    const { nearMisses = 0 } = read(options, EXPLAIN_OPTIONS, 'options') as ExplainOptions;
     const handle = this.#live();
     if (this.#draws) handle.draw(random ?? Math.random());
-    return guarded(() => handle.explain(data) as Trace);
+    return guarded(() => handle.explain(data, nearMisses) as Trace);
   }
 
   /**

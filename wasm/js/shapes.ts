@@ -193,6 +193,8 @@ export const MESSAGE: Shape = {
   required: ['exchange', 'routingKey'],
 };
 
+export const EXPLAIN_OPTIONS: Shape = { fields: { nearMisses: 'size' } };
+
 export const PUBLISH: Shape = {
   fields: {
     exchange: 'string',

@@ -8,6 +8,8 @@ mod error;
 mod plan;
 mod value;
 
+use std::mem;
+
 use keyrail_core::{
     Definitions, ExchangeId, ExchangeKind, Limits, Message, Operation, Outcome, QueueId, Router, Routes,
     Table, Topology, Trace,
@@ -147,8 +149,10 @@ impl Core {
 
     // --- Questions -----------------------------------------------------------------------------------------------
 
-    pub fn explain(&mut self, message: JsValue) -> Result<JsValue, JsValue> {
+    /// With as many near misses as are asked for.
+    pub fn explain(&mut self, message: JsValue, near_misses: usize) -> Result<JsValue, JsValue> {
         let publish: Publish = from_js(message)?;
+        self.trace = mem::take(&mut self.trace).with_near_misses(near_misses);
         let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
         let outcome = self.router.explain(exchange, &message.random(self.random), &mut self.trace);
         to_js(&Explained::new(outcome, &self.trace))

@@ -2,11 +2,13 @@ import { useEffect } from 'preact/hooks';
 import { Drawing } from './drawing/drawing.tsx';
 import { Answer } from './panels/answer.tsx';
 import { Bindings } from './panels/bindings.tsx';
+import { Dialects } from './panels/dialects.tsx';
 import { acceptDrops } from './panels/drop.ts';
 import { Examples } from './panels/examples.tsx';
 import { Headers } from './panels/headers.tsx';
 import { Legend } from './panels/legend.tsx';
 import { focusKey, Message } from './panels/message.tsx';
+import { Misses } from './panels/misses.tsx';
 import { Topology } from './panels/topology.tsx';
 import { Trace } from './panels/trace.tsx';
 
@@ -37,10 +39,12 @@ export function App() {
           <Drawing />
           <Legend />
         </section>
+        <Dialects />
         <div class="columns">
+          <Misses />
           <Trace />
-          <Bindings />
         </div>
+        <Bindings />
       </main>
       <footer>
         <p>Everything runs in this browser: what you type and open here is sent to nobody.</p>

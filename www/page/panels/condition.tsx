@@ -1,0 +1,35 @@
+import type { Binding } from 'keyrail/web';
+import { bindingLabel } from '../graph/binding.ts';
+import { DEFAULT_EXCHANGE, PREDECLARED } from '../graph/graph.ts';
+import { loaded } from '../store/store.ts';
+import { shortened, visible } from '../text/names.ts';
+
+/** From which exchange to which queue or exchange a binding leads. */
+export function Ends({ binding, note }: { binding: Binding; note: string }) {
+  const { source, destination } = binding;
+  const [kind, name] =
+    'queue' in destination ? ['queue', destination.queue] : ['exchange', destination.exchange];
+  return (
+    <p class="ends">
+      <Name name={source === '' ? DEFAULT_EXCHANGE : source} /> <span aria-hidden="true">→</span>
+      <span class="unseen"> to {kind} </span> <Name name={name} /> <small>{note}</small>
+    </p>
+  );
+}
+
+/** When a binding matches, in a few words. */
+export function Condition({ binding }: { binding: Binding }) {
+  const label = labelOf(binding);
+  return <code title={visible(label)}>{shortened(label, 44)}</code>;
+}
+
+export function labelOf(binding: Binding): string {
+  const { source } = binding;
+  const exchanges = loaded.value?.topology.exchanges;
+  const kind = exchanges?.find(({ name }) => name === source)?.kind ?? PREDECLARED.get(source) ?? 'direct';
+  return bindingLabel(binding, kind);
+}
+
+function Name({ name }: { name: string }) {
+  return <bdi title={visible(name)}>{shortened(name, 36)}</bdi>;
+}
