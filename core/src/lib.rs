@@ -29,7 +29,9 @@
 //! |---|---|
 //! | declare, bind, route by id | [`Router`], [`Routes`] |
 //! | apply AMQP methods by name, with a broker's answers | [`Operation`], [`Router::apply`] |
-//! | learn why | [`Router::explain`], [`Trace`] |
+//! | learn why, and why not | [`Router::explain`], [`Trace`], [`NearMiss`] |
+//! | find what is wrong with a topology | [`Topology::lint`], [`lint`] |
+//! | compare two topologies, in what they say and what they do | [`Topology::diff`], [`diff`] |
 //! | read and write topologies | [`Topology`], [`Definitions`] |
 //! | speak Kombu's Redis wire | [`kombu`] |
 #![no_std]
@@ -46,6 +48,7 @@ mod cache;
 mod chunks;
 mod definitions;
 mod dialect;
+pub mod diff;
 mod error;
 mod exchange;
 mod explain;
@@ -54,6 +57,7 @@ mod id;
 mod index;
 pub mod kombu;
 mod limits;
+pub mod lint;
 mod message;
 mod operation;
 pub mod pattern;

@@ -16,7 +16,7 @@ use crate::{
 ///
 /// # JSON
 /// `{"type": "words", "words": [{"token": "order", "kind": "literal", "took": ["order"]}, …]}`; the other types are
-/// `always`, `key`, `expression`, `channel` and `headers`.
+/// `always`, `key`, `expression`, `chosen`, `channel` and `headers`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
@@ -35,6 +35,8 @@ pub enum How {
         /// The text that Kombu stored, or the binding key.
         pattern: ByteString,
     },
+    /// The exchange chose it among all: by a hash, or at random.
+    Chosen,
     /// The queue listens to the Redis channel of a fanout exchange of Kombu.
     Channel,
     /// The arguments agree with the headers.
@@ -137,6 +139,7 @@ impl How {
             ExchangeKind::Fanout if binding.dialect != Dialect::Amqp => (How::Channel, None),
             ExchangeKind::Headers => (How::headers(binding.arguments, message), None),
             ExchangeKind::Topic => How::topic(binding, message),
+            ExchangeKind::ConsistentHash | ExchangeKind::Random => (How::Chosen, None),
             _ => (How::Always, None),
         }
     }

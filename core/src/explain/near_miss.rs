@@ -159,6 +159,10 @@ impl<'a> NearMisses<'a> {
             return self.look_at_queues(hop);
         }
         let kind = entry.exchange.kind();
+        if matches!(kind, ExchangeKind::ConsistentHash | ExchangeKind::Random) {
+            // Nothing is wrong with what was not chosen.
+            return;
+        }
         for id in self.router.binding_ids_from(exchange) {
             if !matched.insert(id.0) {
                 continue;

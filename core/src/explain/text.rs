@@ -15,7 +15,7 @@ impl fmt::Display for How {
             }
             How::Headers { headers, .. } => list(f, headers.iter(), |f, header| header.fmt(f)),
             How::Expression { pattern } => write!(f, "over characters, as `{pattern}`"),
-            How::Always | How::Key | How::Channel => Ok(()),
+            How::Always | How::Key | How::Chosen | How::Channel => Ok(()),
         }
     }
 }
