@@ -29,6 +29,7 @@ import type {
   Plan,
   Publish,
   QueueOptions,
+  Report,
   RouterOptions,
   Routing,
   Table,
@@ -233,6 +234,16 @@ export class Router implements Disposable {
     const handle = this.#live();
     if (this.#draws) handle.draw(random ?? Math.random());
     return guarded(() => handle.explain(data, nearMisses) as Trace);
+  }
+
+  /**
+   * What is wrong with the topology, or will be: bindings that do nothing, exchanges and queues that nothing reaches,
+   * cycles, dangling names, and patterns that brokers read differently. About linear in the bindings; at most a second
+   * or two where patterns are hard to compare.
+   */
+  lint(): Report {
+    const handle = this.#live();
+    return guarded(() => handle.lint() as Report);
   }
 
   /**

@@ -366,6 +366,56 @@ export type Mismatch =
       readonly at?: number;
     };
 
+/** What `lint` found. */
+export interface Report {
+  /** The worst first; of one severity in the order of codes, and of one code in the order of the topology. */
+  readonly findings: readonly Finding[];
+}
+
+/** Something that is wrong, or will be. */
+export interface Finding {
+  /** What it is: a stable word. */
+  readonly code: FindingCode;
+  /** Messages are lost or a broker refuses it; probably a mistake; worth knowing. */
+  readonly severity: 'error' | 'warning' | 'info';
+  readonly culprit: /** `at` is its place in the bindings of `topology()`. */
+    | { readonly type: 'binding'; readonly at: number; readonly binding: Binding }
+    | { readonly type: 'exchange'; readonly name: string }
+    | { readonly type: 'exchanges'; readonly names: readonly string[] }
+    | { readonly type: 'queue'; readonly name: string };
+  /** What is wrong, for people. */
+  readonly sentence: string;
+  /** Keys that dialects answer differently; only for `dialect-trap`. */
+  readonly keys?: readonly {
+    readonly key: Bytes;
+    readonly matches: readonly Dialect[];
+    readonly misses: readonly Dialect[];
+  }[];
+  /** What to do about it, where that is certain. It never changes the way of a message. */
+  readonly fix?:
+    | { readonly type: 'removeBinding'; readonly at: number }
+    | { readonly type: 'replaceBinding'; readonly at: number; readonly binding: Binding };
+}
+
+export type FindingCode =
+  | 'alternate-missing'
+  | 'dead-letter-missing'
+  | 'invalid-pattern'
+  | 'duplicate-binding'
+  | 'shadowed-binding'
+  | 'never-matches'
+  | 'unreachable-queue'
+  | 'unreachable-exchange'
+  | 'dead-end-exchange'
+  | 'exchange-cycle'
+  | 'alternate-loop'
+  | 'too-many-hashes'
+  | 'cost-over-budget'
+  | 'dialect-trap'
+  | 'kombu-invalid-pattern'
+  | 'kombu-name'
+  | 'undecided';
+
 /** A value of JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 

@@ -166,6 +166,11 @@ impl Core {
         to_js(&content.plan(&self.router, exchange, &message.random(self.random), &mut self.routes))
     }
 
+    /// What is wrong with everything that was declared and bound.
+    pub fn lint(&self) -> Result<JsValue, JsValue> {
+        to_js(&Topology::of(&self.router).lint(&Default::default()).map_err(Failure::from)?)
+    }
+
     pub fn topology(&self) -> Result<JsValue, JsValue> {
         to_js(&Topology::of(&self.router))
     }

@@ -5,6 +5,7 @@ import { Bindings } from './panels/bindings.tsx';
 import { Dialects } from './panels/dialects.tsx';
 import { acceptDrops } from './panels/drop.ts';
 import { Examples } from './panels/examples.tsx';
+import { Findings } from './panels/findings.tsx';
 import { Headers } from './panels/headers.tsx';
 import { Legend } from './panels/legend.tsx';
 import { focusKey, Message } from './panels/message.tsx';
@@ -44,7 +45,10 @@ export function App() {
           <Misses />
           <Trace />
         </div>
-        <Bindings />
+        <div class="columns">
+          <Findings />
+          <Bindings />
+        </div>
       </main>
       <footer>
         <p>Everything runs in this browser: what you type and open here is sent to nobody.</p>

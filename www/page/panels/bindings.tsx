@@ -3,6 +3,7 @@ import type { Binding } from 'keyrail/web';
 import { bindingId, bindingLabel } from '../graph/binding.ts';
 import { DEFAULT_EXCHANGE, PREDECLARED } from '../graph/graph.ts';
 import type { Effect } from '../graph/light.ts';
+import { Name } from '../parts/binding.tsx';
 import { lit, loaded } from '../store/store.ts';
 import { shortened, visible } from '../text/names.ts';
 import { EFFECTS } from '../text/verdict.ts';
@@ -73,10 +74,6 @@ function Line({ entry }: { entry: Entry }) {
       <td>{word}</td>
     </tr>
   );
-}
-
-function Name({ name }: { name: string }) {
-  return <bdi title={visible(name)}>{shortened(name, 36)}</bdi>;
 }
 
 function entriesOf(): Entry[] {

@@ -1,6 +1,6 @@
 import { type DialectAnswer, dialectAnswers } from '../store/dialects.ts';
-import { shortened, visible } from '../text/names.ts';
 import { agreement } from '../text/dialects.ts';
+import { shortened, visible } from '../text/names.ts';
 
 /** What the message would do if the patterns were RabbitMQ's, or those of either Kombu. */
 export function Dialects() {

@@ -1,10 +1,10 @@
 import type { NearMiss } from 'keyrail/web';
 import { bindingId } from '../graph/binding.ts';
+import { Condition, Ends } from '../parts/binding.tsx';
+import { Cells } from '../parts/cells.tsx';
 import { changeBinding } from '../store/changes.ts';
 import { answer } from '../store/store.ts';
 import { distanceText, missCells } from '../text/cells.ts';
-import { Cells } from './cells.tsx';
-import { Condition, Ends } from './condition.tsx';
 
 /** The bindings that failed, nearest first, each with the word or header that it failed at. */
 export function Misses() {
@@ -27,7 +27,7 @@ function Miss({ miss }: { miss: NearMiss }) {
   const { binding, suggestion } = miss;
   return (
     <li class="rule" data-miss={binding.source}>
-      <Ends binding={binding} note={distanceText(miss)} />
+      <Ends binding={binding}>{distanceText(miss)}</Ends>
       <Cells cells={missCells(miss)} />
       {suggestion && (
         <button type="button" class="fix" onClick={() => changeBinding(binding, suggestion)}>

@@ -1,11 +1,11 @@
 import type { Hop, Match } from 'keyrail/web';
 import { bindingId } from '../graph/binding.ts';
+import { Ends, labelOf } from '../parts/binding.tsx';
+import { Cells } from '../parts/cells.tsx';
 import { answer } from '../store/store.ts';
 import { matchCells } from '../text/cells.ts';
 import { visible } from '../text/names.ts';
 import { EFFECTS } from '../text/verdict.ts';
-import { Cells } from './cells.tsx';
-import { Ends, labelOf } from './condition.tsx';
 
 /** The bindings that matched, exchange by exchange, and the router's own words. */
 export function Trace() {
@@ -33,7 +33,7 @@ function Matched({ hop, match }: { hop: Hop; match: Match }) {
   const note = selected ? `${EFFECTS[effect]}, by ${selected.header}` : EFFECTS[effect];
   return (
     <li class="rule" data-match={hop.exchange} data-effect={effect}>
-      <Ends binding={binding} note={note} />
+      <Ends binding={binding}>{note}</Ends>
       <Cells cells={matchCells(how, labelOf(binding))} />
     </li>
   );

@@ -101,7 +101,9 @@ const VERDICTS: Record<HeaderVerdict['verdict'], (header: HeaderVerdict) => stri
 
 function headerCell(header: HeaderVerdict): Cell {
   const { name, verdict, wanted } = header;
-  const text = [name, wanted].flatMap((part: Bytes | undefined) => (part === undefined ? [] : bytesText(part)));
+  const text = [name, wanted].flatMap((part: Bytes | undefined) =>
+    part === undefined ? [] : bytesText(part),
+  );
   const agrees = verdict === 'equal' || verdict === 'present';
   const below = VERDICTS[verdict](header);
   const condition = text.join('=');
