@@ -33,6 +33,7 @@
 //! | find what is wrong with a topology | [`Topology::lint`], [`lint`] |
 //! | compare two topologies, in what they say and what they do | [`Topology::diff`], [`diff`] |
 //! | read and write topologies | [`Topology`], [`Definitions`] |
+//! | save a router, follow one from afar | [`Router::snapshot`], [`Source`], [`Follower`] |
 //! | speak Kombu's Redis wire | [`kombu`] |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -52,6 +53,7 @@ pub mod diff;
 mod error;
 mod exchange;
 mod explain;
+mod follow;
 mod hash;
 mod id;
 mod index;
@@ -84,6 +86,7 @@ pub use exchange::{Exchange, ExchangeKind};
 pub use explain::{
     HeaderVerdict, How, MatchMode, Mismatch, NearMiss, SelectedKey, Verdict, WordKind, WordMatch,
 };
+pub use follow::{Change, FollowError, Follower, Position, Source, Update};
 pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;
 pub use message::Message;

@@ -14,7 +14,8 @@ use keyrail_core::{
 use uuid::Uuid;
 
 use crate::{
-    Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Take, Taken,
+    Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
+    Taken,
     load::{self, Quarantined},
     publish::{Fanout, Outgoing, Published, Routed, Ways, route},
     registry,
@@ -38,7 +39,7 @@ impl<E> Clone for Host<E> {
 
 #[derive(Clone, Debug)]
 enum Source {
-    Fixed(Arc<Table>),
+    Fixed(Shared<Table>),
     Tables(load::Options),
 }
 
@@ -69,7 +70,7 @@ impl<E: Executor> Host<E> {
     /// Routes by this router, whatever Redis holds.
     pub fn fixed(executor: E, layout: Layout, router: Router) -> Self {
         let table = Table { router, quarantine: Vec::new() };
-        Host { executor: executor.into(), layout: layout.into(), source: Source::Fixed(Arc::new(table)) }
+        Host { executor: executor.into(), layout: layout.into(), source: Source::Fixed(Shared::new(table)) }
     }
 
     /// Routes by Kombu's binding tables and keyrail's own keys, read anew for each publish as Kombu does.
@@ -92,13 +93,21 @@ impl<E: Executor> Host<E> {
         matches!(self.source, Source::Fixed(_))
     }
 
+    /// The fixed topology: whoever holds it can replace it while others publish, or route by it without a lock.
+    pub const fn shared(&self) -> Option<&Shared<Table>> {
+        match &self.source {
+            Source::Fixed(table) => Some(table),
+            Source::Tables(_) => None,
+        }
+    }
+
     /// The topology, or as much of it as a publish to `exchange` can reach.
     ///
     /// # Errors
     /// Those of [`load::from_tables`].
     pub async fn table(&self, exchange: Option<&str>) -> Result<Arc<Table>, HostError> {
         match &self.source {
-            Source::Fixed(table) => Ok(table.clone()),
+            Source::Fixed(table) => Ok(table.current()),
             Source::Tables(options) => {
                 let (router, quarantine) =
                     load::from_tables(&*self.executor, &self.layout, exchange, options).await?;
@@ -227,7 +236,7 @@ impl<E: Executor> Host<E> {
     /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; those of the executor.
     pub async fn get(&self, queue: &str) -> Result<Option<ReceivedMessage>, HostError> {
         if let Source::Fixed(table) = &self.source
-            && table.router.queue(queue).is_none()
+            && table.current().router.queue(queue).is_none()
         {
             return Err(HostError::QueueNotFound { queue: queue.into() });
         }
@@ -258,7 +267,8 @@ impl<E: Executor> Host<E> {
     /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them.
     pub fn consumer(&self, queues: Vec<String>, options: ConsumerOptions) -> Result<Consumer, HostError> {
         if let Source::Fixed(table) = &self.source
-            && let Some(missing) = queues.iter().find(|queue| table.router.queue(queue).is_none())
+            && let router = &table.current().router
+            && let Some(missing) = queues.iter().find(|queue| router.queue(queue).is_none())
         {
             return Err(HostError::QueueNotFound { queue: missing.as_str().into() });
         }

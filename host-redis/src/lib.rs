@@ -32,6 +32,7 @@
 //! | [`celery`] | run Celery's tasks |
 //! | [`load`] | topologies from files and from Kombu's tables |
 //! | [`serve`] | the HTTP interface |
+//! | [`Shared`] | a table that is replaced while threads route by it |
 
 pub mod celery;
 mod compression;
@@ -48,6 +49,7 @@ mod raw;
 pub mod registry;
 mod restore;
 pub mod serve;
+mod shared;
 mod simple;
 mod stream;
 
@@ -64,5 +66,6 @@ pub use fanout::{FanoutListener, News};
 pub use host::{Bind, Host, Table};
 pub use publish::{Fanout, Outgoing, Published, Routed, json_of};
 pub use restore::{Left, Restored};
+pub use shared::{Reader, Shared};
 pub use simple::SimpleQueue;
 pub use stream::{DurableFanout, DurableSubscription, StreamMessage};

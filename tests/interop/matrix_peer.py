@@ -18,6 +18,8 @@ from typing import Any
 from kombu import Connection, Consumer, Exchange, Producer, Queue
 
 SECONDS = 30
+# A body that is a text travels as text.
+ACCEPT = ["json", "text/plain"]
 # Looks for what others left behind after each empty wait of a tenth of a second.
 OPTIONS = {"polling_interval": 0.1}
 
@@ -76,7 +78,7 @@ def consume(order: dict[str, Any]) -> list[dict[str, Any]]:
 
     count = order["count"] + left
     with connect(order) as connection, connection.channel() as channel:
-        with Consumer(channel, [queue_of(order["from"])], callbacks=[received], accept=["json"], prefetch_count=1):
+        with Consumer(channel, [queue_of(order["from"])], callbacks=[received], accept=ACCEPT, prefetch_count=1):
             deadline = time.monotonic() + SECONDS
             while len(got) < count and time.monotonic() < deadline:
                 with contextlib.suppress(TimeoutError):
@@ -92,7 +94,7 @@ def hold(order: dict[str, Any]) -> None:
         connection = connect(order)
         channel = connection.channel()
         queues = [queue_of(where) for where in order["queues"]]
-        with Consumer(channel, queues, callbacks=[lambda body, message: got.append(message)], accept=["json"]):
+        with Consumer(channel, queues, callbacks=[lambda body, message: got.append(message)], accept=ACCEPT):
             while len(got) < len(queues):
                 with contextlib.suppress(TimeoutError):
                     connection.drain_events(timeout=0.2)
@@ -103,7 +105,7 @@ def hold(order: dict[str, Any]) -> None:
 def listen(order: dict[str, Any]) -> None:
     got: list[dict[str, Any]] = []
     connection = connect(order)
-    consumer = Consumer(connection.channel(), [queue_of(order["from"])], accept=["json"], no_ack=True,
+    consumer = Consumer(connection.channel(), [queue_of(order["from"])], accept=ACCEPT, no_ack=True,
                         callbacks=[lambda body, message: got.append(told(body, message))])
     consumer.consume()
     listening.update(connection=connection, consumer=consumer, got=got)

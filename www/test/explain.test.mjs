@@ -6,7 +6,7 @@ import { load } from './load.mjs';
 
 const { distanceText, matchCells, missCells } = await load('text/cells.ts');
 const { agreement } = await load('text/dialects.ts');
-const { culpritText } = await load('text/findings.ts');
+const { culpritText, quoted } = await load('text/findings.ts');
 const { withBinding } = await load('store/changes.ts');
 const { DIALECTS, reread } = await load('store/dialects.ts');
 
@@ -66,7 +66,7 @@ test('each header is a cell with its verdict', () => {
   ]);
   assert.deepEqual(
     missed('headers', binding, { routingKey: '', headers: { copies: '2', format: 'xml' } }).sort(),
-    ['failed copies=2 2 has another type', 'failed format=pdf xml', 'failed signed missing'],
+    ['failed copies=2 2, another type', 'failed format=pdf xml', 'failed signed missing'],
   );
 });
 
@@ -138,4 +138,14 @@ test('a finding names what it is about', () => {
   const told = findings.map(({ code, culprit }) => [code, culpritText(culprit)]);
   assert.deepEqual(told.slice(0, 1), [['alternate-missing', 'exchange x']]);
   assert.ok(told.some(([code, text]) => code === 'unreachable-queue' && text === 'queue lonely'));
+});
+
+test('what stands in backticks is shown as code, and an odd backtick spoils nothing', () => {
+  assert.deepEqual(quoted('there is no `a`, nor `b` here'), [
+    { words: 'there is no ', code: 'a' },
+    { words: ', nor ', code: 'b' },
+    { words: ' here', code: '' },
+  ]);
+  assert.deepEqual(quoted('plain'), [{ words: 'plain', code: '' }]);
+  assert.deepEqual(quoted('the name `a`b`'), [{ words: 'the name `a`b`', code: '' }]);
 });

@@ -97,11 +97,7 @@ pub(crate) fn build(exchanges: &[ModelExchange], bindings: &[ModelBinding]) -> (
     let mut router = Router::new();
     let mut model = Model::default();
     for (name, exchange) in EXCHANGES.iter().zip(exchanges) {
-        let mut declared = Exchange::new(exchange.kind);
-        if let Some(alternate) = &exchange.alternate {
-            declared = declared.alternate(alternate);
-        }
-        router.declare_exchange(name, declared).unwrap();
+        declare(&mut router, name, exchange);
         model.exchanges.insert((*name).to_owned(), exchange.clone());
     }
     for name in QUEUES.iter().filter(|name| !name.is_empty()) {
@@ -122,6 +118,14 @@ pub(crate) fn build(exchanges: &[ModelExchange], bindings: &[ModelBinding]) -> (
         }
     }
     (router, model)
+}
+
+pub(crate) fn declare(router: &mut Router, name: &str, exchange: &ModelExchange) {
+    let mut declared = Exchange::new(exchange.kind);
+    if let Some(alternate) = &exchange.alternate {
+        declared = declared.alternate(alternate);
+    }
+    router.declare_exchange(name, declared).unwrap();
 }
 
 pub(crate) fn bind(router: &mut Router, row: &ModelBinding) -> Result<bool, keyrail_core::BindError> {

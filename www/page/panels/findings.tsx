@@ -2,7 +2,7 @@ import type { Finding } from 'keyrail/web';
 import { useEffect } from 'preact/hooks';
 import { Condition, Ends } from '../parts/binding.tsx';
 import { apply, findings, keepLooking, look, tryKey, waits } from '../store/findings.ts';
-import { culpritText, SEVERITIES } from '../text/findings.ts';
+import { culpritText, quoted, SEVERITIES } from '../text/findings.ts';
 import { shortened, visible } from '../text/names.ts';
 import { json } from '../text/values.ts';
 
@@ -70,7 +70,7 @@ function Item({ finding }: { finding: Finding }) {
       ) : (
         <p class="ends">{shortened(culpritText(culprit), 80)}</p>
       )}
-      <p class="sentence-of">{visible(sentence)}</p>
+      <p class="sentence-of">{quoted(sentence).map(Part)}</p>
       <p class="ways">
         {keys
           .map(({ key }) => key)
@@ -93,5 +93,14 @@ function Item({ finding }: { finding: Finding }) {
         )}
       </p>
     </li>
+  );
+}
+
+function Part({ words, code }: { words: string; code: string }, at: number) {
+  return (
+    <span key={at}>
+      {visible(words)}
+      {code && <code>{visible(code)}</code>}
+    </span>
   );
 }

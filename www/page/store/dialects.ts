@@ -44,7 +44,8 @@ export const dialectAnswers = computed<readonly DialectAnswer[]>(() => {
       dialect,
       name,
       refused,
-      queues: router.route({ ...message.value, random: 0 }).queues,
+      // By name: each dialect finds them in an order of its own.
+      queues: router.route({ ...message.value, random: 0 }).queues.toSorted(),
     }));
   } catch (error) {
     if (error instanceof KeyrailError) return [];

@@ -96,7 +96,7 @@ const VERDICTS: Record<HeaderVerdict['verdict'], (header: HeaderVerdict) => stri
   missing: () => 'missing',
   differentValue: ({ found }) => found ?? '',
   // Both read alike: only the type tells them apart.
-  differentType: ({ found }) => `${found ?? ''} has another type`,
+  differentType: ({ found }) => `${found ?? ''}, another type`,
 };
 
 function headerCell(header: HeaderVerdict): Cell {
