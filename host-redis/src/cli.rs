@@ -7,6 +7,7 @@ use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
 mod bind;
 mod consume;
+mod convert;
 mod failure;
 mod header;
 mod open;
@@ -51,6 +52,7 @@ enum Verb {
     Publish(publish::Args),
     Consume(consume::Args),
     Topology(topology::Args),
+    Convert(convert::Args),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -82,6 +84,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Publish(args) => publish::run(args).await,
             Verb::Consume(args) => consume::run(args).await,
             Verb::Topology(args) => topology::run(args).await,
+            Verb::Convert(args) => convert::run(&args),
         }
     });
     // A reader of standard input may be blocked for ever, and nobody waits for it.
