@@ -148,6 +148,16 @@ pub enum BindError {
         /// The limit.
         limit: usize,
     },
+    /// With this binding a route from its exchange could take more steps than
+    /// [`Limits::steps`](crate::Limits::steps).
+    TooCostly {
+        /// The binding key.
+        key: Box<str>,
+        /// The steps that a route could take with it: [`Router::worst_case`](crate::Router::worst_case).
+        steps: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// The binding key is not UTF-8, which RabbitMQ refuses in a binding (though not in a publish).
     KeyNotUtf8 {
         /// The key, other bytes shown as `\xff`.
@@ -278,6 +288,7 @@ impl BindError {
             BindError::InvalidMatchMode { .. } => "invalid-match-mode",
             BindError::KeyTooLong { .. } => "key-too-long",
             BindError::TableFull { .. } => "table-full",
+            BindError::TooCostly { .. } => "too-costly",
             BindError::KeyNotUtf8 { .. } => "key-not-utf8",
             BindError::InvalidWeight { .. } => "invalid-weight",
             BindError::InvalidPattern { .. } => "invalid-pattern",
@@ -293,7 +304,7 @@ impl BindError {
             | BindError::InvalidWeight { .. }
             | BindError::InvalidPattern { .. } => PRECONDITION_FAILED,
             BindError::KeyTooLong { .. } => SYNTAX_ERROR,
-            BindError::TableFull { .. } => RESOURCE_ERROR,
+            BindError::TableFull { .. } | BindError::TooCostly { .. } => RESOURCE_ERROR,
             BindError::KeyNotUtf8 { .. } => FRAME_ERROR,
         }
     }
@@ -408,6 +419,10 @@ impl fmt::Display for BindError {
                 write!(f, "x-match is `{found}`, expected all, any, all-with-x or any-with-x")
             }
             BindError::KeyTooLong { length, limit } => too_long(f, "binding key", *length, *limit),
+            BindError::TooCostly { key, steps, limit } => write!(
+                f,
+                "with the binding key `{key}` a route could take {steps} steps, no more than {limit} are allowed"
+            ),
             BindError::TableFull { limit } => write!(f, "there are {limit} bindings, no more are allowed"),
             BindError::KeyNotUtf8 { key } => write!(f, "binding key `{key}` is not UTF-8"),
             BindError::InvalidWeight { key } => {

@@ -34,7 +34,8 @@ use chosen::Chosen;
 pub(crate) use consistent_hash::HashSource;
 pub(crate) use entries::{Entry, Target};
 use flat::Flat;
-use headers::{HeadersIndex, HeadersPattern};
+use headers::HeadersIndex;
+pub(crate) use headers::{HeadersPattern, SortedHeaders};
 use keys::Keys;
 use topic::{TopicIndex, TopicScratch};
 use trie::{Trie, TrieScratch};
@@ -58,6 +59,8 @@ pub(crate) struct Index {
     headers: HeadersIndex,
     /// Everything that has to be asked one by one.
     listed: Slots<(Entry, Listed)>,
+    /// The states of everything that is listed, together.
+    listed_states: usize,
     /// Bindings that lead to exchanges.
     leading_on: usize,
     /// The bindings of an exchange that chooses one of them.
@@ -205,6 +208,7 @@ impl Index {
             tries: Vec::new(),
             headers: HeadersIndex::new(seed),
             listed: Slots::default(),
+            listed_states: 0,
             leading_on: 0,
             chosen: Chosen::of(exchange).map(Box::new),
         }
@@ -230,7 +234,10 @@ impl Index {
                 Place::Trie(dialect)
             }
             Matcher::Headers(pattern) => Place::Headers(self.headers.insert(entry, pattern)),
-            Matcher::Listed(listed) => Place::Listed(self.listed.insert((entry, listed))),
+            Matcher::Listed(listed) => {
+                self.listed_states += listed.states();
+                Place::Listed(self.listed.insert((entry, listed)))
+            }
             Matcher::Chosen(weight) => {
                 if let Some(chosen) = &mut self.chosen {
                     chosen.insert(entry, weight);
@@ -292,7 +299,10 @@ impl Index {
                 }
             }
             Place::Headers(spot) => self.headers.remove(spot, id),
-            Place::Listed(number) => drop(self.listed.remove(number)),
+            Place::Listed(number) => {
+                let listed = self.listed.remove(number);
+                self.listed_states -= listed.map_or(0, |(_, listed)| listed.states());
+            }
             Place::Chosen => {
                 if let Some(chosen) = &mut self.chosen {
                     chosen.remove(Entry { binding: id, target });
@@ -345,10 +355,9 @@ impl Index {
     pub(crate) fn worst_case(&self, bytes: usize) -> u64 {
         let words = bytes + 1;
         let tries: usize = self.tries.iter().map(|(_, trie)| trie.states()).sum();
-        let listed: u64 = self.listed.iter().map(|(_, (_, listed))| listed.states() as u64).sum();
         self.topic.worst_case(words)
             + self.headers.worst_case()
-            + words as u64 * (tries as u64 + listed)
+            + words as u64 * (tries + self.listed_states) as u64
             + u64::from(!self.keys.is_empty())
     }
 

@@ -29,7 +29,9 @@
 //! |---|---|
 //! | declare, bind, route by id | [`Router`], [`Routes`] |
 //! | apply AMQP methods by name, with a broker's answers | [`Operation`], [`Router::apply`] |
-//! | learn why | [`Router::explain`], [`Trace`] |
+//! | learn why, and why not | [`Router::explain`], [`Trace`], [`NearMiss`] |
+//! | find what is wrong with a topology | [`Topology::lint`], [`lint`] |
+//! | compare two topologies, in what they say and what they do | [`Topology::diff`], [`diff`] |
 //! | read and write topologies | [`Topology`], [`Definitions`] |
 //! | save a router, follow one from afar | [`Router::snapshot`], [`Source`], [`Follower`] |
 //! | speak Kombu's Redis wire | [`kombu`] |
@@ -47,8 +49,10 @@ mod cache;
 mod chunks;
 mod definitions;
 mod dialect;
+pub mod diff;
 mod error;
 mod exchange;
+mod explain;
 mod follow;
 mod hash;
 mod id;
@@ -56,8 +60,10 @@ mod index;
 pub mod kombu;
 mod limits;
 mod lines;
+pub mod lint;
 mod message;
 mod operation;
+pub mod pattern;
 mod policy;
 mod queue;
 mod router;
@@ -78,6 +84,9 @@ pub use definitions::{Definitions, DefinitionsError};
 pub use dialect::Dialect;
 pub use error::{BindError, DeclareError, DeleteError, Error, MAX_SHORT_STRING, PublishError, Reply, Scope};
 pub use exchange::{Exchange, ExchangeKind};
+pub use explain::{
+    HeaderVerdict, How, MatchMode, Mismatch, NearMiss, SelectedKey, Verdict, WordKind, WordMatch,
+};
 pub use follow::{Change, FollowError, Follower, Position, Source, Update};
 pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;

@@ -131,6 +131,16 @@ impl<'a> Message<'a> {
         core::iter::once(self.routing_key).chain(selected)
     }
 
+    /// The keys that the sender selected, with the header that names them.
+    pub(crate) fn selected_keys(&self) -> impl Iterator<Item = (&'static str, &'a [u8])> {
+        let cc = self.cc.iter().map(|value| ("CC", value));
+        let selected = cc.chain(self.bcc.iter().map(|value| ("BCC", value)));
+        selected.filter_map(|(header, value)| match value {
+            Value::LongString(key) => Some((header, key.as_bytes())),
+            _ => None,
+        })
+    }
+
     /// The headers on every delivered copy: all but `BCC`, whose recipients are nobody's business.
     pub fn delivered_headers(&self) -> impl Iterator<Item = (&'a [u8], &'a Value)> {
         self.headers.into_iter().flat_map(Table::iter).filter(|(name, _)| *name != BCC)

@@ -304,13 +304,35 @@ impl Router {
         let name = self.exchange_name(source).unwrap_or_default();
         let matcher = Matcher::compile(kind, name, binding)?;
 
-        self.insert_binding(hash, source, destination, binding, identity, matcher);
+        let id = self.insert_binding(hash, source, destination, binding, identity, matcher);
+        self.check_cost(id, source, binding)?;
         Ok(true)
+    }
+
+    /// Takes a new binding back if a route could cost too much with it.
+    fn check_cost(
+        &mut self,
+        id: BindingId,
+        source: ExchangeId,
+        binding: &Binding<'_>,
+    ) -> Result<(), BindError> {
+        let limit = self.limits.steps;
+        if limit == u64::MAX {
+            return Ok(());
+        }
+        let Some(steps) = self.worst_case(source).filter(|steps| *steps > limit) else { return Ok(()) };
+        self.remove_binding(id);
+        self.revision -= 1;
+        Err(BindError::TooCostly {
+            key: alloc::format!("{}", ByteString::from(binding.key)).into(),
+            steps,
+            limit,
+        })
     }
 
     /// Whether the table takes one more binding, and this key.
     fn check_binding(&self, binding: &Binding<'_>) -> Result<(), BindError> {
-        let Limits { key_bytes: limit, bindings } = self.limits;
+        let Limits { key_bytes: limit, bindings, .. } = self.limits;
         if binding.key.len() > limit {
             return Err(BindError::KeyTooLong { length: binding.key.len(), limit });
         }

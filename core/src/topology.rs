@@ -162,6 +162,14 @@ impl Topology {
     /// # Errors
     /// The first thing that cannot be declared, with its place; names that begin with `amq.` are allowed here.
     pub fn router(&self) -> Result<Router, TopologyError> {
+        self.router_without(|_, error| Err(error))
+    }
+
+    /// Builds a router; a binding that cannot be bound is left out if `refused` says so.
+    pub(crate) fn router_without(
+        &self,
+        mut refused: impl FnMut(usize, BindError) -> Result<(), BindError>,
+    ) -> Result<Router, TopologyError> {
         let mut router = Router::with_predeclared_exchanges();
         for (at, exchange) in self.exchanges.iter().enumerate() {
             exchange.declare(&mut router).map_err(|error| place("exchanges", at, error))?;
@@ -170,7 +178,9 @@ impl Topology {
             queue.declare(&mut router).map_err(|error| place("queues", at, error))?;
         }
         for (at, binding) in self.bindings.iter().enumerate() {
-            binding.bind(&mut router).map_err(|error| place("bindings", at, error))?;
+            if let Err(error) = binding.bind(&mut router) {
+                refused(at, error).map_err(|error| place("bindings", at, error))?;
+            }
         }
         for (at, policy) in self.policies.iter().enumerate() {
             policy.set(&mut router).map_err(|error| place("policies", at, error))?;
@@ -268,6 +278,19 @@ impl BindingDefinition {
         }
     }
 
+    /// The implicit binding of the default exchange: queue and key are one name.
+    pub(crate) fn implicit(router: &Router, destination: Destination) -> Self {
+        let destination = DestinationName::of(router, destination);
+        BindingDefinition {
+            source: "".into(),
+            routing_key: ByteString::from(destination.name()),
+            destination,
+            arguments: Table::new(),
+            dialect: Dialect::Amqp,
+            pattern: None,
+        }
+    }
+
     /// The binding without its ends.
     pub fn binding(&self) -> Binding<'_> {
         let mut binding = Binding::new(&self.routing_key).dialect(self.dialect);
@@ -285,7 +308,7 @@ impl BindingDefinition {
         router.bind(source, destination, &self.binding())
     }
 
-    fn ends(&self, router: &Router) -> Result<(ExchangeId, Destination), BindError> {
+    pub(crate) fn ends(&self, router: &Router) -> Result<(ExchangeId, Destination), BindError> {
         let destination = self.destination.find(router)?;
         let source = router.exchange(&self.source);
         let source = source.ok_or_else(|| BindError::ExchangeNotFound { name: self.source.clone() })?;
@@ -362,6 +385,17 @@ impl DestinationName {
 impl fmt::Display for DestinationName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.kind(), self.name())
+    }
+}
+
+/// ``binding `order.#` of `events` to queue `audit` ``.
+impl fmt::Display for BindingDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("binding ")?;
+        if !self.routing_key.is_empty() {
+            write!(f, "`{}` ", self.routing_key)?;
+        }
+        write!(f, "of `{}` to {} `{}`", self.source, self.destination.kind(), self.destination.name())
     }
 }
 

@@ -163,6 +163,8 @@ pub enum ExecuteError {
         /// What it said.
         message: Box<str>,
     },
+    /// The consumer was closed.
+    Closed,
 }
 
 impl HostError {
@@ -210,6 +212,7 @@ impl ExecuteError {
             ExecuteError::Disconnected { .. } => "redis-disconnected",
             ExecuteError::WrongType { .. } => "wrong-type",
             ExecuteError::Server { .. } => "redis-error",
+            ExecuteError::Closed => "consumer-closed",
         }
     }
 }
@@ -291,6 +294,7 @@ impl fmt::Display for ExecuteError {
                 write!(f, "`{key}` holds another type than {command} needs")
             }
             ExecuteError::Server { message } => write!(f, "Redis answers: {message}"),
+            ExecuteError::Closed => f.write_str("the consumer was closed"),
         }
     }
 }

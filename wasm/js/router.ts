@@ -5,31 +5,38 @@ import { core, memoryBytes, memoryWords } from './module.js';
 import { expected, isBytes, object, read, text } from './shape.js';
 import {
   BINDING,
+  BINDING_TABLE,
   DEFINITIONS,
   DELETE_EXCHANGE_OPTIONS,
   DELETE_QUEUE_OPTIONS,
   EXCHANGE_OPTIONS,
+  LAYOUT,
   MESSAGE,
   OPERATIONS,
   PUBLISH,
   QUEUE_OPTIONS,
   ROUTER_OPTIONS,
+  TASK,
   TOPOLOGY,
 } from './shapes.js';
 import type {
   Binding,
+  BindingTable,
   Definitions,
   DeleteExchangeOptions,
   DeleteQueueOptions,
   ExchangeOptions,
+  Layout,
   Message,
   Operation,
   Plan,
   Publish,
+  Quarantined,
   QueueOptions,
   RouterOptions,
   Routing,
   Table,
+  TaskPublish,
   Topology,
   Trace,
 } from './types.js';
@@ -95,6 +102,19 @@ export class Router implements Disposable {
     const data = read(parsed(definitions), DEFINITIONS, 'definitions');
     const { vhost = '/' } = read(options, { fields: { vhost: 'string' } }, 'options') as { vhost?: string };
     return Router.#of(() => core().fromDefinitions(data, vhost));
+  }
+
+  /**
+   * A router with one exchange, from the rows of its binding table in Redis (`SMEMBERS` of {@link bindingTableKey}).
+   * Rows that cannot be followed are skipped and named; their neighbours route all the same.
+   */
+  static fromBindingTable(table: BindingTable): {
+    router: Router;
+    quarantined: readonly Quarantined[];
+  } {
+    const data = read(table, BINDING_TABLE, 'table');
+    const router = Router.#of(() => core().fromRows(data));
+    return { router, quarantined: router.#live().quarantine() as Quarantined[] };
   }
 
   static #of(make: () => Core): Router {
@@ -249,6 +269,17 @@ export class Router implements Disposable {
     return guarded(() => handle.plan({ ...kind, ...data, ...hashed, deliveryTags }) as Plan);
   }
 
+  /** The Redis commands by which Celery would send a task, as data; in all else like {@link plan}. */
+  planTask(task: TaskPublish): Plan {
+    const { deliveryTag = randomTag, ...call } = object(task, 'task') as unknown as TaskPublish;
+    const data = read(call, TASK, 'task') as TaskPublish;
+    const { exchange, routingKey } = data;
+    const copies = Math.max(1, this.#routeMessage({ exchange, routingKey }));
+    const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
+    const handle = this.#live();
+    return guarded(() => handle.planTask({ ...data, deliveryTags }) as Plan);
+  }
+
   // --- Look up -------------------------------------------------------------------------------------------------------
 
   exchangeId(name: string): number | undefined {
@@ -344,6 +375,13 @@ export class Router implements Disposable {
 export function deliveredHeaders(headers: Table): Table {
   const data = read(headers, 'table', 'headers');
   return guarded(() => core().deliveredHeaders(data) as Table);
+}
+
+/** The Redis key of the binding table of an exchange, a set. */
+export function bindingTableKey(exchange: string, layout: Layout = {}): string {
+  const name = text(exchange, 'exchange');
+  const data = read(layout, LAYOUT, 'layout');
+  return guarded(() => core().bindingTableKey(name, data));
 }
 
 function randomTag(): string {

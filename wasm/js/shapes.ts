@@ -193,6 +193,29 @@ export const MESSAGE: Shape = {
   required: ['exchange', 'routingKey'],
 };
 
+/** Kombu has more transport options; those that change no name are skipped. */
+export const LAYOUT: Shape = {
+  fields: {
+    global_keyprefix: 'string',
+    sep: 'string',
+    priority_steps: { list: 'size' },
+    fanout_prefix: 'data',
+    fanout_patterns: 'boolean',
+    db: 'size',
+  },
+  others: 'skipped',
+};
+
+export const BINDING_TABLE: Shape = {
+  fields: {
+    exchange: 'string',
+    kind: { oneOf: ['direct', 'fanout', 'topic'] },
+    rows: { list: 'bytes' },
+    layout: LAYOUT,
+  },
+  required: ['exchange', 'rows'],
+};
+
 export const PUBLISH: Shape = {
   fields: {
     exchange: 'string',
@@ -206,17 +229,41 @@ export const PUBLISH: Shape = {
     expiration: 'size',
     transient: 'boolean',
     returnToQueue: 'boolean',
-    layout: {
-      fields: {
-        global_keyprefix: 'string',
-        sep: 'string',
-        priority_steps: { list: 'size' },
-        fanout_prefix: 'data',
-        fanout_patterns: 'boolean',
-        db: 'size',
-      },
-      others: 'skipped',
-    },
+    layout: LAYOUT,
   },
   required: ['exchange', 'routingKey', 'body'],
+};
+
+export const TASK: Shape = {
+  fields: {
+    exchange: 'string',
+    routingKey: 'string',
+    name: 'string',
+    id: 'string',
+    args: { list: 'data' },
+    kwargs: 'object',
+    eta: 'string',
+    expires: 'string',
+    expiresMs: 'size',
+    retries: 'size',
+    timeLimit: 'data',
+    softTimeLimit: 'data',
+    rootId: 'string',
+    parentId: 'string',
+    group: 'string',
+    groupIndex: 'size',
+    shadow: 'string',
+    origin: 'string',
+    replyTo: 'string',
+    ignoreResult: 'boolean',
+    priority: 'size',
+    headers: 'object',
+    callbacks: { list: 'object' },
+    errbacks: { list: 'object' },
+    chain: { list: 'object' },
+    chord: 'object',
+    returnToQueue: 'boolean',
+    layout: LAYOUT,
+  },
+  required: ['exchange', 'routingKey', 'name', 'id'],
 };

@@ -308,6 +308,77 @@ export interface Publish {
   readonly deliveryTag?: (() => string) | undefined;
 }
 
+/** A call of a Celery task (protocol 2) to be sent over Kombu's Redis wire. */
+export interface TaskPublish {
+  /** `''` is the default exchange: the key names the queue, as Celery does it by default. */
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** The name under which the task is registered. */
+  readonly name: string;
+  /** The id of this call; the result is kept under it. */
+  readonly id: string;
+  readonly args?: readonly Json[] | undefined;
+  readonly kwargs?: { readonly [name: string]: Json } | undefined;
+  /** Not before: ISO 8601 with an offset. */
+  readonly eta?: string | undefined;
+  /** Not after: ISO 8601 with an offset. */
+  readonly expires?: string | undefined;
+  /** The same in milliseconds from now, for the property `expiration`. */
+  readonly expiresMs?: number | undefined;
+  readonly retries?: number | undefined;
+  /** Seconds until the worker kills the task. */
+  readonly timeLimit?: number | undefined;
+  /** Seconds until the task sees `SoftTimeLimitExceeded`. */
+  readonly softTimeLimit?: number | undefined;
+  /** Default: `id`. */
+  readonly rootId?: string | undefined;
+  readonly parentId?: string | undefined;
+  readonly group?: string | undefined;
+  readonly groupIndex?: number | undefined;
+  /** A name to show instead of the task's. */
+  readonly shadow?: string | undefined;
+  /** Who sent it. */
+  readonly origin?: string | undefined;
+  readonly replyTo?: string | undefined;
+  readonly ignoreResult?: boolean | undefined;
+  /** As Kombu on Redis has it: **0 is taken first**. Default: 0. */
+  readonly priority?: number | undefined;
+  /** Headers of one's own, behind Celery's. */
+  readonly headers?: { readonly [name: string]: Json } | undefined;
+  /** Signatures to call with the result. */
+  readonly callbacks?: readonly Signature[] | undefined;
+  /** Signatures to call after a failure. */
+  readonly errbacks?: readonly Signature[] | undefined;
+  /** The rest of a chain, the next signature last. */
+  readonly chain?: readonly Signature[] | undefined;
+  /** The signature to call when the whole group is done. */
+  readonly chord?: Signature | undefined;
+  readonly returnToQueue?: boolean | undefined;
+  readonly layout?: Layout | undefined;
+  readonly deliveryTag?: (() => string) | undefined;
+}
+
+/** A Celery signature as JSON: `task`, `args`, `kwargs`, `options`, `subtask_type`, `immutable`. */
+export type Signature = { readonly [name: string]: Json };
+
+/** A binding table of Kombu's, as Redis holds it. */
+export interface BindingTable {
+  readonly exchange: string;
+  /** Kombu stores no types. Default: `topic` if any row has a stored text, else `direct`. */
+  readonly kind?: 'direct' | 'fanout' | 'topic' | undefined;
+  /** The members of the set, in any order. */
+  readonly rows: readonly (string | Uint8Array)[];
+  readonly layout?: Layout | undefined;
+}
+
+/** A row of a binding table that routes nothing, because routing by it would be wrong. */
+export interface Quarantined {
+  /** Bytes that are not printable as `\x06`. */
+  readonly row: string;
+  readonly code: string;
+  readonly message: string;
+}
+
 /** The `transport_options` of Kombu that change names, under Kombu's own words; others are skipped. */
 export interface Layout {
   readonly global_keyprefix?: string | undefined;

@@ -6,17 +6,22 @@
 
 mod error;
 mod plan;
+mod table;
+mod task;
 mod value;
 
 use keyrail_core::{
     Definitions, ExchangeId, ExchangeKind, Limits, Message, Operation, Outcome, QueueId, Router, Routes,
     Table, Topology, Trace,
+    kombu::{Layout, QuarantinedRow},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
     error::Failure,
-    plan::Content,
+    plan::{Address, Content},
+    table::{Quarantined, Rows},
+    task::Call,
     value::{Explained, Publish, from_js, to_js},
 };
 
@@ -37,6 +42,8 @@ pub struct Core {
     key: Box<[u8; KEY_BYTES]>,
     /// The ids of the queues that the last route found, for JavaScript to read.
     ids: Vec<u32>,
+    /// The rows that the binding table of Kombu's had and the router has not.
+    quarantine: Vec<QuarantinedRow>,
     /// What random exchanges choose by; JavaScript draws it, since the module knows no randomness.
     random: u64,
 }
@@ -49,6 +56,7 @@ impl From<Router> for Core {
             trace: Trace::new(),
             key: Box::new([0; KEY_BYTES]),
             ids: Vec::new(),
+            quarantine: Vec::new(),
             random: 0,
         }
     }
@@ -77,6 +85,18 @@ impl Core {
         let definitions: Definitions = from_js(definitions)?;
         let topology = definitions.topology(vhost).map_err(Failure::from)?;
         Ok(topology.router().map_err(Failure::from)?.into())
+    }
+
+    /// A router with one exchange of Kombu's, from the rows of its binding table.
+    #[wasm_bindgen(js_name = fromRows)]
+    pub fn from_rows(rows: JsValue) -> Result<Core, JsValue> {
+        let table = Rows::read(rows)?;
+        Ok(Core { quarantine: table.quarantine, ..table.router.into() })
+    }
+
+    /// The rows that [`from_rows`](Core::from_rows) skipped.
+    pub fn quarantine(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.quarantine.iter().map(Quarantined::from).collect::<Vec<_>>())
     }
 
     pub fn apply(&mut self, operation: JsValue) -> Result<(), JsValue> {
@@ -157,9 +177,38 @@ impl Core {
     /// The Redis commands that publish a message. `deliveryTags` has as many as there are copies.
     pub fn plan(&mut self, message: JsValue) -> Result<JsValue, JsValue> {
         let publish: Publish = from_js(message.clone())?;
+        let address: Address = from_js(message.clone())?;
         let content: Content = from_js(message)?;
         let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
-        to_js(&content.plan(&self.router, exchange, &message.random(self.random), &mut self.routes))
+        to_js(&address.plan(
+            &self.router,
+            exchange,
+            &message.random(self.random),
+            &content.envelope(),
+            &mut self.routes,
+        ))
+    }
+
+    /// The Redis commands that send a task of Celery's.
+    #[wasm_bindgen(js_name = planTask)]
+    pub fn plan_task(&mut self, task: JsValue) -> Result<JsValue, JsValue> {
+        let address: Address = from_js(task.clone())?;
+        let call: Call = from_js(task)?;
+        let (exchange, message) = address.message(&self.router).map_err(Failure::from)?;
+        to_js(&address.plan(
+            &self.router,
+            exchange,
+            &message.random(self.random),
+            &call.envelope(),
+            &mut self.routes,
+        ))
+    }
+
+    /// The key of the binding table of an exchange.
+    #[wasm_bindgen(js_name = bindingTableKey)]
+    pub fn binding_table_key(exchange: &str, layout: JsValue) -> Result<String, JsValue> {
+        let layout: Layout = from_js(layout)?;
+        Ok(layout.binding_table(exchange))
     }
 
     pub fn topology(&self) -> Result<JsValue, JsValue> {

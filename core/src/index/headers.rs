@@ -21,8 +21,7 @@ use crate::{
 
 mod pattern;
 
-pub(crate) use pattern::HeadersPattern;
-use pattern::SortedHeaders;
+pub(crate) use pattern::{HeadersPattern, SortedHeaders};
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct HeadersIndex {
@@ -76,14 +75,14 @@ impl HeadersIndex {
     }
 
     pub(crate) fn insert(&mut self, entry: Entry, pattern: HeadersPattern) -> Spot {
-        if pattern.wanted().is_empty() {
+        if pattern.wanted().len() == 0 {
             if !pattern.is_any() {
                 self.always.insert(entry);
             }
             return Spot(None);
         }
         let mut hashes: Vec<u64> =
-            pattern.wanted().iter().map(|(name, value)| self.wanted_hash(name, value)).collect();
+            pattern.wanted().map(|(name, value)| self.wanted_hash(name, value)).collect();
         hashes.sort_unstable();
         hashes.dedup();
         if !pattern.is_any() {

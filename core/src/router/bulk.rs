@@ -98,8 +98,8 @@ impl Router {
         if self.find(hash, source, destination, binding, &identity).is_some() {
             return Err(PartProblem::Repeated);
         }
-        self.insert_binding(hash, source, destination, binding, identity, matcher);
-        Ok(())
+        let id = self.insert_binding(hash, source, destination, binding, identity, matcher);
+        self.check_cost(id, source, binding).map_err(refused)
     }
 
     /// The bindings of a consistent-hash exchange that brought buckets, in the order of these.

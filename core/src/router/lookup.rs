@@ -1,7 +1,7 @@
 //! What a router holds, by name and by id.
 
 use super::{BindingRef, ExchangeEntry, Router};
-use crate::{Destination, Exchange, ExchangeId, Queue, QueueId, chunks::Chunks, id::BindingId};
+use crate::{Binding, Destination, Exchange, ExchangeId, Queue, QueueId, chunks::Chunks, id::BindingId};
 
 impl Router {
     /// The exchange of this name.
@@ -68,6 +68,18 @@ impl Router {
     /// The number of exchanges (the default one included), queues and bindings (the implicit ones not).
     pub fn counts(&self) -> (usize, usize, usize) {
         (self.exchanges.len(), self.queues.len(), self.bindings.len())
+    }
+
+    /// The binding with these ends and this content.
+    pub(crate) fn binding_id(
+        &self,
+        source: ExchangeId,
+        destination: Destination,
+        binding: &Binding<'_>,
+    ) -> Option<BindingId> {
+        let identity = super::identity(binding);
+        let hash = self.identity_hash(source, destination, binding, &identity);
+        self.find(hash, source, destination, binding, &identity)
     }
 
     fn binding_refs<'a>(

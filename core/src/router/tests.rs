@@ -149,6 +149,23 @@ fn rows_of_both_kombus_live_side_by_side() {
 }
 
 #[test]
+fn a_binding_that_costs_too_much_is_taken_back() {
+    let mut router = Router::new();
+    let topic = topic(&mut router, "t");
+    let queue = router.declare_queue("q", Queue::new()).unwrap();
+    router.bind(topic, queue, &Binding::new("a.*")).unwrap();
+    let before = (router.revision(), router.counts(), router.worst_case(topic));
+    router.set_limits(Limits::default().steps(1_000));
+    for key in ["#.a.#.b.#.c.#.d.#", "#.*.#.*.#.*.#"] {
+        let error = router.bind(topic, queue, &Binding::new(key)).unwrap_err();
+        assert!(alloc::format!("{error}").contains(key), "{error}");
+    }
+    assert_eq!((router.revision(), router.counts(), router.worst_case(topic)), before);
+    assert!(router.bind(topic, queue, &Binding::new("b.#")).unwrap());
+    assert!(router.unbind(topic, queue, &Binding::new("a.*")).unwrap());
+}
+
+#[test]
 fn a_remembered_answer_is_never_another_tables() {
     let mut router = Router::new();
     let topic = router.declare_exchange("t", Exchange::new(ExchangeKind::Topic)).unwrap();

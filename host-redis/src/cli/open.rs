@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use clap::Args;
 use keyrail_core::{ExchangeKind, Router, kombu::Layout};
 use keyrail_redis::{
-    Host, Redis, RedisOptions,
+    Connection, ExecuteError, Host, Redis, TransportOptions,
     load::{self, Limits},
 };
 
@@ -21,7 +21,8 @@ pub(crate) struct Source {
     #[arg(long, value_name = "NAME", requires = "topology", help_heading = "Where the topology is")]
     vhost: Option<String>,
 
-    /// The Redis that Kombu uses: redis://[user:password@]host[:port][/db] or unix:///path
+    /// The Redis that Kombu uses: redis://[user:password@]host[:port][/db], rediss://, unix:///path,
+    /// sentinel://host:port;sentinel://host:port or redis+cluster://host:port
     #[arg(
         long,
         value_name = "URL",
@@ -31,8 +32,8 @@ pub(crate) struct Source {
     )]
     pub(crate) redis: Option<String>,
 
-    /// Kombu's transport options as JSON, as far as they change names: global_keyprefix, sep, priority_steps,
-    /// fanout_prefix, fanout_patterns, unacked_key
+    /// Kombu's transport options as JSON, by Kombu's names: global_keyprefix, sep, priority_steps, fanout_prefix,
+    /// unacked_key, visibility_timeout, master_name ...
     #[arg(
         long,
         value_name = "JSON",
@@ -93,15 +94,12 @@ impl Source {
     }
 
     pub(crate) fn layout(&self) -> Result<Layout, Failure> {
-        let Some(text) = &self.transport_options else { return Ok(Layout::default()) };
-        let options = serde_json::from_str(text).map(serde_json::Value::Object);
-        let layout: Layout = options.and_then(serde_json::from_value).map_err(|error| {
-            Failure::usage(format!("--transport-options is no JSON object of Kombu's options: {error}"))
-        })?;
-        if layout.priority_steps.is_empty() || layout.sep.is_empty() {
-            return Err(Failure::usage("--transport-options: `priority_steps` and `sep` must not be empty"));
-        }
-        Ok(layout)
+        Ok(self.options()?.layout)
+    }
+
+    fn options(&self) -> Result<TransportOptions, Failure> {
+        let Some(text) = &self.transport_options else { return Ok(TransportOptions::default()) };
+        text.parse().map_err(|error| Failure::usage(format!("--transport-options: {error}")))
     }
 
     /// The type that `--type` gives to an exchange.
@@ -123,11 +121,11 @@ impl Source {
         let Some(url) = &self.redis else {
             return Err(Failure::usage("this needs a Redis; give --redis URL"));
         };
-        let options =
-            RedisOptions { connect_timeout: self.connect_timeout, response_timeout: self.response_timeout };
-        let layout = self.layout()?;
-        let (redis, db) = Redis::connect(url, options).await?;
-        Ok((redis, Layout { db, ..layout }))
+        let mut options = self.options()?;
+        options.socket_connect_timeout = self.connect_timeout;
+        options.socket_timeout = self.response_timeout;
+        let connection = Connection::new(url).map_err(ExecuteError::from)?.transport_options(options);
+        Ok((connection.connect().await?, connection.options().layout.clone()))
     }
 
     /// The host on Redis: by the file if one is named, else by the tables in Redis.

@@ -1,40 +1,39 @@
 //! The executor over TCP or a Unix socket.
 
-use std::{future::Future, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use ::redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, IntoConnectionInfo, Pipeline, RedisError, Script,
-    Value,
-    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
-};
+use ::redis::{Cmd, Pipeline, RedisError, ScriptInvocation, Value};
 use futures_util::StreamExt;
-use keyrail_core::kombu::{Command, Json, Plan};
-use tokio::sync::{OnceCell, mpsc};
+use keyrail_core::kombu::{Command, Layout, Plan};
+use tokio::sync::mpsc;
 
 use super::{
-    BACKLOG, Executor, GiveBack, Heard, Listener, Reply, SetSize, Take, Taken, needs::needs, pop_order,
-    quarantine_list,
+    BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Take,
+    Taken, needs::needs,
 };
-use crate::ExecuteError;
+use crate::{
+    Connection, ExecuteError, TransportOptions,
+    connection::link::{Changes, Link, Tracking},
+};
 
 mod atomic;
-mod errors;
+pub(crate) mod errors;
+mod held;
 mod replies;
+mod scripts;
+mod take;
+mod wait;
 
-use errors::{command_error, connect_error, mute, silent};
-use replies::{bytes, of_wrong_type, reply, text};
+use errors::{command_error, silent};
+use replies::{bytes, reply, text};
+use scripts::Scripts;
+pub use wait::RedisWaiter;
 
-/// One Redis, by its URL. Reconnects by itself; what was under way when the connection broke is reported, not repeated.
+/// One Redis, sentinels or a cluster, by their [`Connection`]. Reconnects by itself; what was under way when the
+/// connection broke is reported, not repeated.
 pub struct Redis {
-    client: Client,
-    commands: ConnectionManager,
-    /// A blocking wait keeps its connection busy, so waits have one of their own.
-    waits: OnceCell<MultiplexedConnection>,
-    address: String,
-    options: RedisOptions,
-    run: Script,
-    take: Script,
-    give_back: Script,
+    link: Link,
+    scripts: Scripts,
 }
 
 /// How long to wait for Redis.
@@ -53,10 +52,19 @@ impl Default for RedisOptions {
     }
 }
 
+impl RedisOptions {
+    pub(crate) const fn of(options: &TransportOptions) -> Self {
+        RedisOptions {
+            connect_timeout: options.socket_connect_timeout,
+            response_timeout: options.socket_timeout,
+        }
+    }
+}
+
 impl std::fmt::Debug for Redis {
     /// Without the URL, which may hold a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Redis").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Redis").field("address", &self.link.address()).finish_non_exhaustive()
     }
 }
 
@@ -67,94 +75,44 @@ impl Redis {
     /// [`ExecuteError::Url`], [`Unreachable`](ExecuteError::Unreachable), [`NotRedis`](ExecuteError::NotRedis),
     /// [`Authentication`](ExecuteError::Authentication), [`Timeout`](ExecuteError::Timeout).
     pub async fn connect(url: &str, options: RedisOptions) -> Result<(Self, u32), ExecuteError> {
-        let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-        if !matches!(scheme, "redis" | "redis+unix" | "unix") {
-            let reason = match scheme {
-                "rediss" | "sentinel" => format!("the scheme `{scheme}` is not supported yet"),
-                "" => "it has no scheme".into(),
-                other => format!("the scheme `{other}` is not Redis'"),
-            };
-            return Err(ExecuteError::Url { reason: reason.into() });
-        }
-        // The parser's own message may quote the URL with its password.
-        let info = url
-            .into_connection_info()
-            .map_err(|_| ExecuteError::Url { reason: "host, port or database cannot be read".into() })?;
-        let address = match info.addr() {
-            ConnectionAddr::Tcp(host, port) => format!("{host}:{port}"),
-            other => other.to_string(),
-        };
-        let db = u32::try_from(info.redis_settings().db()).unwrap_or_default();
-        let client =
-            Client::open(info).map_err(|error| ExecuteError::Url { reason: error.category().into() })?;
-        let config = ConnectionManagerConfig::new()
-            .set_number_of_retries(0)
-            .set_connection_timeout(Some(options.connect_timeout))
-            .set_response_timeout(Some(options.response_timeout));
-        let connecting = ConnectionManager::new_with_config(client.clone(), config);
-        // The connection timeout ends where the handshake begins, and a silent peer may never shake hands.
-        let connected = match tokio::time::timeout(options.connect_timeout, connecting).await {
-            Ok(connected) => connected.map_err(|error| connect_error(&address, &options, &error))?,
-            Err(_) => return Err(mute(&address, &options)),
-        };
-        let redis = Redis {
-            client,
-            commands: connected,
-            waits: OnceCell::new(),
-            address,
-            options,
-            run: Script::new(include_str!("run.lua")),
-            take: Script::new(include_str!("take.lua")),
-            give_back: Script::new(include_str!("give_back.lua")),
-        };
-        redis.greet().await?;
-        Ok((redis, db))
+        let connection = Connection::new(url)?;
+        let mut transport = connection.options().clone();
+        transport.socket_connect_timeout = options.connect_timeout;
+        transport.socket_timeout = options.response_timeout;
+        let db = transport.layout.db;
+        Ok((connection.transport_options(transport).connect().await?, db))
     }
 
-    /// Whoever answers PING with PONG speaks the protocol.
-    async fn greet(&self) -> Result<(), ExecuteError> {
-        let ping = Cmd::new().arg("PING").to_owned();
-        let mut connection = self.commands.clone();
-        let answer: Result<Value, _> =
-            match tokio::time::timeout(self.options.connect_timeout, ping.query_async(&mut connection)).await
-            {
-                Ok(answer) => answer,
-                Err(_) => return Err(mute(&self.address, &self.options)),
-            };
-        match answer {
-            Ok(Value::SimpleString(pong)) if pong == "PONG" => Ok(()),
-            Ok(_) => {
-                let reason = "it does not answer PING with PONG".into();
-                Err(ExecuteError::NotRedis { address: self.address.as_str().into(), reason })
-            }
-            Err(error) => Err(connect_error(&self.address, &self.options, &error)),
-        }
+    /// Connects, and is told what changes.
+    pub(crate) async fn open(
+        connection: &Connection,
+        tracking: Tracking,
+        changes: Option<Arc<dyn Changes>>,
+    ) -> Result<Self, ExecuteError> {
+        Ok(Redis { link: Link::open(connection, tracking, changes).await?, scripts: Scripts::new() })
     }
 
-    fn error(&self, error: RedisError) -> ExecuteError {
-        command_error(&self.address, &self.options, &error)
+    pub(crate) const fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(crate) fn error(&self, error: RedisError) -> ExecuteError {
+        command_error(&self.link.address(), self.link.timeouts(), &error)
     }
 
     async fn query(&self, command: &Cmd) -> Result<Value, ExecuteError> {
-        command.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))
+        command.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))
     }
 
-    async fn waiting(&self) -> Result<MultiplexedConnection, ExecuteError> {
-        let connect = || async {
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(Some(self.options.connect_timeout))
-                .set_response_timeout(None);
-            self.client.get_multiplexed_async_connection_with_config(&config).await
-        };
-        self.waits.get_or_try_init(connect).await.cloned().map_err(|error| self.error(error))
+    async fn invoke(&self, script: &ScriptInvocation<'_>) -> Result<Value, ExecuteError> {
+        script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.error(error))
     }
 
     /// By a script, because Redis runs the rest of a MULTI when one of its commands meets a key of another type.
     async fn run_at_once(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
         let needs = needs(&plan.commands)?;
-        let script = atomic::invocation(&self.run, plan, &needs)?;
-        let value: Value =
-            script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+        let script = atomic::invocation(&self.scripts.run, plan, &needs)?;
+        let value = self.invoke(&script).await?;
         let lost = || ExecuteError::Server { message: "the script that runs plans got lost".into() };
         match value {
             Value::Int(place) => {
@@ -178,6 +136,8 @@ fn command(command: &Command) -> Cmd {
 }
 
 impl Executor for Redis {
+    type Waiter = RedisWaiter;
+
     async fn run(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
         if plan.atomic && plan.commands.len() > 1 {
             return self.run_at_once(plan).await;
@@ -189,91 +149,64 @@ impl Executor for Redis {
             pipeline.add_command(command(each));
         }
         let values: Vec<Value> =
-            pipeline.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+            pipeline.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
         plan.commands.iter().zip(values).map(|(asked, value)| reply(asked, value)).collect()
     }
 
-    async fn take(&self, take: &Take<'_>) -> Result<Taken, ExecuteError> {
-        let Take { layout, queues } = *take;
-        let order = pop_order(take);
-        let mut script = self.take.prepare_invoke();
-        script.key(layout.unacked()).key(layout.unacked_index());
-        for (queue, list) in &order {
-            let queue = &queues[*queue];
-            script.key(list).key(quarantine_list(layout, queue));
-            script.arg(format!("#{queue}"));
-            script.arg(format!(", \"\", {}]", Json::from(queue.as_str()).to_python()));
-        }
-        let value: Value =
-            script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
-        let Value::Array(parts) = value else { return Ok(Taken::Empty) };
-        let mut parts = parts.into_iter();
-        let place = match (parts.next(), parts.as_slice().first()) {
-            (Some(Value::Int(0)), Some(Value::Int(place))) => {
-                let place = usize::try_from(*place).unwrap_or_default();
-                return Err(of_wrong_type(take, &order, place));
-            }
-            (Some(Value::Int(pair)), _) => usize::try_from(pair - 1).ok(),
-            _ => None,
-        };
-        let Some((queue, list)) = place.and_then(|place| order.into_iter().nth(place)) else {
-            return Err(ExecuteError::Server { message: "the take script got lost".into() });
-        };
-        let queue = queues[queue].clone();
-        Ok(match (parts.next().and_then(text), parts.next().and_then(bytes)) {
-            (Some(delivery), Some(payload)) => Taken::Message { delivery, queue, list, payload },
-            _ => Taken::Quarantined { list: quarantine_list(layout, &queue), queue },
-        })
+    async fn take(&self, take: &Take<'_>) -> Result<Vec<Taken>, ExecuteError> {
+        take::take(self, take).await
+    }
+
+    async fn settle(&self, layout: &Layout, deliveries: &[String]) -> Result<Vec<bool>, ExecuteError> {
+        held::settle(self, layout, deliveries).await
     }
 
     async fn give_back(&self, back: &GiveBack<'_>) -> Result<bool, ExecuteError> {
-        let GiveBack { layout, delivery, list, payload, next } = *back;
-        let mut script = self.give_back.prepare_invoke();
-        script.key(layout.unacked()).key(layout.unacked_index()).key(list);
-        script.arg(delivery).arg(payload).arg(if next { "RPUSH" } else { "LPUSH" });
-        let given: Value =
-            script.invoke_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
-        let (key, command) = match given {
-            Value::Int(given) => return Ok(given == 1),
-            Value::Array(place) => match place.first() {
-                Some(Value::Int(1)) => (layout.unacked(), "HDEL"),
-                Some(Value::Int(2)) => (layout.unacked_index(), "ZREM"),
-                _ => (list.to_owned(), if next { "RPUSH" } else { "LPUSH" }),
-            },
-            _ => return Err(ExecuteError::Server { message: "the script to give back got lost".into() }),
-        };
-        Err(ExecuteError::WrongType { key: key.into(), command })
+        held::give_back(self, back).await
     }
 
-    async fn wait(&self, lists: &[String], limit: Duration) -> Result<(), ExecuteError> {
-        let Some(first) = lists.first() else { return Ok(()) };
-        let mut connection = self.waiting().await?;
-        let mut rotate = Cmd::new();
-        // Moves the tail of the list onto itself: it wakes on a push, changes nothing, and takes nothing away.
-        rotate.arg("BLMOVE").arg(first).arg(first).arg("RIGHT").arg("RIGHT").arg(limit.as_secs_f64());
-        let answer = rotate.query_async::<Value>(&mut connection);
-        match tokio::time::timeout(limit + self.options.response_timeout, answer).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) if error.code() == Some("ERR") => {
-                // Servers before 6.2 have no BLMOVE.
-                tokio::time::sleep(limit).await;
-                Ok(())
-            }
-            Ok(Err(error)) => Err(self.error(error)),
-            Err(_) => Err(silent(&self.address, self.options.response_timeout)),
-        }
+    async fn touch(&self, layout: &Layout, deliveries: &[String]) -> Result<(), ExecuteError> {
+        held::touch(self, layout, deliveries).await
+    }
+
+    async fn now(&self) -> Result<f64, ExecuteError> {
+        held::now(self).await
+    }
+
+    async fn overdue(&self, overdue: &Overdue<'_>) -> Result<Vec<Held>, ExecuteError> {
+        held::overdue(self, overdue).await
+    }
+
+    async fn owned(&self, layout: &Layout, owner: &str) -> Result<Vec<Held>, ExecuteError> {
+        held::owned(self, layout, owner).await
+    }
+
+    async fn restore(&self, restore: &Restore<'_>) -> Result<Option<Vec<PutBack>>, ExecuteError> {
+        held::restore(self, restore).await
+    }
+
+    async fn lock(&self, layout: &Layout, token: &str, limit: Duration) -> Result<bool, ExecuteError> {
+        held::lock(self, layout, token, limit).await
+    }
+
+    async fn unlock(&self, layout: &Layout, token: &str) -> Result<(), ExecuteError> {
+        held::unlock(self, layout, token).await
+    }
+
+    fn waiter(&self, lists: Vec<String>) -> RedisWaiter {
+        RedisWaiter::new(self, lists)
     }
 
     async fn subscribe(&self, patterns: &[String]) -> Result<Listener, ExecuteError> {
-        let limit = self.options.connect_timeout;
+        let limit = self.link.timeouts().connect_timeout;
+        let mut subscription = self.link.listening().await?;
         let subscribing = async {
-            let mut subscription = self.client.get_async_pubsub().await?;
             for pattern in patterns {
                 subscription.psubscribe(pattern).await?;
             }
             Ok(subscription)
         };
-        let subscription = in_time(&self.address, limit, subscribing).await?;
+        let subscription = in_time(&self.link.address(), limit, subscribing).await?;
         let subscription = subscription.map_err(|error: RedisError| self.error(error))?;
         let (sender, messages) = mpsc::channel(BACKLOG);
         tokio::spawn(async move {
@@ -298,7 +231,7 @@ impl Executor for Redis {
         let mut cmd = Cmd::new();
         cmd.arg("HGETALL").arg(key);
         let fields: Vec<(String, Vec<u8>)> =
-            cmd.query_async(&mut self.commands.clone()).await.map_err(|error| match error.code() {
+            cmd.query_async(&mut self.link.clone()).await.map_err(|error| match error.code() {
                 Some("WRONGTYPE") => ExecuteError::WrongType { key: key.into(), command: "HGETALL" },
                 _ => self.error(error),
             })?;
@@ -338,7 +271,7 @@ impl Executor for Redis {
             let mut scan = Cmd::new();
             scan.arg("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(10_000);
             let (next, found): (u64, Vec<Vec<u8>>) =
-                scan.query_async(&mut self.commands.clone()).await.map_err(|error| self.error(error))?;
+                scan.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
             keys.extend(found.into_iter().filter_map(|key| String::from_utf8(key).ok()));
             cursor = next;
             if cursor == 0 {
@@ -357,7 +290,7 @@ impl Executor for Redis {
     }
 
     fn describe(&self) -> String {
-        format!("redis at {}", self.address)
+        format!("redis at {}", self.link.address())
     }
 }
 

@@ -51,16 +51,6 @@ impl HeadersPattern {
         Ok(HeadersPattern { any: mode.any, wanted })
     }
 
-    /// The arguments that count, sorted by name.
-    pub(super) fn wanted(&self) -> &[(Box<[u8]>, Value)] {
-        &self.wanted
-    }
-
-    /// Whether one argument that agrees is enough.
-    pub(super) const fn is_any(&self) -> bool {
-        self.any
-    }
-
     /// Whether a message with these headers, sorted by name, matches.
     ///
     /// Both sides are merged: names that occur more than once are paired off in order. Void in the binding asks for
@@ -85,6 +75,34 @@ impl HeadersPattern {
         }
         // With `all` nothing failed; with `any` nothing agreed.
         !self.any
+    }
+}
+
+impl HeadersPattern {
+    /// Whether one argument that agrees is enough.
+    pub(crate) const fn is_any(&self) -> bool {
+        self.any
+    }
+
+    /// The arguments that count, sorted by name.
+    pub(crate) fn wanted(&self) -> impl ExactSizeIterator<Item = (&[u8], &Value)> {
+        self.wanted.iter().map(|(name, value)| (&**name, value))
+    }
+
+    /// Each argument that counts, with the header that [`matches`](Self::matches) pairs it with.
+    pub(crate) fn compare<'h>(
+        &self,
+        headers: &SortedHeaders<'h>,
+    ) -> impl Iterator<Item = (&[u8], &Value, Option<&'h Value>)> {
+        let mut at = 0;
+        self.wanted().map(move |(name, wanted)| {
+            while headers.name(at).is_some_and(|header| header < name) {
+                at += 1;
+            }
+            let present = headers.get(at).filter(|(header, _)| *header == name);
+            at += usize::from(present.is_some());
+            (name, wanted, present.map(|(_, value)| value))
+        })
     }
 }
 

@@ -179,6 +179,7 @@ pub(crate) struct Shapes {
     beyond: Group,
     /// Per position: the shapes that have literal words there. Bits only ever come; they go with the last shape.
     literal: [u128; POSITIONS],
+    steps: u64,
 }
 
 /// Positions, from the front, that the dictionary knows.
@@ -223,10 +224,9 @@ impl Shapes {
         self.get(shape).map_or(0, |shape| shape.seed)
     }
 
-    /// The most steps that asking all of them takes: one, and one for each word that is subtracted or added.
-    pub(crate) fn worst_case(&self) -> u64 {
-        let used = self.shapes.iter().filter(|shape| shape.patterns > 0);
-        used.map(|shape| 1 + u64::from(shape.form.stars.count_ones()) + u64::from(shape.form.suffix)).sum()
+    /// The most steps that asking all of them takes: one each, and one for each word that is subtracted or added.
+    pub(crate) const fn worst_case(&self) -> u64 {
+        self.steps
     }
 
     pub(crate) fn literal(&self, position: usize) -> u128 {
@@ -251,6 +251,7 @@ impl Shapes {
             }
         };
         self.by_form.insert(form.tag(), id);
+        self.steps += form.steps();
         self.enter(id, &form);
         id
     }
@@ -274,6 +275,7 @@ impl Shapes {
         if shape.patterns > 0 {
             return;
         }
+        self.steps -= shape.form.steps();
         self.by_form.remove(shape.form.tag(), |other| *other == id);
         self.groups.iter_mut().chain([&mut self.beyond]).for_each(|group| group.leave(id));
         if id < FILTERED {
@@ -322,6 +324,10 @@ impl Shapes {
 }
 
 impl Form {
+    fn steps(&self) -> u64 {
+        1 + u64::from(self.stars.count_ones()) + u64::from(self.suffix)
+    }
+
     fn mixed(&self) -> u64 {
         let lengths = u64::from(self.prefix) << 33 | u64::from(self.suffix) << 1 | u64::from(self.hash);
         join(hash(lengths, &self.stars.to_le_bytes()), self.end_stars)

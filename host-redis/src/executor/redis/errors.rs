@@ -7,24 +7,24 @@ use ::redis::{ErrorKind, RedisError, ServerErrorKind};
 use super::RedisOptions;
 use crate::ExecuteError;
 
-pub(super) fn silent(address: &str, limit: Duration) -> ExecuteError {
+pub(crate) fn silent(address: &str, limit: Duration) -> ExecuteError {
     let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
     ExecuteError::Timeout { address: address.into(), milliseconds }
 }
 
 /// Something accepts connections and then says nothing.
-pub(super) fn mute(address: &str, options: &RedisOptions) -> ExecuteError {
+pub(crate) fn mute(address: &str, options: &RedisOptions) -> ExecuteError {
     let reason =
         format!("nothing there answers as Redis does within {} ms", options.connect_timeout.as_millis());
     ExecuteError::Unreachable { address: address.into(), reason: reason.into() }
 }
 
-pub(super) fn foreign(address: Box<str>) -> ExecuteError {
+pub(crate) fn foreign(address: Box<str>) -> ExecuteError {
     ExecuteError::NotRedis { address, reason: "its answer is not of Redis' protocol".into() }
 }
 
 /// What a failure to connect means.
-pub(super) fn connect_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
+pub(crate) fn connect_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
     let reason: Box<str> = error.detail().map_or_else(|| error.to_string(), str::to_owned).into();
     let address: Box<str> = address.into();
     match error.kind() {
@@ -45,7 +45,7 @@ pub(super) fn connect_error(address: &str, options: &RedisOptions, error: &Redis
 }
 
 /// What a failed command means.
-pub(super) fn command_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
+pub(crate) fn command_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
     let address: Box<str> = address.into();
     if error.is_timeout() {
         return silent(&address, options.response_timeout);
@@ -56,7 +56,7 @@ pub(super) fn command_error(address: &str, options: &RedisOptions, error: &Redis
         ErrorKind::Extension | ErrorKind::Server(_) => {
             let message = match (error.code(), error.detail()) {
                 _ if error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot) => {
-                    "the keys lie in several slots; Redis Cluster is not supported yet".into()
+                    "the keys lie in several slots of the cluster, and one step on one server cannot reach them".into()
                 }
                 (Some(code), Some(detail)) => format!("{code} {detail}"),
                 _ => error.to_string(),

@@ -1,0 +1,527 @@
+//! The wire to Redis: connects when it is needed, and again after the connection is lost.
+//!
+//! What was under way when a connection broke is reported and never sent again: whoever knows that repeating does no
+//! harm decides about that.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use ::redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, PushInfo, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, Value,
+    aio::{ConnectionLike, MultiplexedConnection, PubSub},
+    cluster::ClusterClient,
+    cluster_async::ClusterConnection,
+    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+};
+use futures_util::{FutureExt, future::join_all};
+use tokio::{sync::Mutex, time::timeout};
+
+use super::{Address, Connection, Node, Place, address::Tls, tls};
+use crate::{
+    ExecuteError, RedisOptions,
+    executor::errors::{connect_error, mute},
+};
+
+/// What the server is to tell about keys that change.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Tracking {
+    /// Nothing.
+    Off,
+    /// Every key with one of these beginnings, whoever read it.
+    Prefixes(Vec<String>),
+    /// The keys that were read on this connection, told in order with the answers.
+    KeysRead,
+}
+
+/// Told what the server says about keys, before any later answer is delivered.
+pub(crate) trait Changes: Send + Sync + 'static {
+    /// These keys changed; nothing means all, a new connection among the reasons.
+    fn changed(&self, keys: Option<&[&str]>);
+}
+
+/// Shared by all clones.
+#[derive(Clone)]
+pub(crate) struct Link(Arc<Shared>);
+
+struct Shared {
+    address: Address,
+    timeouts: RedisOptions,
+    settings: Settings,
+    /// What the options say; what is resolved anew at each connection is the address.
+    options: super::TransportOptions,
+    live: RwLock<Option<Live>>,
+    connecting: Mutex<()>,
+    epochs: AtomicU64,
+    /// Milliseconds since `started` at which something was last received.
+    heard: AtomicU64,
+    started: Instant,
+}
+
+struct Settings {
+    tracking: Tracking,
+    changes: Option<Arc<dyn Changes>>,
+}
+
+#[derive(Clone)]
+struct Live {
+    epoch: u64,
+    wire: Wire,
+}
+
+#[derive(Clone)]
+enum Wire {
+    One(MultiplexedConnection),
+    Cluster(ClusterConnection),
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("address", &self.0.address.to_string()).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Connects.
+    pub(crate) async fn open(
+        connection: &Connection,
+        tracking: Tracking,
+        changes: Option<Arc<dyn Changes>>,
+    ) -> Result<Self, ExecuteError> {
+        let options = connection.options().clone();
+        let link = Link(Arc::new(Shared {
+            address: connection.address().clone(),
+            timeouts: RedisOptions::of(&options),
+            settings: Settings { tracking, changes },
+            options,
+            live: RwLock::new(None),
+            connecting: Mutex::new(()),
+            epochs: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
+            started: Instant::now(),
+        }));
+        link.live().await.map_err(|failure| failure.told(&link))?;
+        Ok(link)
+    }
+
+    /// Where to; never with a login.
+    pub(crate) fn address(&self) -> String {
+        self.0.address.to_string()
+    }
+
+    pub(crate) fn timeouts(&self) -> &RedisOptions {
+        &self.0.timeouts
+    }
+
+    pub(crate) fn is_cluster(&self) -> bool {
+        matches!(self.0.address.place, Place::Cluster(_))
+    }
+
+    /// The number of the present connection: another number, another connection.
+    pub(crate) fn epoch(&self) -> u64 {
+        self.0.epochs.load(Relaxed)
+    }
+
+    /// A connection of its own, for commands that block.
+    pub(crate) async fn dedicated(&self) -> Result<MultiplexedConnection, ExecuteError> {
+        let config = self.config().set_response_timeout(None);
+        let client = self.client().await.map_err(|failure| failure.told(self))?;
+        let connecting = client.get_multiplexed_async_connection_with_config(&config);
+        let limit = self.0.timeouts.connect_timeout;
+        match timeout(limit, connecting).await {
+            Ok(connected) => connected.map_err(|error| Failure::Redis(error).told(self)),
+            Err(_) => Err(Failure::Mute.told(self)),
+        }
+    }
+
+    /// A connection of its own, to listen on.
+    pub(crate) async fn listening(&self) -> Result<PubSub, ExecuteError> {
+        let client = self.client().await.map_err(|failure| failure.told(self))?;
+        match timeout(self.0.timeouts.connect_timeout, client.get_async_pubsub()).await {
+            Ok(connected) => connected.map_err(|error| Failure::Redis(error).told(self)),
+            Err(_) => Err(Failure::Mute.told(self)),
+        }
+    }
+
+    /// The present connection, or a new one.
+    async fn live(&self) -> Result<Live, Failure> {
+        if let Some(live) = self.present() {
+            if !self.is_doubtful() {
+                return Ok(live);
+            }
+            if self.answers(live.clone()).await {
+                return Ok(live);
+            }
+            self.lost(live.epoch);
+        }
+        let _turn = self.0.connecting.lock().await;
+        // Somebody else may have connected meanwhile.
+        if let Some(live) = self.present() {
+            return Ok(live);
+        }
+        let wire = match timeout(self.0.timeouts.connect_timeout, self.connect()).await {
+            Ok(connected) => connected?,
+            Err(_) => return Err(Failure::Mute),
+        };
+        let live = Live { epoch: self.0.epochs.fetch_add(1, Relaxed) + 1, wire };
+        // Nobody told this connection what changed before it was there.
+        if let Some(changes) = &self.0.settings.changes {
+            changes.changed(None);
+        }
+        self.was_heard();
+        *self.0.live.write().unwrap_or_else(PoisonError::into_inner) = Some(live.clone());
+        Ok(live)
+    }
+
+    fn present(&self) -> Option<Live> {
+        self.0.live.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn was_heard(&self) {
+        let now = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.heard.store(now, Relaxed);
+    }
+
+    /// Whether nothing was heard for so long that the other side may be gone without a word.
+    fn is_doubtful(&self) -> bool {
+        let interval = self.0.options.health_check_interval;
+        let heard = Duration::from_millis(self.0.heard.load(Relaxed));
+        !interval.is_zero() && self.0.started.elapsed().saturating_sub(heard) > interval
+    }
+
+    async fn answers(&self, live: Live) -> bool {
+        let ping = Cmd::new().arg("PING").to_owned();
+        let answer = match live.wire {
+            Wire::One(mut one) => {
+                timeout(self.0.timeouts.connect_timeout, one.send_packed_command(&ping)).await
+            }
+            // The client of a cluster looks after its nodes itself.
+            Wire::Cluster(_) => Ok(Ok(Value::Okay)),
+        };
+        let answers = matches!(answer, Ok(Ok(_)));
+        if answers {
+            self.was_heard();
+        }
+        answers
+    }
+
+    /// Gives up a connection, unless somebody has already.
+    fn lost(&self, epoch: u64) {
+        let mut live = self.0.live.write().unwrap_or_else(PoisonError::into_inner);
+        if live.as_ref().is_some_and(|live| live.epoch == epoch) {
+            *live = None;
+            drop(live);
+            if let Some(changes) = &self.0.settings.changes {
+                changes.changed(None);
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Wire, Failure> {
+        if let Place::Cluster(nodes) = &self.0.address.place {
+            return self.cluster(nodes).await.map(Wire::Cluster);
+        }
+        let client = self.client().await?;
+        let mut config = self.config();
+        if let Some(changes) = self.0.settings.changes.clone() {
+            config = config.set_push_sender(move |push: PushInfo| {
+                pushed(&*changes, &push);
+                Ok::<(), ()>(())
+            });
+        }
+        let mut one = client.get_multiplexed_async_connection_with_config(&config).await?;
+        let answer: Value = ::redis::cmd("PING").query_async(&mut one).await?;
+        // Whoever answers PING with PONG speaks the protocol.
+        if answer != Value::SimpleString("PONG".into()) {
+            return Err(Failure::NoPong);
+        }
+        if let Some(name) = &self.0.options.client_name {
+            let _: Value = ::redis::cmd("CLIENT").arg("SETNAME").arg(name).query_async(&mut one).await?;
+        }
+        let mut track = ::redis::cmd("CLIENT");
+        track.arg("TRACKING").arg("ON");
+        match &self.0.settings.tracking {
+            Tracking::Off => return Ok(Wire::One(one)),
+            Tracking::KeysRead => {}
+            Tracking::Prefixes(prefixes) => {
+                track.arg("BCAST");
+                for prefix in prefixes {
+                    track.arg("PREFIX").arg(prefix);
+                }
+            }
+        }
+        let _: Value = track.query_async(&mut one).await?;
+        Ok(Wire::One(one))
+    }
+
+    async fn cluster(&self, nodes: &[Node]) -> Result<ClusterConnection, Failure> {
+        let infos = nodes.iter().map(|node| self.info(node_address(node, self.0.address.tls.as_ref())));
+        let mut builder = ClusterClient::builder(infos.collect::<Result<Vec<_>, _>>()?)
+            .connection_timeout(self.0.timeouts.connect_timeout)
+            .response_timeout(self.0.timeouts.response_timeout)
+            .tcp_settings(self.tcp());
+        if let Some(tls) = &self.0.address.tls {
+            builder = builder.certs(tls::certificates(tls).map_err(Failure::Told)?);
+        }
+        let client = builder.build()?;
+        Ok(client.get_async_connection().await?)
+    }
+
+    /// Who to connect to: of sentinels, the primary that they know of now.
+    async fn client(&self) -> Result<Client, Failure> {
+        let tls = self.0.address.tls.as_ref();
+        match &self.0.address.place {
+            Place::Tcp(node) => self.client_at(node_address(node, tls)),
+            Place::Unix(path) => self.client_at(ConnectionAddr::Unix(path.clone())),
+            // Any node will do to listen on: a cluster passes messages on to all.
+            Place::Cluster(nodes) => match nodes.first() {
+                Some(node) => self.client_at(node_address(node, tls)),
+                None => Err(Failure::Mute),
+            },
+            Place::Sentinels(sentinels) => {
+                let node = self.primary(sentinels).await?;
+                self.client_at(node_address(&node, tls))
+            }
+        }
+    }
+
+    fn client_at(&self, address: ConnectionAddr) -> Result<Client, Failure> {
+        tls::client(self.info(address)?, self.0.address.tls.as_ref()).map_err(Failure::Told)
+    }
+
+    fn info(&self, address: ConnectionAddr) -> Result<ConnectionInfo, Failure> {
+        let login = &self.0.address.login;
+        let mut settings = RedisConnectionInfo::default().set_db(self.0.address.db.into());
+        if let Some(username) = &login.username {
+            settings = settings.set_username(username);
+        }
+        if let Some(password) = &login.password {
+            settings = settings.set_password(password);
+        }
+        if self.0.settings.tracking != Tracking::Off && !self.is_cluster() {
+            settings = settings.set_protocol(ProtocolVersion::RESP3);
+        }
+        Ok(address.into_connection_info()?.set_redis_settings(settings).set_tcp_settings(self.tcp()))
+    }
+
+    fn tcp(&self) -> TcpSettings {
+        let settings = TcpSettings::default().set_nodelay(true);
+        match self.0.options.socket_keepalive {
+            true => settings.set_keepalive(TcpKeepalive::new().with_time(Duration::from_secs(60))),
+            false => settings,
+        }
+    }
+
+    fn config(&self) -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.0.timeouts.connect_timeout))
+            .set_response_timeout(Some(self.0.timeouts.response_timeout))
+    }
+
+    /// Asks one sentinel after the other. Whom they name must call itself a primary: a sentinel may not know yet that
+    /// it was deposed.
+    async fn primary(&self, sentinels: &[Node]) -> Result<Node, Failure> {
+        let Some(name) = &self.0.options.master_name else {
+            let reason = "sentinels need the transport option `master_name`";
+            return Err(Failure::Told(ExecuteError::Url { reason: reason.into() }));
+        };
+        let patience = self.0.timeouts.connect_timeout / u32::try_from(sentinels.len() + 1).unwrap_or(1);
+        let mut failure = Failure::Mute;
+        for sentinel in sentinels {
+            match timeout(patience, self.ask(sentinel, name)).await {
+                Ok(Ok(node)) => return Ok(node),
+                Ok(Err(error)) => failure = error,
+                Err(_) => {}
+            }
+        }
+        Err(failure)
+    }
+
+    async fn ask(&self, sentinel: &Node, name: &str) -> Result<Node, Failure> {
+        let kwargs = &self.0.options.sentinel_kwargs;
+        let mut settings = RedisConnectionInfo::default();
+        if let Some(username) = &kwargs.username {
+            settings = settings.set_username(username);
+        }
+        if let Some(password) = &kwargs.password {
+            settings = settings.set_password(password);
+        }
+        let tls = self.0.address.tls.as_ref();
+        let info = node_address(sentinel, tls).into_connection_info()?.set_redis_settings(settings);
+        let client = tls::client(info, tls).map_err(Failure::Told)?;
+        let mut asked = client.get_multiplexed_async_connection_with_config(&self.config()).await?;
+        let mut query = ::redis::cmd("SENTINEL");
+        query.arg("MASTER").arg(name);
+        let facts: std::collections::HashMap<String, String> = query.query_async(&mut asked).await?;
+        let fact = |name: &str| facts.get(name).map(String::as_str);
+        let others: u32 = fact("num-other-sentinels").and_then(|number| number.parse().ok()).unwrap_or(0);
+        let port = fact("port").and_then(|port| port.parse().ok());
+        let (Some(host), Some(port)) = (fact("ip"), port) else { return Err(Failure::NoPrimary) };
+        if others < self.0.options.min_other_sentinels {
+            return Err(Failure::NoPrimary);
+        }
+        let node = Node { host: host.into(), port };
+        let client = self.client_at(node_address(&node, tls))?;
+        let mut primary = client.get_multiplexed_async_connection_with_config(&self.config()).await?;
+        let role: Value = ::redis::cmd("ROLE").query_async(&mut primary).await?;
+        match role {
+            Value::Array(parts) if parts.first() == Some(&Value::BulkString(b"master".into())) => Ok(node),
+            _ => Err(Failure::NoPrimary),
+        }
+    }
+
+    /// Gives the connection up if the answer shows that it is of no more use.
+    fn answered<T: Answers>(&self, epoch: u64, answer: RedisResult<T>) -> RedisResult<T> {
+        let over = match &answer {
+            Ok(values) => {
+                self.was_heard();
+                matches!(self.0.address.place, Place::Sentinels(_)) && values.any(&is_deposed)
+            }
+            Err(error) => error.is_timeout() || error.is_unrecoverable_error(),
+        };
+        if over && !self.is_cluster() {
+            self.lost(epoch);
+        }
+        answer
+    }
+}
+
+/// What a primary answers that is none any more.
+fn is_deposed(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if matches!(error.code(), "READONLY" | "MASTERDOWN"))
+}
+
+trait Answers {
+    fn any(&self, of: &dyn Fn(&Value) -> bool) -> bool;
+}
+
+impl Answers for Value {
+    fn any(&self, of: &dyn Fn(&Value) -> bool) -> bool {
+        of(self)
+    }
+}
+
+impl Answers for Vec<Value> {
+    fn any(&self, of: &dyn Fn(&Value) -> bool) -> bool {
+        self.iter().any(of)
+    }
+}
+
+fn node_address(node: &Node, tls: Option<&Tls>) -> ConnectionAddr {
+    tls::address(&node.host, node.port, tls)
+}
+
+/// Passes on what the server pushed.
+fn pushed(changes: &dyn Changes, push: &PushInfo) {
+    match (&push.kind, push.data.first()) {
+        (::redis::PushKind::Invalidate, Some(Value::Array(keys))) => {
+            let text = |key: &_| match key {
+                Value::BulkString(bytes) => std::str::from_utf8(bytes).map(str::to_owned).ok(),
+                _ => None,
+            };
+            let keys: Vec<String> = keys.iter().filter_map(text).collect();
+            changes.changed(Some(&keys.iter().map(String::as_str).collect::<Vec<_>>()));
+        }
+        // Nothing instead of keys: the database was emptied.
+        (::redis::PushKind::Invalidate | ::redis::PushKind::Disconnection, _) => changes.changed(None),
+        _ => {}
+    }
+}
+
+/// Why there is no connection.
+enum Failure {
+    Redis(RedisError),
+    Mute,
+    NoPong,
+    NoPrimary,
+    Told(ExecuteError),
+}
+
+impl From<RedisError> for Failure {
+    fn from(error: RedisError) -> Self {
+        Failure::Redis(error)
+    }
+}
+
+impl Failure {
+    fn told(self, link: &Link) -> ExecuteError {
+        let address = link.address();
+        match self {
+            Failure::Told(error) => error,
+            Failure::Redis(error) => connect_error(&address, link.timeouts(), &error),
+            Failure::Mute => mute(&address, link.timeouts()),
+            Failure::NoPong => {
+                let reason = "it does not answer PING with PONG".into();
+                ExecuteError::NotRedis { address: address.into(), reason }
+            }
+            Failure::NoPrimary => {
+                let name = link.0.options.master_name.as_deref().unwrap_or_default();
+                let reason = format!("they know no primary `{name}` that serves");
+                ExecuteError::Unreachable { address: address.into(), reason: reason.into() }
+            }
+        }
+    }
+
+    /// For a command that found no connection: nothing was sent.
+    fn into_redis(self, link: &Link) -> RedisError {
+        match self {
+            Failure::Redis(error) => error,
+            other => {
+                let refused = std::io::ErrorKind::ConnectionRefused;
+                RedisError::from(std::io::Error::new(refused, other.told(link).to_string()))
+            }
+        }
+    }
+}
+
+impl ConnectionLike for Link {
+    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
+        async move {
+            let live = self.live().await.map_err(|failure| failure.into_redis(self))?;
+            let answer = match live.wire {
+                Wire::One(mut one) => one.send_packed_command(cmd).await,
+                Wire::Cluster(mut cluster) => cluster.req_packed_command(cmd).await,
+            };
+            self.answered(live.epoch, answer)
+        }
+        .boxed()
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        async move {
+            let live = self.live().await.map_err(|failure| failure.into_redis(self))?;
+            let answer = match live.wire {
+                Wire::One(mut one) => one.send_packed_commands(pipeline, offset, count).await,
+                Wire::Cluster(mut cluster) if pipeline.is_transaction() => {
+                    cluster.req_packed_commands(pipeline, offset, count).await
+                }
+                // The keys may lie on several servers, so each command goes its own way; those for one server keep
+                // their order.
+                Wire::Cluster(cluster) => {
+                    let answers = pipeline.cmd_iter().map(|cmd| {
+                        let mut cluster = cluster.clone();
+                        async move { cluster.req_packed_command(cmd).await }
+                    });
+                    join_all(answers).await.into_iter().collect()
+                }
+            };
+            self.answered(live.epoch, answer)
+        }
+        .boxed()
+    }
+
+    fn get_db(&self) -> i64 {
+        self.0.address.db.into()
+    }
+}
