@@ -353,6 +353,7 @@ mod tests {
             (table(Value::Decimal { scale: 1, digits: 2 }), Dialect::Amqp, "`h` is a decimal"),
             (table(Value::LongString([0xff].into())), Dialect::Amqp, "not UTF-8"),
             (table(nested), Dialect::Amqp, "inside a list"),
+            (table(Value::Void), Dialect::Amqp, "`h` is void"),
             (Table::from_iter([("h", 1), ("h", 2)]), Dialect::Amqp, "`h` is there twice"),
         ] {
             let topology = Topology {

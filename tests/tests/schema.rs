@@ -52,9 +52,11 @@ fn every_topology_of_the_vectors_conforms() {
                 }
             }
             let topology = Topology::of(&router);
-            let document = serde_json::to_value(&topology).unwrap();
-            schema.takes(&document).unwrap_or_else(|error| panic!("{}: {error}\n{document}", scenario.id));
-            assert_eq!(serde_json::from_value::<Topology>(document).unwrap(), topology, "{}", scenario.id);
+            // As text: a parsed document would sort the names of arguments.
+            let text = serde_json::to_string(&topology).unwrap();
+            let document = serde_json::from_str(&text).unwrap();
+            schema.takes(&document).unwrap_or_else(|error| panic!("{}: {error}\n{text}", scenario.id));
+            assert_eq!(serde_json::from_str::<Topology>(&text).unwrap(), topology, "{}", scenario.id);
             seen += usize::from(topology != Topology::default());
         }
     }

@@ -75,7 +75,9 @@ fn check_value(value: &Value, nested: bool) -> Result<(), &'static str> {
         },
         Value::Timestamp(n) if i64::try_from(*n).is_err() => Err("is beyond 64 bits with a sign"),
         Value::F64(n) if !n.is_finite() => Err("is not finite"),
-        Value::I64(_) | Value::F64(_) | Value::Bool(_) | Value::Void => Ok(()),
+        Value::I64(_) | Value::F64(_) | Value::Bool(_) => Ok(()),
+        // Recorded: null_not_allowed.
+        Value::Void => Err("is void, and RabbitMQ imports no null"),
         Value::Decimal { .. } => Err("is a decimal, which plain JSON cannot tell"),
         Value::Table(table) => check_entries(table, true).map_err(|_| NESTED),
         Value::Array(values) => values.iter().try_for_each(|value| check_value(value, true)),
