@@ -39,8 +39,8 @@ const MOST_ENTRIES: usize = 1 << 15;
 /// Room for keys and queues, for each entry: memory grows with the entries and at no other time.
 const KEY_BYTES: usize = 48;
 const QUEUES: usize = 8;
-/// Answers of more queues than this take longer to copy than to hash a key for.
-const LONGEST_ANSWER: usize = 1024;
+/// A sixteenth of the room for queues.
+const LONGEST_ANSWER: usize = 1 << 14;
 const LONGEST_KEY: usize = 255;
 
 /// Whether keeping answers pays.

@@ -34,7 +34,7 @@ use chosen::Chosen;
 pub(crate) use consistent_hash::HashSource;
 pub(crate) use entries::{Entry, Target};
 use flat::Flat;
-use headers::HeadersIndex;
+use headers::{HeadersIndex, HeadersScratch};
 pub(crate) use headers::{HeadersPattern, SortedHeaders};
 use keys::Keys;
 use topic::{TopicIndex, TopicScratch};
@@ -128,7 +128,7 @@ impl Place {
 pub(crate) struct IndexScratch {
     topic: TopicScratch,
     trie: TrieScratch,
-    header_order: Vec<u32>,
+    headers: HeadersScratch,
     channel: Vec<u8>,
     pub(crate) work: Work,
 }
@@ -414,7 +414,7 @@ impl Index {
         }
         self.always.iter().copied().for_each(&mut *found);
         if !self.headers.is_empty() {
-            self.headers.matches(message, &mut scratch.header_order, &mut scratch.work, found);
+            self.headers.matches(message, &mut scratch.headers, &mut scratch.work, found);
         }
         if !self.listed.is_empty() {
             self.matches_listed(exchange, message, scratch, found);

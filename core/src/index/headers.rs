@@ -39,6 +39,8 @@ pub(crate) struct HeadersIndex {
 struct Kept {
     entry: Entry,
     pattern: HeadersPattern,
+    /// The bits of what it wants all of: a message that lacks one of them lacks an argument.
+    needed: u64,
     /// The anchors that lead here, and the place in the list of each.
     places: Box<[(u32, u32)]>,
 }
@@ -53,6 +55,13 @@ struct Anchor {
 /// Where a pattern is kept: its number, if it wants anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spot(Option<u32>);
+
+/// Memory that a match needs, kept from call to call.
+#[derive(Debug, Default)]
+pub(crate) struct HeadersScratch {
+    hashes: Vec<u64>,
+    order: Vec<u32>,
+}
 
 impl HeadersIndex {
     pub(crate) fn new(seed: u64) -> Self {
@@ -85,13 +94,15 @@ impl HeadersIndex {
             pattern.wanted().map(|(name, value)| self.wanted_hash(name, value)).collect();
         hashes.sort_unstable();
         hashes.dedup();
+        let mut needed = 0;
         if !pattern.is_any() {
+            needed = hashes.iter().fold(0, |bits, hash| bits | bit(*hash));
             let rarest = hashes.iter().copied().min_by_key(|hash| self.uses(*hash));
             hashes.clear();
             hashes.extend(rarest);
         }
         self.states += pattern.wanted().len() + 1;
-        let id = self.patterns.insert(Kept { entry, pattern, places: Box::default() });
+        let id = self.patterns.insert(Kept { entry, pattern, needed, places: Box::default() });
         let places: Box<[(u32, u32)]> = hashes.into_iter().map(|hash| self.list(hash, id)).collect();
         if let Some(kept) = self.patterns.get_mut(id) {
             kept.places = places;
@@ -115,25 +126,41 @@ impl HeadersIndex {
     pub(crate) fn matches(
         &self,
         message: &Message<'_>,
-        order: &mut Vec<u32>,
+        scratch: &mut HeadersScratch,
         work: &mut Work,
         found: &mut impl FnMut(Entry),
     ) {
         self.always.iter().copied().for_each(&mut *found);
         let Some(table) = message.header_table().filter(|_| !self.patterns.is_empty()) else { return };
-        let headers = SortedHeaders::sort(Some(table), order);
+        let HeadersScratch { hashes, order } = scratch;
+        hashes.clear();
+        let mut bits = 0;
         for (name, value) in table.iter().filter(|(name, _)| *name != BCC) {
             let name = hash(self.seed, name);
-            work.add(2);
             for hash in [join(name, value.match_hash(self.seed)), join(name, PRESENT)] {
-                let Some(anchor) = self.anchor(hash).and_then(|number| self.anchors.get(number)) else {
+                bits |= bit(hash);
+                hashes.push(hash);
+            }
+        }
+        work.add(hashes.len());
+        // Sorted for the first binding that is compared.
+        let (mut sorted, mut order) = (None, Some(order));
+        for hash in hashes.iter() {
+            let Some(anchor) = self.anchor(*hash).and_then(|number| self.anchors.get(number)) else {
+                continue;
+            };
+            for kept in anchor.patterns.iter().filter_map(|id| self.patterns.get(*id)) {
+                work.add(1);
+                if kept.needed & !bits != 0 {
                     continue;
-                };
-                for kept in anchor.patterns.iter().filter_map(|id| self.patterns.get(*id)) {
-                    work.add(kept.pattern.wanted().len());
-                    if kept.pattern.matches(&headers) {
-                        found(kept.entry);
-                    }
+                }
+                if let Some(order) = order.take() {
+                    sorted = Some(SortedHeaders::sort(Some(table), order));
+                }
+                let Some(headers) = &sorted else { return };
+                work.add(kept.pattern.wanted().len());
+                if kept.pattern.matches(headers) {
+                    found(kept.entry);
                 }
             }
         }
@@ -184,6 +211,12 @@ impl HeadersIndex {
             self.by_hash.remove(tag(anchor.hash), |other| *other == number);
         }
     }
+}
+
+/// One of 64 bits for a hash.
+#[inline(always)]
+const fn bit(hash: u64) -> u64 {
+    1 << (hash & 63)
 }
 
 /// Stands for the value where only presence counts.
