@@ -60,7 +60,8 @@ fn run(arguments: &[String]) -> Result<String, Box<dyn Error>> {
         }};
     }
     Ok(match engine.as_str() {
-        "keyrail" => engine!(Keyrail),
+        "keyrail" => engine!(Keyrail<true>),
+        "keyrail-no-cache" => engine!(Keyrail<false>),
         "mqtt-topic-engine" => engine!(MqttTopicEngine),
         "quill-pubsub" => engine!(Quill),
         "submap" => engine!(Submap),

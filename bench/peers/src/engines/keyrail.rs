@@ -8,8 +8,8 @@ use crate::{
     engine::{Engine, Job},
 };
 
-/// keyrail through its public API, every kind.
-pub(crate) struct Keyrail {
+/// keyrail through its public API, every kind; with answers remembered or every key matched anew.
+pub(crate) struct Keyrail<const REMEMBERS: bool> {
     loaded: Loaded,
     routes: Routes,
     /// Headers of the messages; none for other kinds.
@@ -17,7 +17,7 @@ pub(crate) struct Keyrail {
     bytes: isize,
 }
 
-impl Engine for Keyrail {
+impl<const REMEMBERS: bool> Engine for Keyrail<REMEMBERS> {
     fn build(job: &Job<'_>) -> Result<Self, String> {
         let mut loaded = Loaded::declare(job.kind, job.table).map_err(|error| error.to_string())?;
         // Names of exchanges and queues are no part of a binding, and no peer keeps any.
@@ -30,7 +30,8 @@ impl Engine for Keyrail {
         } else {
             Vec::new()
         };
-        Ok(Keyrail { loaded, routes: Routes::new(), headers, bytes })
+        let routes = if REMEMBERS { Routes::new() } else { Routes::without_cache() };
+        Ok(Keyrail { loaded, routes, headers, bytes })
     }
 
     #[inline]
