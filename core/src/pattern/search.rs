@@ -1,6 +1,6 @@
 //! Breadth-first search through the product of automata, by the length of the key, each state made when it is met.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec, vec::Vec};
 use core::{hash::BuildHasher, ops::ControlFlow};
 
 use foldhash::fast::FixedState;
@@ -173,8 +173,7 @@ impl<'a> Exploration<'a> {
     }
 
     fn run(mut self, budget: &mut Budget, visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Explored {
-        let mut start = Vec::new();
-        start.resize(self.blocks, 0);
+        let mut start = vec![0; self.blocks];
         for (language, offset) in self.query.languages().zip(&self.offsets) {
             language.enter_start(&mut start[*offset..*offset + language.blocks()]);
         }
@@ -280,8 +279,7 @@ impl<'a> Exploration<'a> {
         let inside = self.query.inside.len();
         let outside = inside + self.query.outside.len();
         let Node { state, length, .. } = &self.nodes[node as usize];
-        let mut class = Vec::new();
-        class.resize(self.query.tracked.len().div_ceil(64), 0u64);
+        let mut class = vec![0u64; self.query.tracked.len().div_ceil(64)];
         for (at, (language, offset)) in self.query.languages().zip(&self.offsets).enumerate() {
             let state = &state[*offset..*offset + language.blocks()];
             let accepts = if *length == 0 { language.accepts_empty(state) } else { language.accepts(state) };
