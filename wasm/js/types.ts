@@ -273,10 +273,35 @@ export interface Hop {
     | { readonly type: 'cycleCut'; readonly exchange: string };
 }
 
-/** A binding that matched, and what came of it. */
+/** A binding that matched, what came of it, and how it matched. */
 export interface Match {
   readonly binding: Binding;
   readonly effect: 'delivered' | 'duplicateSuppressed' | 'followed' | 'cycleCut';
+  readonly how: How;
+  /** The key that matched, where the sender selected it and the routing key did not match. */
+  readonly selected?: { readonly header: 'CC' | 'BCC'; readonly key: Bytes } | undefined;
+}
+
+/** How a binding matched. */
+export type How =
+  | { readonly type: 'always' | 'key' | 'chosen' | 'channel' }
+  | { readonly type: 'words'; readonly words: readonly WordMatch[] }
+  | { readonly type: 'expression'; readonly pattern: Bytes }
+  | { readonly type: 'headers'; readonly mode: 'all' | 'any'; readonly headers: readonly HeaderVerdict[] };
+
+/** A word of a binding key, and the words of the routing key that it took. */
+export interface WordMatch {
+  readonly token: Bytes;
+  readonly kind: 'literal' | 'star' | 'hash';
+  readonly took: readonly Bytes[];
+}
+
+/** An argument of a headers binding, and the header that it is compared with. */
+export interface HeaderVerdict {
+  readonly name: Bytes;
+  readonly verdict: 'equal' | 'present' | 'missing' | 'differentValue' | 'differentType';
+  readonly wanted?: string | undefined;
+  readonly found?: string | undefined;
 }
 
 /** A value of JSON. */
