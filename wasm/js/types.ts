@@ -280,7 +280,7 @@ export interface Hop {
     | { readonly type: 'cycleCut'; readonly exchange: string };
 }
 
-/** A binding that matched, and what came of it. */
+/** A binding that matched, what came of it, and how it matched. */
 export interface Match {
   readonly binding: Binding;
   readonly effect: 'delivered' | 'duplicateSuppressed' | 'followed' | 'cycleCut';
@@ -295,6 +295,8 @@ export type How =
   | { readonly type: 'always' }
   /** The binding key is the routing key. */
   | { readonly type: 'key' }
+  /** The exchange chose this one among its bindings. */
+  | { readonly type: 'chosen' }
   /** The binding key is a pattern of whole words. */
   | { readonly type: 'words'; readonly words: readonly WordMatch[] }
   /** A pattern over characters: what Kombu stored, or a binding key with a `*` glued to a word. */
