@@ -59,6 +59,7 @@ mod id;
 mod index;
 pub mod kombu;
 mod limits;
+mod lines;
 pub mod lint;
 mod message;
 mod operation;
@@ -89,6 +90,7 @@ pub use explain::{
 pub use follow::{Change, FollowError, Follower, Position, Source, Update};
 pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;
+pub use lines::LineError;
 pub use message::Message;
 pub use operation::{ExchangeBinding, Operation, QueueBinding};
 pub use policy::{ApplyTo, Policy, PolicyError};

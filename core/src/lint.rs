@@ -3,14 +3,14 @@
 //! ```
 //! use keyrail_core::{Topology, lint::{Code, Severity}};
 //!
-//! let topology: Topology = serde_json::from_str(r#"{
+//! let topology: Topology = serde_json::from_str(r##"{
 //!     "exchanges": [{"name": "logs", "kind": "topic", "alternateExchange": "lost"}],
 //!     "queues": [{"name": "all"}],
 //!     "bindings": [
 //!         {"source": "logs", "destination": {"queue": "all"}, "routingKey": "#"},
 //!         {"source": "logs", "destination": {"queue": "all"}, "routingKey": "*.error"}
 //!     ]
-//! }"#)?;
+//! }"##)?;
 //! let report = topology.lint(&Default::default())?;
 //! assert_eq!(report.worst(), Some(Severity::Error));
 //! let codes: Vec<_> = report.findings.iter().map(|finding| finding.code.as_str()).collect();

@@ -80,6 +80,30 @@ pub enum PolicyError {
     },
 }
 
+impl ApplyTo {
+    /// Every one, in the order of this list.
+    pub const ALL: [Self; 6] = [
+        ApplyTo::All,
+        ApplyTo::Exchanges,
+        ApplyTo::Queues,
+        ApplyTo::ClassicQueues,
+        ApplyTo::QuorumQueues,
+        ApplyTo::Streams,
+    ];
+
+    /// RabbitMQ's word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ApplyTo::All => "all",
+            ApplyTo::Exchanges => "exchanges",
+            ApplyTo::Queues => "queues",
+            ApplyTo::ClassicQueues => "classic_queues",
+            ApplyTo::QuorumQueues => "quorum_queues",
+            ApplyTo::Streams => "streams",
+        }
+    }
+}
+
 impl Policy {
     /// A policy for all exchanges and queues whose name this pattern finds, anywhere in it: priority 0, and an empty
     /// definition.

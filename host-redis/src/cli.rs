@@ -8,6 +8,7 @@ use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 mod bench;
 mod bind;
 mod consume;
+mod convert;
 mod diff;
 mod explain;
 mod failure;
@@ -62,6 +63,7 @@ enum Verb {
     Publish(publish::Args),
     Consume(consume::Args),
     Topology(topology::Args),
+    Convert(convert::Args),
     Worker(worker::Args),
     Bench(bench::Args),
 }
@@ -102,6 +104,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Publish(args) => publish::run(args).await,
             Verb::Consume(args) => consume::run(args).await,
             Verb::Topology(args) => topology::run(args).await,
+            Verb::Convert(args) => convert::run(&args),
             Verb::Worker(args) => worker::run(args).await,
             Verb::Bench(args) => bench::run(&args),
         }

@@ -76,6 +76,16 @@ const litQueues = (page) =>
 const litExchanges = (page) =>
   page.$$eval('[data-exchange][data-lit]', (found) => found.map(({ dataset }) => dataset.exchange).sort());
 
+/** The cells of each binding, in a line. */
+const cells = (page, rules) =>
+  page.$$eval(`${rules} .cells`, (all) =>
+    all.map((list) =>
+      Array.from(list.children, ({ dataset, children }) =>
+        [dataset.state, ...Array.from(children, (child) => child.textContent)].join(' '),
+      ).join(' | '),
+    ),
+  );
+
 const outcome = (page) => page.getAttribute('.answer', 'data-outcome');
 
 const open = (page, name, content) =>
@@ -195,6 +205,92 @@ describe('as plain files under the policy of the server', () => {
       await page.click(`.chip >> nth=${at}`);
       assert.deepEqual(await litQueues(page), queues);
     }
+    await clean();
+    await page.close();
+  });
+
+  test('a typed key is taken apart: each word of each binding is a cell', async () => {
+    const { page, clean } = await visit(address);
+    await publish(page, 'shop.orders', 'order.eu.return.broken.glass');
+    assert.deepEqual(await cells(page, '[data-match="shop.orders"]'), [
+      'literal order | wildcard * eu | literal return | wildcard # broken.glass',
+      'literal order | literal eu | wildcard # return.broken.glass',
+    ]);
+    // The first word that did not fit, and what the binding needed there.
+    await publish(page, 'shop.orders', 'order.uk.paid.late');
+    const [nearest] = await cells(page, '[data-miss="shop.orders"]');
+    assert.equal(nearest, 'literal order | wildcard * uk | literal paid | failed end late');
+    assert.equal(await page.textContent('.misses .rule small >> nth=0'), '1 word off');
+    await publish(page, 'shop.invoices', '');
+    await page.click('#add-header');
+    await page.fill('.header .name', 'priority');
+    await page.fill('.header .value', '"9"');
+    const headers = await cells(page, '[data-miss="shop.invoices"]');
+    assert.ok(headers.includes('failed priority=9 9, another type'), headers.join('\n'));
+    await clean();
+    await page.close();
+  });
+
+  test('a near miss is mended by a click, and the click is undone by another', async () => {
+    const { page, clean } = await visit(address);
+    await publish(page, 'shop.orders', 'order.uk.paid.late');
+    assert.deepEqual(await litQueues(page), ['unrouted.review']);
+    const miss = page.locator('.misses .rule', { hasText: 'billing.invoicing' });
+    await miss.locator('.fix', { hasText: 'order.*.paid.#' }).click();
+    assert.deepEqual(await litQueues(page), ['billing.invoicing']);
+    assert.match(await page.textContent('.answer h2'), /^One queue gets this message$/);
+    assert.equal(await page.locator('tr[data-effect="delivered"]', { hasText: 'order.*.paid.#' }).count(), 1);
+    assert.match(await page.textContent('.changes'), /^1 change in this page/);
+    await page.click('#undo');
+    assert.deepEqual(await litQueues(page), ['unrouted.review']);
+    assert.equal(await page.locator('.changes').count(), 0);
+    assert.match(await page.textContent('.counts'), /39 bindings/);
+    await clean();
+    await page.close();
+  });
+
+  test('the dialects stand side by side, and a badge says where they differ', async () => {
+    const { page, clean } = await visit(address);
+    const queuesOf = (dialect) =>
+      page.$$eval(`[data-dialect="${dialect}"] li`, (all) => all.map((item) => item.title).sort());
+    await publish(page, 'shop.orders', 'order.eu.paid');
+    assert.equal(await page.textContent('.dialects .badge'), 'agree');
+    for (const dialect of ['amqp', 'kombu57', 'kombu56']) assert.deepEqual(await queuesOf(dialect), EU_PAID);
+    // In Kombu 5.6 `*` takes several words.
+    await publish(page, 'shop.orders', 'order.uk.north.paid');
+    assert.equal(await page.textContent('.dialects .badge'), 'differ');
+    assert.deepEqual(await queuesOf('amqp'), ['unrouted.review']);
+    assert.deepEqual(await queuesOf('kombu57'), ['unrouted.review']);
+    assert.deepEqual(await queuesOf('kombu56'), ['billing.invoicing', 'notify.mail']);
+    assert.equal(await page.locator('[data-dialect="kombu56"] [data-apart]').count(), 2);
+    await clean();
+    await page.close();
+  });
+
+  test('findings have code, severity, a sentence and a fix that a click applies', async () => {
+    const { page, clean } = await visit(address);
+    await open(page, 'logs.json', {
+      exchanges: [{ name: 'logs', kind: 'topic', alternateExchange: 'lost<b>' }],
+      queues: [{ name: 'all' }],
+      bindings: ['#', '*.error'].map((routingKey) => ({
+        source: 'logs',
+        destination: { queue: 'all' },
+        routingKey,
+      })),
+    });
+    const missing = page.locator('[data-finding="alternate-missing"]');
+    assert.match(await missing.textContent(), /Error alternate-missing.*exchange logs.*lost<b>/);
+    const shadowed = page.locator('[data-finding="shadowed-binding"]');
+    assert.match(await shadowed.textContent(), /Warning shadowed-binding.*\*\.error/);
+    await page.click('.findings summary');
+    await page.click('[data-finding="dialect-trap"] .fix');
+    assert.equal(await page.textContent('.dialects .badge'), 'agree');
+    await shadowed.locator('.fix').click();
+    await shadowed.waitFor({ state: 'detached' });
+    assert.match(await page.textContent('.counts'), /1 binding$/);
+    assert.equal(await missing.count(), 1);
+    await page.click('#undo');
+    await shadowed.waitFor();
     await clean();
     await page.close();
   });
@@ -371,16 +467,18 @@ describe('as plain files under the policy of the server', () => {
     await page.close();
   });
 
-  test('it fits a telephone, light and dark', async () => {
+  test('it fits a telephone, a tablet and a screen, light and dark', async () => {
     await mkdir(ARTIFACTS, { recursive: true });
-    for (const colorScheme of ['light', 'dark']) {
-      const { page, clean } = await visit(address, { viewport: { width: 390, height: 844 }, colorScheme });
+    const views = [390, 820, 1440].flatMap((width) => ['light', 'dark'].map((scheme) => [width, scheme]));
+    for (const [width, colorScheme] of views) {
+      const { page, clean } = await visit(address, { viewport: { width, height: 900 }, colorScheme });
+      await publish(page, 'shop.orders', 'order.uk.north.paid');
       const { scroll, client } = await page.evaluate(() => ({
         scroll: document.documentElement.scrollWidth,
         client: document.documentElement.clientWidth,
       }));
       assert.ok(scroll <= client, `the page is ${scroll} wide in a window of ${client}`);
-      await page.screenshot({ path: join(ARTIFACTS, `page-390-${colorScheme}.png`), fullPage: true });
+      await page.screenshot({ path: join(ARTIFACTS, `page-${width}-${colorScheme}.png`), fullPage: true });
       await clean();
       await page.close();
     }

@@ -10,6 +10,7 @@ import {
   DELETE_EXCHANGE_OPTIONS,
   DELETE_QUEUE_OPTIONS,
   EXCHANGE_OPTIONS,
+  EXPLAIN_OPTIONS,
   LAYOUT,
   MESSAGE,
   OPERATIONS,
@@ -26,6 +27,7 @@ import type {
   DeleteExchangeOptions,
   DeleteQueueOptions,
   ExchangeOptions,
+  ExplainOptions,
   Layout,
   Message,
   Operation,
@@ -33,6 +35,7 @@ import type {
   Publish,
   Quarantined,
   QueueOptions,
+  Report,
   RouterOptions,
   Routing,
   Table,
@@ -241,12 +244,26 @@ export class Router implements Disposable {
     return count;
   }
 
-  /** Routes a message and says why. */
-  explain(message: Message): Trace {
+  /**
+   * Routes a message and says why; asked for near misses, also which bindings failed, where, and what would make them
+   * match. These cost a look at every binding of every exchange on the way.
+   */
+  explain(message: Message, options: ExplainOptions = {}): Trace {
     const { random, ...data } = read(message, MESSAGE, 'message') as Message;
+    const { nearMisses = 0 } = read(options, EXPLAIN_OPTIONS, 'options') as ExplainOptions;
     const handle = this.#live();
     if (this.#draws) handle.draw(random ?? Math.random());
-    return guarded(() => handle.explain(data) as Trace);
+    return guarded(() => handle.explain(data, nearMisses) as Trace);
+  }
+
+  /**
+   * What is wrong with the topology, or will be: bindings that do nothing, exchanges and queues that nothing reaches,
+   * cycles, dangling names, and patterns that brokers read differently. About linear in the bindings; at most a second
+   * or two where patterns are hard to compare.
+   */
+  lint(): Report {
+    const handle = this.#live();
+    return guarded(() => handle.lint() as Report);
   }
 
   /**

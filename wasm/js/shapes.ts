@@ -193,6 +193,8 @@ export const MESSAGE: Shape = {
   required: ['exchange', 'routingKey'],
 };
 
+export const EXPLAIN_OPTIONS: Shape = { fields: { nearMisses: 'size' } };
+
 /** Kombu has more transport options; those that change no name are skipped. */
 export const LAYOUT: Shape = {
   fields: {

@@ -251,8 +251,15 @@ export interface Routing {
 /** Why a message goes where it goes, exchange by exchange. */
 export interface Trace extends Routing {
   readonly hops: readonly Hop[];
+  /** Bindings that did not match, nearest first; left out if there are none or none were asked for. */
+  readonly nearMisses?: readonly NearMiss[];
   /** The same in words, a line for each exchange and each binding that matched. */
   readonly text: string;
+}
+
+export interface ExplainOptions {
+  /** How many bindings that nearly matched to tell. Default: 0. */
+  readonly nearMisses?: number | undefined;
 }
 
 /** One exchange on the way of a message. */
@@ -273,21 +280,32 @@ export interface Hop {
     | { readonly type: 'cycleCut'; readonly exchange: string };
 }
 
-/** A binding that matched, what came of it, and how it matched. */
+/** A binding that matched, and what came of it. */
 export interface Match {
   readonly binding: Binding;
   readonly effect: 'delivered' | 'duplicateSuppressed' | 'followed' | 'cycleCut';
   readonly how: How;
   /** The key that matched, where the sender selected it and the routing key did not match. */
-  readonly selected?: { readonly header: 'CC' | 'BCC'; readonly key: Bytes } | undefined;
+  readonly selected?: SelectedKey;
 }
 
 /** How a binding matched. */
 export type How =
-  | { readonly type: 'always' | 'key' | 'chosen' | 'channel' }
+  /** The exchange asks nothing of a binding. */
+  | { readonly type: 'always' }
+  /** The binding key is the routing key. */
+  | { readonly type: 'key' }
+  /** The binding key is a pattern of whole words. */
   | { readonly type: 'words'; readonly words: readonly WordMatch[] }
+  /** A pattern over characters: what Kombu stored, or a binding key with a `*` glued to a word. */
   | { readonly type: 'expression'; readonly pattern: Bytes }
-  | { readonly type: 'headers'; readonly mode: 'all' | 'any'; readonly headers: readonly HeaderVerdict[] };
+  /** The queue listens to the Redis channel of a fanout exchange of Kombu. */
+  | { readonly type: 'channel' }
+  | {
+      readonly type: 'headers';
+      readonly mode: 'all' | 'any';
+      readonly headers: readonly HeaderVerdict[];
+    };
 
 /** A word of a binding key, and the words of the routing key that it took. */
 export interface WordMatch {
@@ -296,13 +314,107 @@ export interface WordMatch {
   readonly took: readonly Bytes[];
 }
 
-/** An argument of a headers binding, and the header that it is compared with. */
+/** An argument of a headers binding, and the header of the message that it is compared with. */
 export interface HeaderVerdict {
   readonly name: Bytes;
   readonly verdict: 'equal' | 'present' | 'missing' | 'differentValue' | 'differentType';
-  readonly wanted?: string | undefined;
-  readonly found?: string | undefined;
+  /** The argument, as text; left out where the header only has to be there. */
+  readonly wanted?: string;
+  /** The header, as text; left out where there is none. */
+  readonly found?: string;
 }
+
+/** A key that the sender selected beside the routing key. */
+export interface SelectedKey {
+  readonly header: 'CC' | 'BCC';
+  readonly key: Bytes;
+}
+
+/** A binding that did not match. */
+export interface NearMiss {
+  readonly binding: Binding;
+  /** How many words or arguments would have to be others, fewer or more: 1 is nearest. */
+  readonly distance: number;
+  readonly mismatch: Mismatch;
+  /** The key that came nearest, where that is not the routing key. */
+  readonly selected?: SelectedKey;
+  /** A binding to put in its place that matches. */
+  readonly suggestion?: Binding;
+}
+
+/** Where a binding failed. */
+export type Mismatch =
+  | { readonly type: 'key'; readonly expected: Bytes; readonly found: Bytes }
+  | {
+      readonly type: 'word';
+      /** The words of the binding key that could be matched. */
+      readonly words: readonly WordMatch[];
+      /** Which word of the routing key failed, from 0. */
+      readonly at: number;
+      /** The word of the binding key that was to take it; left out if the binding key ends there. */
+      readonly expected?: Bytes;
+      /** The word of the routing key; left out if the routing key ends there. */
+      readonly found?: Bytes;
+    }
+  | { readonly type: 'expression'; readonly pattern: Bytes }
+  | { readonly type: 'channel' }
+  | {
+      readonly type: 'headers';
+      readonly mode: 'all' | 'any';
+      readonly headers: readonly HeaderVerdict[];
+      /** The first that failed; left out if there is none that counts. */
+      readonly at?: number;
+    };
+
+/** What `lint` found. */
+export interface Report {
+  /** The worst first; of one severity in the order of codes, and of one code in the order of the topology. */
+  readonly findings: readonly Finding[];
+}
+
+/** Something that is wrong, or will be. */
+export interface Finding {
+  /** What it is: a stable word. */
+  readonly code: FindingCode;
+  /** Messages are lost or a broker refuses it; probably a mistake; worth knowing. */
+  readonly severity: 'error' | 'warning' | 'info';
+  readonly culprit: /** `at` is its place in the bindings of `topology()`. */
+    | { readonly type: 'binding'; readonly at: number; readonly binding: Binding }
+    | { readonly type: 'exchange'; readonly name: string }
+    | { readonly type: 'exchanges'; readonly names: readonly string[] }
+    | { readonly type: 'queue'; readonly name: string };
+  /** What is wrong, for people. */
+  readonly sentence: string;
+  /** Keys that dialects answer differently; only for `dialect-trap`. */
+  readonly keys?: readonly {
+    readonly key: Bytes;
+    readonly matches: readonly Dialect[];
+    readonly misses: readonly Dialect[];
+  }[];
+  /** What to do about it, where that is certain. It never changes the way of a message. */
+  readonly fix?:
+    | { readonly type: 'removeBinding'; readonly at: number }
+    | { readonly type: 'replaceBinding'; readonly at: number; readonly binding: Binding };
+}
+
+export type FindingCode =
+  | 'alternate-missing'
+  | 'dead-letter-missing'
+  | 'invalid-pattern'
+  | 'duplicate-binding'
+  | 'shadowed-binding'
+  | 'never-matches'
+  | 'unreachable-queue'
+  | 'unreachable-exchange'
+  | 'dead-end-exchange'
+  | 'exchange-cycle'
+  | 'alternate-loop'
+  | 'too-many-hashes'
+  | 'cost-over-budget'
+  | 'dialect-trap'
+  | 'kombu-invalid-pattern'
+  | 'kombu-name'
+  | 'undecided';
 
 /** A value of JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };

@@ -10,6 +10,8 @@ mod table;
 mod task;
 mod value;
 
+use std::mem;
+
 use keyrail_core::{
     Definitions, ExchangeId, ExchangeKind, Limits, Message, Operation, Outcome, QueueId, Router, Routes,
     Table, Topology, Trace,
@@ -167,8 +169,10 @@ impl Core {
 
     // --- Questions -----------------------------------------------------------------------------------------------
 
-    pub fn explain(&mut self, message: JsValue) -> Result<JsValue, JsValue> {
+    /// With as many near misses as are asked for.
+    pub fn explain(&mut self, message: JsValue, near_misses: usize) -> Result<JsValue, JsValue> {
         let publish: Publish = from_js(message)?;
+        self.trace = mem::take(&mut self.trace).with_near_misses(near_misses);
         let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
         let outcome = self.router.explain(exchange, &message.random(self.random), &mut self.trace);
         to_js(&Explained::new(outcome, &self.trace))
@@ -209,6 +213,11 @@ impl Core {
     pub fn binding_table_key(exchange: &str, layout: JsValue) -> Result<String, JsValue> {
         let layout: Layout = from_js(layout)?;
         Ok(layout.binding_table(exchange))
+    }
+
+    /// What is wrong with everything that was declared and bound.
+    pub fn lint(&self) -> Result<JsValue, JsValue> {
+        to_js(&Topology::of(&self.router).lint(&Default::default()).map_err(Failure::from)?)
     }
 
     pub fn topology(&self) -> Result<JsValue, JsValue> {

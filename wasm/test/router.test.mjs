@@ -200,6 +200,65 @@ test('explain says why, in data and in words', () => {
   assert.match(trace.text, /^published to topic exchange `orders`\n/);
 });
 
+test('explain tells how bindings matched and which ones nearly did, with what would make them match', () => {
+  const router = shop();
+  const message = { exchange: 'orders', routingKey: 'order.eu.paid' };
+  const [match] = router.explain(message).hops[0].matches;
+  assert.equal(match.how.type, 'words');
+  assert.equal(router.explain(message).nearMisses, undefined);
+  router.declareQueue('returns');
+  const binding = { source: 'orders', destination: { queue: 'returns' }, routingKey: 'order.*.returned' };
+  router.bind(binding);
+  const [miss] = router.explain(message, { nearMisses: 1 }).nearMisses;
+  assert.deepEqual(miss.binding, binding);
+  assert.equal(miss.distance, 1);
+  assert.deepEqual(miss.mismatch, {
+    type: 'word',
+    words: [
+      { token: 'order', kind: 'literal', took: ['order'] },
+      { token: '*', kind: 'star', took: ['eu'] },
+    ],
+    at: 2,
+    expected: 'returned',
+    found: 'paid',
+  });
+  router.unbind(binding);
+  router.bind(miss.suggestion);
+  assert.ok(router.route(message).queues.includes('returns'));
+  for (const nearMisses of [-1, 0.5, '3', Number.NaN]) {
+    assert.throws(() => router.explain(message, { nearMisses }), { code: 'invalid-argument' });
+  }
+});
+
+test('lint finds what is wrong, with its code, culprit and fix', () => {
+  const bindings = ['#', '*.error'].map((routingKey) => ({
+    source: 'logs',
+    destination: { queue: 'all' },
+    routingKey,
+  }));
+  const { findings } = Router.fromTopology({
+    exchanges: [{ name: 'logs', kind: 'topic', alternateExchange: 'lost' }],
+    queues: [{ name: 'all' }],
+    bindings,
+  }).lint();
+  assert.deepEqual(
+    findings.map(({ code, severity }) => [code, severity]),
+    [
+      ['alternate-missing', 'error'],
+      ['shadowed-binding', 'warning'],
+      ['dialect-trap', 'info'],
+    ],
+  );
+  const [missing, shadowed, trap] = findings;
+  assert.deepEqual(missing.culprit, { type: 'exchange', name: 'logs' });
+  assert.match(missing.sentence, /lost/);
+  assert.deepEqual(shadowed.culprit, { type: 'binding', at: 1, binding: bindings[1] });
+  assert.deepEqual(shadowed.fix, { type: 'removeBinding', at: 1 });
+  // In RabbitMQ a word may be empty.
+  assert.deepEqual(trap.keys[0], { key: '.error', matches: ['amqp'], misses: ['kombu57', 'kombu56'] });
+  assert.deepEqual(new Router().lint(), { findings: [] });
+});
+
 test('a topology comes back as it went in', () => {
   const topology = shop().topology();
   assert.deepEqual(Router.fromTopology(topology).topology(), topology);

@@ -2,11 +2,14 @@ import { useEffect } from 'preact/hooks';
 import { Drawing } from './drawing/drawing.tsx';
 import { Answer } from './panels/answer.tsx';
 import { Bindings } from './panels/bindings.tsx';
+import { Dialects } from './panels/dialects.tsx';
 import { acceptDrops } from './panels/drop.ts';
 import { Examples } from './panels/examples.tsx';
+import { Findings } from './panels/findings.tsx';
 import { Headers } from './panels/headers.tsx';
 import { Legend } from './panels/legend.tsx';
 import { focusKey, Message } from './panels/message.tsx';
+import { Misses } from './panels/misses.tsx';
 import { Topology } from './panels/topology.tsx';
 import { Trace } from './panels/trace.tsx';
 
@@ -37,8 +40,13 @@ export function App() {
           <Drawing />
           <Legend />
         </section>
+        <Dialects />
         <div class="columns">
+          <Misses />
           <Trace />
+        </div>
+        <div class="columns">
+          <Findings />
           <Bindings />
         </div>
       </main>

@@ -34,8 +34,10 @@
 
 mod alnum;
 mod amqp_text;
+mod binding_sets;
 mod binding_table;
 mod celery;
+mod celery_config;
 mod command;
 mod envelope;
 mod fanout;
@@ -55,8 +57,10 @@ mod safe_subset;
 #[cfg(test)]
 mod vectors;
 
+pub use binding_sets::{BindingSets, BindingSetsError};
 pub use binding_table::{BindingTable, QuarantinedRow, RowError};
 pub use celery::Task;
+pub use celery_config::{CeleryConfig, CeleryConfigError};
 pub use command::Command;
 pub use envelope::{Addressed, Envelope};
 pub use fanout::{FanoutNameError, Subscription, check_fanout_exchange, glob_matches};

@@ -1,6 +1,6 @@
 //! Breadth-first search through the product of automata, by the length of the key, each state made when it is met.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec, vec::Vec};
 use core::{hash::BuildHasher, ops::ControlFlow};
 
 use foldhash::fast::FixedState;
@@ -173,16 +173,14 @@ impl<'a> Exploration<'a> {
     }
 
     fn run(mut self, budget: &mut Budget, visit: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Explored {
-        let mut start = Vec::new();
-        start.resize(self.blocks, 0);
+        let mut start = vec![0; self.blocks];
         for (language, offset) in self.query.languages().zip(&self.offsets) {
             language.enter_start(&mut start[*offset..*offset + language.blocks()]);
         }
         // The start is left for good: the empty key may have rules of its own.
         self.nodes.push(Node { state: start.into(), parent: 0, symbol: '\0', length: 0 });
         self.levels[0].push(0);
-        let (mut next, mut symbols) = (Vec::new(), Vec::new());
-        next.resize(self.blocks, 0);
+        let (mut next, mut symbols) = (vec![0; self.blocks], Vec::new());
         for length in 0..=MAX_SHORT_STRING {
             let mut at = 0;
             while let Some(&node) = self.levels[length].get(at) {
@@ -280,8 +278,7 @@ impl<'a> Exploration<'a> {
         let inside = self.query.inside.len();
         let outside = inside + self.query.outside.len();
         let Node { state, length, .. } = &self.nodes[node as usize];
-        let mut class = Vec::new();
-        class.resize(self.query.tracked.len().div_ceil(64), 0u64);
+        let mut class = vec![0u64; self.query.tracked.len().div_ceil(64)];
         for (at, (language, offset)) in self.query.languages().zip(&self.offsets).enumerate() {
             let state = &state[*offset..*offset + language.blocks()];
             let accepts = if *length == 0 { language.accepts_empty(state) } else { language.accepts(state) };

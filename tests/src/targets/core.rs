@@ -94,7 +94,7 @@ fn play(router: &mut Router, routes: &mut Routes, step: &Step) -> Result<Answer,
 }
 
 /// The method as the core knows it.
-fn operation(step: &Step) -> Operation {
+pub fn operation(step: &Step) -> Operation {
     match step.clone() {
         Step::ExchangeDeclare { exchange, kind, passive, durable, auto_delete, internal, arguments } => {
             Operation::ExchangeDeclare { exchange, kind, passive, durable, auto_delete, internal, arguments }

@@ -3,19 +3,13 @@ import type { Binding } from 'keyrail/web';
 import { bindingId, bindingLabel } from '../graph/binding.ts';
 import { DEFAULT_EXCHANGE, PREDECLARED } from '../graph/graph.ts';
 import type { Effect } from '../graph/light.ts';
+import { Name } from '../parts/binding.tsx';
 import { lit, loaded } from '../store/store.ts';
 import { shortened, visible } from '../text/names.ts';
+import { EFFECTS } from '../text/verdict.ts';
 
 /** More rows would be slower than reading them is useful. */
 const ROWS = 1000;
-
-const WORDS: Record<Effect, string> = {
-  delivered: 'delivers',
-  followed: 'goes on',
-  duplicateSuppressed: 'has it already',
-  cycleCut: 'has seen it',
-  alternate: 'takes it',
-};
 
 interface Entry {
   readonly id: string;
@@ -64,7 +58,7 @@ function Line({ entry }: { entry: Entry }) {
     if (!entry.alternate) return lit.value.bindings.get(entry.id);
     return lit.value.unmatched.has(entry.source) ? 'alternate' : undefined;
   });
-  const word = useComputed(() => (effect.value ? WORDS[effect.value] : '–'));
+  const word = useComputed(() => (effect.value ? EFFECTS[effect.value] : '–'));
   const { source, kind, label, destination } = entry;
   return (
     <tr data-effect={effect}>
@@ -80,10 +74,6 @@ function Line({ entry }: { entry: Entry }) {
       <td>{word}</td>
     </tr>
   );
-}
-
-function Name({ name }: { name: string }) {
-  return <bdi title={visible(name)}>{shortened(name, 36)}</bdi>;
 }
 
 function entriesOf(): Entry[] {

@@ -1,5 +1,6 @@
+import { undo } from '../store/changes.ts';
 import { openExample, openFile } from '../store/source.ts';
-import { loaded, notice, open, problem, source } from '../store/store.ts';
+import { changes, loaded, notice, open, problem, source } from '../store/store.ts';
 import { shortened, visible } from '../text/names.ts';
 
 /** The head of the page: whose topology this is, and how to open another. */
@@ -15,6 +16,7 @@ export function Topology() {
         <Counts />
       </p>
       <Vhost />
+      <Changes />
       <span class="opening">
         {source.value?.type !== 'example' && (
           <button type="button" class="quiet" onClick={openExample}>
@@ -72,6 +74,20 @@ function Counts() {
 
 function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
+/** What was changed here is in this page alone. */
+function Changes() {
+  const { length } = changes.value;
+  if (length === 0) return null;
+  return (
+    <span class="changes">
+      {counted(length, 'change')} in this page{' '}
+      <button type="button" id="undo" onClick={undo}>
+        Undo
+      </button>
+    </span>
+  );
 }
 
 /** A broker exports all its virtual hosts into one file; a message never leaves one. */

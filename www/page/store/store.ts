@@ -1,5 +1,5 @@
 import { batch, computed, signal } from '@preact/signals';
-import type { Message, Trace } from 'keyrail/web';
+import type { Message, Topology, Trace } from 'keyrail/web';
 import { KeyrailError } from 'keyrail/web';
 import { graphOf } from '../graph/graph.ts';
 import { layoutOf } from '../graph/layout.ts';
@@ -19,6 +19,9 @@ export interface Source {
 /** What the router says to the message. */
 export type Answer = { readonly trace: Trace } | { readonly error: string };
 
+/** As many near misses as one reads. */
+const NEAR_MISSES = 6;
+
 /** The drawing is for people: beyond this nobody can read it, and laying it out would take longer than a frame. */
 const DRAWABLE = { nodes: 400, bindings: 2000 };
 
@@ -28,6 +31,9 @@ export const loaded = signal<Loaded | undefined>(undefined);
 export const problem = signal<(Problem & { readonly name: string }) | undefined>(undefined);
 /** Said once, above everything: something did not go as it should, and what the page did about it. */
 export const notice = signal('');
+
+/** The topology before each change that was made in the page, the latest last. */
+export const changes = signal<readonly Topology[]>([]);
 
 export const exchange = signal('');
 export const routingKey = signal('');
@@ -43,7 +49,7 @@ export const answer = computed<Answer>(() => {
   const { router } = loaded.value ?? {};
   if (!router) return { error: '' };
   try {
-    return { trace: router.explain(message.value) };
+    return { trace: router.explain(message.value, { nearMisses: NEAR_MISSES }) };
   } catch (error) {
     return { error: error instanceof KeyrailError ? error.message : String(error) };
   }
@@ -86,6 +92,7 @@ export function open(from: Source, vhost?: string): boolean {
   batch(() => {
     source.value = from;
     loaded.value = next;
+    changes.value = [];
     problem.value = undefined;
     const { exchanges = [] } = next.topology;
     if (!exchanges.some(({ name }) => name === exchange.value)) exchange.value = busiest(next);

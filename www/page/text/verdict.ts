@@ -1,4 +1,4 @@
-import type { Hop, Trace } from 'keyrail/web';
+import type { Hop, Match, Trace } from 'keyrail/web';
 import { visible } from './names.ts';
 
 /** The result in a sentence or two, for people. */
@@ -6,6 +6,15 @@ export interface Verdict {
   readonly headline: string;
   readonly reason: string;
 }
+
+/** What a binding does with the message, or an alternate exchange. */
+export const EFFECTS: Record<Match['effect'] | 'alternate', string> = {
+  delivered: 'delivers',
+  followed: 'goes on',
+  duplicateSuppressed: 'has it already',
+  cycleCut: 'has seen it',
+  alternate: 'takes it',
+};
 
 export function verdictOf(trace: Trace): Verdict {
   const { queues, hops } = trace;
