@@ -280,7 +280,7 @@ export interface Hop {
     | { readonly type: 'cycleCut'; readonly exchange: string };
 }
 
-/** A binding that matched, what came of it, and how it matched. */
+/** A binding that matched, and what came of it. */
 export interface Match {
   readonly binding: Binding;
   readonly effect: 'delivered' | 'duplicateSuppressed' | 'followed' | 'cycleCut';

@@ -1,4 +1,4 @@
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
 use crate::{
     Dialect,
@@ -65,9 +65,7 @@ impl Language {
     /// # Cost
     /// Characters of the key × positions.
     pub fn matches(&self, routing_key: impl AsRef<[u8]>) -> bool {
-        let (mut now, mut next) = (Vec::from([0; 1]), Vec::new());
-        now.resize(self.blocks(), 0);
-        next.resize(self.blocks(), 0);
+        let (mut now, mut next) = (vec![0; self.blocks()], vec![0; self.blocks()]);
         self.enter_start(&mut now);
         let routing_key = routing_key.as_ref();
         if routing_key.is_empty() {

@@ -180,8 +180,7 @@ impl<'a> Exploration<'a> {
         // The start is left for good: the empty key may have rules of its own.
         self.nodes.push(Node { state: start.into(), parent: 0, symbol: '\0', length: 0 });
         self.levels[0].push(0);
-        let (mut next, mut symbols) = (Vec::new(), Vec::new());
-        next.resize(self.blocks, 0);
+        let (mut next, mut symbols) = (vec![0; self.blocks], Vec::new());
         for length in 0..=MAX_SHORT_STRING {
             let mut at = 0;
             while let Some(&node) = self.levels[length].get(at) {

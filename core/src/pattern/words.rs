@@ -1,7 +1,7 @@
 //! A pattern held against a key, word by word: what each token took, where the first word failed, and how many words
 //! would have to change.
 
-use alloc::vec::Vec;
+use alloc::{vec, vec::Vec};
 
 use crate::Dialect;
 
@@ -94,8 +94,7 @@ impl<'a> Tokens<'a> {
             return None;
         }
         // `rest[t * columns + w]`: whether the tokens from `t` on take the words from `w` on.
-        let mut rest = Vec::new();
-        rest.resize((rows + 1) * columns, false);
+        let mut rest = vec![false; (rows + 1) * columns];
         rest[rows * columns + words.len()] = true;
         for (at, token) in self.tokens.iter().enumerate().rev() {
             let (now, below) = rest[at * columns..(at + 2) * columns].split_at_mut(columns);
@@ -153,12 +152,11 @@ impl<'a> Tokens<'a> {
     pub(crate) fn failure(&self, words: &[&[u8]]) -> Failure {
         let mut best = Failure { word: 0, token: 0 };
         let mut live = Vec::from([(0usize, 0usize)]);
-        let mut seen = Vec::new();
         let columns = words.len() + 1;
         if (self.tokens.len() + 1).saturating_mul(columns) > TOO_LARGE {
             return best;
         }
-        seen.resize((self.tokens.len() + 1) * columns, false);
+        let mut seen = vec![false; (self.tokens.len() + 1) * columns];
         while let Some((token, word)) = live.pop() {
             if core::mem::replace(&mut seen[token * columns + word], true) {
                 continue;
