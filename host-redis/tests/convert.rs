@@ -59,7 +59,10 @@ fn kombus_sets_and_celerys_settings() {
     succeed(["convert", &celery, &sets, "--to", "kombu"]);
     let dump = fs::read_to_string(&sets).unwrap();
     assert!(dump.contains(r"mail.#\u0006\u0016^mail\\..*?$\u0006\u0016mail"), "{dump}");
-    assert!(succeed(["convert", &sets]).contains("tasks: mail.# as kombu57 matching \"^mail\\\\..*?$\" -> mail\n"));
+    assert!(
+        succeed(["convert", &sets])
+            .contains("tasks: mail.# as kombu57 matching \"^mail\\\\..*?$\" -> mail\n")
+    );
     let fanout = succeed(["convert", &sets, "--type", "billing=fanout"]);
     assert!(fanout.contains("billing fanout durable\n"), "{fanout}");
 }
@@ -73,7 +76,11 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
         (r#"{"exchanges": [{"name": "x", "kind": "topic"}]} {}"#, "lines", "trailing characters"),
         (r#"{"queues": [], "rabbit_version": "3", "bindings": 5}"#, "lines", "bindings: invalid type"),
         ("logs topc: a -> q", "json", "line 1, column 6: `topc`"),
-        ("t topic: a -> exchange t\nt: a as kombu57 -> q", "rabbitmq", "bindings[1]: RabbitMQ knows no dialect"),
+        (
+            "t topic: a -> exchange t\nt: a as kombu57 -> q",
+            "rabbitmq",
+            "bindings[1]: RabbitMQ knows no dialect",
+        ),
         ("t topic: a -> exchange t", "kombu", "bindings[0]: Kombu's sets know no binding to an exchange"),
         ("h headers: {x-match: \"some\"} -> q", "json", "bindings[0]: x-match is `some`"),
         ("\u{0}\u{1}", "json", "line 1"),
