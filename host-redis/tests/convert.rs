@@ -86,10 +86,10 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
         ("\u{0}\u{1}", "json", "line 1"),
     ] {
         fs::write(&input, content).unwrap();
-        let error = fail(["convert", &input, &output, "--to", to]);
+        let error = fail(1, ["convert", &input, &output, "--to", to]);
         assert!(error.contains(reason), "{content}: {error}");
         assert!(!Path::new(&output).exists(), "{content}");
     }
-    let error = fail(["convert", &shop(), "--to", "celery"]);
+    let error = fail(2, ["convert", &shop(), "--to", "celery"]);
     assert!(error.contains("can be read and not written"), "{error}");
 }
