@@ -293,6 +293,8 @@ export interface Match {
 export type How =
   /** The exchange asks nothing of a binding. */
   | { readonly type: 'always' }
+  /** The exchange chose it among all: by a hash, or at random. */
+  | { readonly type: 'chosen' }
   /** The binding key is the routing key. */
   | { readonly type: 'key' }
   /** The exchange chose this one among its bindings. */
