@@ -24,6 +24,7 @@
 //! | module or type | for |
 //! |---|---|
 //! | [`Connection`] | Kombu's URLs and transport options |
+//! | [`Producer`] | publishes by tables that are kept, with retries, batches, confirms |
 //! | [`Host`] | publish, bind, get; everything below joined |
 //! | [`Consumer`] | take, ack, give back; nothing is lost in between |
 //! | [`Executor`] | who carries commands out |
@@ -38,10 +39,13 @@ mod error;
 mod executor;
 mod host;
 pub mod load;
+mod operations;
+mod producer;
 mod publish;
 mod raw;
 pub mod registry;
 pub mod serve;
+mod table;
 
 pub use compression::{Compression, UnknownCompression};
 pub use connection::{Connection, ConnectionError, Login, QueueOrder, RetryPolicy, TransportOptions};
@@ -53,4 +57,6 @@ pub use executor::{
     quarantine_list,
 };
 pub use host::{Bind, Host, Table};
+pub use producer::{Confirm, Message, ProduceError, Producer, ProducerOptions, Serializer};
 pub use publish::{Fanout, Outgoing, Published, Routed, json_of};
+pub use table::Freshness;

@@ -83,20 +83,26 @@ fn play(router: &mut Router, routes: &mut Routes, step: &Step) -> Result<Answer,
     Ok(match step {
         Step::Publish(publish) => self::publish(router, routes, publish),
         Step::BindingsList(end) => list(router, end),
-        Step::PublishRepeat { .. } | Step::PolicySet { .. } | Step::PolicyClear { .. } => {
-            return Err(Unplayed::Unsupported(format!("{step:?}")));
-        }
-        Step::ExchangeDeclare { kind, .. } if kind.starts_with("x-") => {
-            return Err(Unplayed::Unsupported(format!("exchange type {kind}")));
-        }
-        _ => match router.apply(&operation(step)) {
+        _ => match router.apply(&supported(step)?) {
             Ok(()) => Answer::OK,
             Err(error) => refusal(&error),
         },
     })
 }
 
-/// The method as the core knows it.
+/// The method as the core knows it, if it does.
+pub(super) fn supported(step: &Step) -> Result<Operation, Unplayed> {
+    match step {
+        Step::PublishRepeat { .. } | Step::PolicySet { .. } | Step::PolicyClear { .. } => {
+            Err(Unplayed::Unsupported(format!("{step:?}")))
+        }
+        Step::ExchangeDeclare { kind, .. } if kind.starts_with("x-") => {
+            Err(Unplayed::Unsupported(format!("exchange type {kind}")))
+        }
+        _ => Ok(operation(step)),
+    }
+}
+
 fn operation(step: &Step) -> Operation {
     match step.clone() {
         Step::ExchangeDeclare { exchange, kind, passive, durable, auto_delete, internal, arguments } => {
@@ -155,7 +161,7 @@ fn names(router: &Router, routes: &Routes) -> BTreeSet<String> {
 }
 
 /// The bindings of one end, the implicit ones of the default exchange included, as a broker lists them.
-fn list(router: &Router, end: &ListedEnd) -> Answer {
+pub(super) fn list(router: &Router, end: &ListedEnd) -> Answer {
     let implicit = router.queues().map(|(_, queue, _)| {
         let queue = queue.to_owned();
         (String::new(), "queue".to_owned(), queue.clone(), queue, 0)
@@ -179,7 +185,7 @@ fn list(router: &Router, end: &ListedEnd) -> Answer {
     Answer::Bindings { bindings }
 }
 
-fn refusal(error: &Error) -> Answer {
+pub(super) fn refusal(error: &Error) -> Answer {
     let reply = error.reply();
     Answer::Error {
         error: Refusal {
