@@ -194,10 +194,7 @@ impl Producer {
         if self.options.freshness == Freshness::Strict {
             return self.strictly(prepared).await;
         }
-        let (reach, mut ways) = self.ways(prepared).await?;
-        if is_nowhere(&ways) && self.declare_again().await? {
-            ways = self.ways(prepared).await?.1;
-        }
+        let (reach, mut ways) = self.declared_ways(prepared).await?;
         let dead_lettered = self.dead_letter(&mut ways);
         self.check_mandatory(prepared, is_nowhere(&ways))?;
         let plan = self.plan(prepared, &ways, reach.as_deref());
@@ -262,6 +259,8 @@ impl Producer {
 
     async fn run(&self, plan: &Plan, ways: &Ways) -> Result<Vec<Reply>, ProduceError> {
         if plan.commands.is_empty() {
+            // Who publishes to nobody in a loop must not keep the connection from hearing of a change.
+            tokio::task::yield_now().await;
             return Ok(Vec::new());
         }
         if plan.commands.len() == 1 || !self.redis.link().is_cluster() {

@@ -248,7 +248,7 @@ impl Link {
         }
         let client = self.client().await?;
         let mut config = self.config();
-        if let Some(changes) = self.0.settings.changes.clone() {
+        if let Some(changes) = self.0.settings.changes.clone().filter(|_| self.speaks_resp3()) {
             config = config.set_push_sender(move |push: PushInfo| {
                 pushed(&*changes, &push);
                 Ok::<(), ()>(())
@@ -323,10 +323,15 @@ impl Link {
         if let Some(password) = &login.password {
             settings = settings.set_password(password);
         }
-        if self.0.settings.tracking != Tracking::Off && !self.is_cluster() {
+        if self.speaks_resp3() {
             settings = settings.set_protocol(ProtocolVersion::RESP3);
         }
         Ok(address.into_connection_info()?.set_redis_settings(settings).set_tcp_settings(self.tcp()))
+    }
+
+    /// Only there a server can tell of changes between answers.
+    fn speaks_resp3(&self) -> bool {
+        self.0.settings.tracking != Tracking::Off && !self.is_cluster()
     }
 
     fn tcp(&self) -> TcpSettings {

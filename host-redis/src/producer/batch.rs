@@ -101,10 +101,7 @@ impl Producer {
         message: &'m Message,
     ) -> Result<Option<Sent<'m>>, ProduceError> {
         let prepared = self.prepare(message)?;
-        let (reach, mut ways) = self.ways(&prepared).await?;
-        if is_nowhere(&ways) && self.options.declare.is_some() {
-            return Ok(None);
-        }
+        let (reach, mut ways) = self.declared_ways(&prepared).await?;
         let dead_lettered = self.dead_letter(&mut ways);
         self.check_mandatory(&prepared, is_nowhere(&ways))?;
         let plan = self.plan(&prepared, &ways, reach.as_deref());

@@ -1,9 +1,11 @@
 //! Declare on publish, as Kombu's `declare=[…]`.
 
-use keyrail_core::kombu::Plan;
+use std::sync::Arc;
 
-use super::{ProduceError, Producer};
-use crate::{Executor, HostError, Reply, host::import_plan, registry};
+use keyrail_core::{PublishError, kombu::Plan};
+
+use super::{Prepared, ProduceError, Producer, is_nowhere};
+use crate::{Executor, HostError, Reply, host::import_plan, publish::Ways, registry, table::Reach};
 
 impl Producer {
     /// Declares what the options name, once per connection: a new server may know nothing of it.
@@ -22,12 +24,29 @@ impl Producer {
 
     /// Declares again because a message found nobody: somebody may have emptied the database. True if anything was
     /// missing, and then the tables are read anew.
-    pub(super) async fn declare_again(&self) -> Result<bool, ProduceError> {
+    async fn declare_again(&self) -> Result<bool, ProduceError> {
         if self.options.declare.is_none() {
             return Ok(false);
         }
         let _turn = self.declared.lock().await;
         self.declare().await
+    }
+
+    /// The ways, by tables that hold what was declared.
+    pub(super) async fn declared_ways(
+        &self,
+        prepared: &Prepared<'_>,
+    ) -> Result<(Option<Arc<Reach>>, Ways), ProduceError> {
+        let found = self.ways(prepared).await;
+        let nowhere = match &found {
+            Ok((_, ways)) => is_nowhere(ways),
+            Err(ProduceError::Host(HostError::Publish(PublishError::ExchangeNotFound { .. }))) => true,
+            Err(_) => false,
+        };
+        match nowhere && self.declare_again().await? {
+            true => self.ways(prepared).await,
+            false => found,
+        }
     }
 
     async fn declare(&self) -> Result<bool, ProduceError> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ::redis::{Cmd, Value};
 
-use super::{Confirm, Prepared, ProduceError, Producer, is_nowhere, route};
+use super::{Confirm, Prepared, ProduceError, Producer, route};
 use crate::{publish::Outgoing, table::Reach};
 
 /// How often a message is routed again before somebody is told.
@@ -16,17 +16,13 @@ const ATTEMPTS: u32 = 32;
 
 impl Producer {
     pub(super) async fn strictly(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
-        let Outgoing { exchange, routing_key, headers, .. } = &prepared.outgoing;
+        let exchange = &prepared.outgoing.exchange;
         if exchange.is_empty() && !self.options.declared_queues_only {
             return self.by_name(prepared).await;
         }
         let _turn = self.strict.lock().await;
         for _ in 0..ATTEMPTS {
-            let reach = self.tables.reach(&self.redis, exchange).await?;
-            let ways = route::by_table(&reach, exchange, routing_key, headers)?;
-            if is_nowhere(&ways) && self.declare_again().await? {
-                continue;
-            }
+            let (Some(reach), _) = self.declared_ways(prepared).await? else { continue };
             if let Some(confirm) = self.guarded(prepared, &reach).await? {
                 return Ok(confirm);
             }
