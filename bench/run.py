@@ -2,7 +2,7 @@
 """Measures keyrail and its peers on the same files and prints one table with ratios.
 
     bench/run.py                      everything, three rounds: about an hour
-    bench/run.py --quick              tables up to 10,000 bindings, one short round: minutes
+    bench/run.py --quick              tables up to 10,000 bindings, one short round, peers with a target: minutes
     bench/run.py --only 'topic_1k '   rows whose name contains one of the arguments
     bench/run.py --engines keyrail,qlobber
     bench/run.py --from FILE...       the table again, from result files in target/bench
@@ -65,11 +65,19 @@ def prepare(largest):
     if not (BENCH / "js/node_modules").exists():
         run("npm", "ci", "--no-progress", "--loglevel=error", cwd=BENCH / "js")
     run(ROOT / "scripts/setup/python.sh")
+    run(ROOT / "scripts/release.sh", "keyrail")
+    wasm = ["--manifest-path", BENCH / "wasm/Cargo.toml", "--target-dir", BUILT / "bench-wasm"]
+    exports = subprocess.check_output([ROOT / "scripts/setup/wasm-target.sh"], text=True)
+    build = f'{exports}\nexec cargo build --release --quiet --locked --target wasm32-unknown-unknown "$@"'
+    run("sh", "-c", build, "sh", *wasm)
 
     name = next(name for name, size in reversed(plan.SIZES.items()) if size <= max(largest, 10))
     if not (WORKLOAD / "headers_4k.keys").exists() or not (WORKLOAD / f"direct_{name}.uniq.keys").exists():
         print(f"bench: generating the workload into {WORKLOAD.relative_to(ROOT)}", file=sys.stderr)
         run(BUILT / "release/keyrail-workload", WORKLOAD, largest)
+    pattern, key = plan.HASHES
+    (WORKLOAD / "hashes.tbl").write_text(f"{pattern}\t0\n")
+    (WORKLOAD / "hashes.keys").write_text(f"{key}\n")
     listed = (BENCH / "workload/SHA256").read_text().splitlines()
     present = "\n".join(line for line in listed if (WORKLOAD / line.split()[1]).exists())
     subprocess.run(["sha256sum", "--check", "--quiet"], input=present, text=True, check=True, cwd=WORKLOAD)
@@ -83,7 +91,7 @@ def measure(rows, options):
     with file.open("w") as out:
         for number in range(options.rounds):
             for row in rows:
-                for engine in row.engines:
+                for engine in plan.quick(row) if options.quick else row.engines:
                     if (options.engines and engine not in options.engines) or (row.name, engine) in given_up:
                         continue
                     record = {"row": row.name, "round": number, **measure_one(row, engine, options.quick)}
@@ -102,23 +110,32 @@ def measure(rows, options):
 def measure_one(row, engine, quick):
     """One process; its line of JSON with `agrees`, or an `error`."""
     hostile = row.table.startswith("adv")
+    seconds = 4 if quick else 40 if hostile else 12
+    limit = 20 if quick else 60 if hostile else 180
+    table, keys = WORKLOAD / f"{row.table}.tbl", WORKLOAD / f"{row.keys}.keys"
+    effort = ["--runs", 3, "--run-seconds", 0.1 if quick else 0.2, "--max-seconds", seconds]
+    measured = [engine, row.kind, table, keys, *effort]
     if engine in plan.RUST:
-        command = [BUILT / "peers/release/keyrail-peers"]
+        command = [BUILT / "peers/release/keyrail-peers", *measured]
     elif engine in plan.JAVASCRIPT:
-        command = ["node", "--expose-gc", "--max-old-space-size=8192", BENCH / "js/measure.mjs"]
+        command = ["node", "--expose-gc", "--max-old-space-size=8192", BENCH / "js/measure.mjs", *measured]
+    elif engine in plan.PYTHON:
+        command = [ROOT / ".tools/python/kombu57/bin/python", BENCH / "py/measure.py", *measured]
+    elif engine in plan.WASM:
+        module = BUILT / "bench-wasm/wasm32-unknown-unknown/release/keyrail_bench_wasm.wasm"
+        command = ["node", BENCH / "js/measure-wasm.mjs", module, table, keys, *effort]
     else:
-        command = [ROOT / ".tools/python/kombu57/bin/python", BENCH / "py/measure.py"]
-    keys = WORKLOAD / f"{row.keys}.keys"
-    effort = ["--runs", 3, "--run-seconds", 0.1 if quick else 0.2, "--max-seconds", 40 if hostile else 4 if quick else 12]
-    command += [engine, row.kind, WORKLOAD / f"{row.table}.tbl", keys, *effort]
-    limit = 60 if quick or hostile else 180
+        command = [BUILT / "release/keyrail", "bench", "route", "--kind", row.kind, "--table", table, "--keys", keys,
+                   "--threads", plan.THREADS[engine], "--runs", 3, "--max-seconds", seconds]
     try:
         done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
         return {"engine": engine, "error": f"no end in {limit} s"}
     if done.returncode != 0:
         return {"engine": engine, "error": complaint(done.stderr)}
-    line = json.loads(done.stdout)
+    line = {"semantics": "amqp", **json.loads(done.stdout)}
+    if "routes_per_second" in line:
+        line.update(engine=engine, median_ns=1e9 / line["routes_per_second"])
     wanted = oracle(row, line["digest_n"], line["semantics"])
     line["agrees"] = (line["digest200"], line["digest"]) == (wanted["digest200"], wanted["digest"])
     return line
@@ -146,7 +163,7 @@ def oracle(row, count, semantics, known={}):
 
 
 def report(rows, records):
-    """Prints the table; gives the engines that answered wrongly."""
+    """Prints what was measured, then what was to be reached; gives the engines that answered wrongly."""
     measured, wrong = {}, []
     for row in rows:
         for engine in row.engines:
@@ -159,58 +176,69 @@ def report(rows, records):
                 measured[row.name, engine] = {"said": f"WRONG ANSWERS ({mine[0]['semantics']})"}
                 wrong.append((row.name, engine))
             else:
-                summary = {"rounds": {record["round"]: record["median_ns"] for record in mine}, "of": mine[0]}
-                summary["ns"] = statistics.median(summary["rounds"].values())
-                summary["bytes_per_binding"] = mine[0]["bytes_per_binding"]
-                summary["build_ms"] = statistics.median(record["build_ms"] for record in mine)
-                measured[row.name, engine] = summary
+                measured[row.name, engine] = summary(mine, measured.get((row.name, "keyrail")))
+        for engine, ns in row.recorded.items():
+            ours = measured.get((row.name, "keyrail"), {}).get("ns")
+            measured[row.name, engine] = {"ns": ns, "ratio": ours and ns / ours}
 
-    header = ["table", "keys", "engine", "ns a route", "times keyrail's", "aim", "", "bytes a binding", "build ms"]
     table = [line for row in rows for line in lines(row, measured)]
-    widths = [max(len(line[at]) for line in [header, *table]) for at in range(len(header))]
-    show = lambda cells: print("| " + " | ".join(cell.ljust(width) for cell, width in zip(cells, widths)) + " |")
-    show(header)
-    show(["-" * width for width in widths])
-    for line in table:
-        show(line)
+    show(["table", "keys", "engine", "ns a route", "times keyrail's", "bytes a binding", "build ms"], table)
     print()
-    for what, figure, aim, met in plan.beyond(measured):
-        print(f"{what}: {figure}" + (f" (aim: {aim}{'' if met else '; missed'})" if aim else ""))
+    reached = [
+        [target.table, target.keys, f"at {'most' if target.most else 'least'} {column(target, 0)}", target.what,
+         " / ".join(target.figures), column(target, 1), target.verdict()]
+        for target in plan.targets(measured) if any(got is not None for _, got in target.figures.values())
+    ]
+    show(["table", "keys", "target", "of what", "at", "reached", ""], reached)
     for name, engine in wrong:
         print(f"error: {engine} gives wrong answers on {name}", file=sys.stderr)
     return wrong
 
 
+def summary(records, ours):
+    """Medians over the rounds; the ratio is the median of each round's."""
+    rounds = {record["round"]: record["median_ns"] for record in records}
+    shared = rounds.keys() & (ours or {}).get("rounds", {}).keys()
+    return {
+        "rounds": rounds,
+        "semantics": records[0]["semantics"],
+        "ns": statistics.median(rounds.values()),
+        "ratio": statistics.median(rounds[each] / ours["rounds"][each] for each in shared) if shared else None,
+        "bytes_per_binding": records[0]["bytes_per_binding"],
+        "build_ms": statistics.median(record["build_ms"] for record in records),
+    }
+
+
 def lines(row, measured):
-    ours = measured.get((row.name, "keyrail"), {})
     names = [row.table, row.keys.split(".")[-1] if "." in row.keys else ""]
-    for engine in row.engines:
+    for engine in [*row.engines, *row.recorded]:
         it = measured.get((row.name, engine))
         if it is None:
             continue
         if "said" in it:
-            yield [*names, engine, it["said"], "", "", "", "", ""]
+            yield [*names, engine, it["said"], "", "", ""]
             continue
-        ratio = None
-        if engine != "keyrail" and "ns" in ours:
-            shared = it["rounds"].keys() & ours["rounds"].keys()
-            ratio = statistics.median(it["rounds"][each] / ours["rounds"][each] for each in shared) if shared else None
-        nats = engine + (" (nats)" if it["of"]["semantics"] == "nats" else "")
-        held = [f"{it['bytes_per_binding']:.0f}", f"{it['build_ms']:.1f}"]
-        yield [*names, nats, f"{it['ns']:,.0f}", *judged(ratio, row.aims.get(engine)), *held]
-    for engine, ns in row.recorded.items():
-        ratio = ns / ours["ns"] if "ns" in ours else None
-        yield [*names, f"{engine} (recorded)", f"{ns:,.0f}", *judged(ratio, row.aims.get(engine)), "", ""]
+        note = " (recorded)" if engine in row.recorded else " (nats)" if it["semantics"] == "nats" else ""
+        ratio = "" if engine == "keyrail" else short(it["ratio"])
+        held, build = it.get("bytes_per_binding"), it.get("build_ms")
+        figures = ["" if held is None else f"{held:.0f}", "" if build is None else f"{build:.1f}"]
+        yield [*names, engine + note, f"{it['ns']:,.0f}", ratio, *figures]
 
 
-def judged(ratio, aim):
-    """The cells for a ratio, what it is to be, and whether it is."""
-    show = lambda number: f"{number:,.0f}" if number >= 100 else f"{number:.2g}" if number < 1 else f"{number:.1f}"
-    if ratio is None:
-        return ["", "", ""]
-    if aim is None:
-        return [show(ratio), "", ""]
-    return [show(ratio), show(aim), "met" if ratio >= aim else "missed"]
+def column(target, which):
+    return " / ".join(short(figure[which]) or "-" for figure in target.figures.values())
+
+
+def short(number):
+    if number is None:
+        return ""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.2g}" if number < 1 else f"{number:.1f}".removesuffix(".0")
+
+
+def show(header, table):
+    widths = [max(len(line[at]) for line in [header, *table]) for at in range(len(header))]
+    for line in [header, ["-" * width for width in widths], *table]:
+        print("| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths)) + " |")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ export KOMBU57_PYTHON=$PWD/.tools/python/kombu57/bin/python
 export KOMBU56_PYTHON=$PWD/.tools/python/kombu56/bin/python
 export REDIS_SERVER=redis-server CHROMIUM=/usr/bin/chromium
 export KEYRAIL_ARTIFACTS=$PWD/target/test/artifacts
-export VECTORS='tests/vectors/amqp.jsonl tests/vectors/kombu57.jsonl tests/vectors/kombu56.jsonl'
+export VECTORS='tests/vectors/amqp.jsonl tests/vectors/amqp-consistent-hash.jsonl tests/vectors/kombu57.jsonl tests/vectors/kombu56.jsonl'
 export NO_COLOR=1 CARGO_TERM_COLOR=never CARGO_TERM_PROGRESS_WHEN=never PYTHONUNBUFFERED=1
 unset FORCE_COLOR
 

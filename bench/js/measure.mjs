@@ -2,11 +2,11 @@
 // Rust, for engines in JavaScript. CPU time is the process's, garbage collection in other threads included.
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { cpu, effortOf, round, times } from './clock.mjs';
 import { engines } from './engines.mjs';
 
 const [name, kind, tableFile, keysFile, ...options] = process.argv.slice(2);
-const effort = { runs: 5, 'run-seconds': 0.2, 'max-seconds': 20 };
-for (let at = 0; at < options.length; at += 2) effort[options[at].slice(2)] = Number(options[at + 1]);
+const effort = effortOf(options);
 
 const STEPS = [1, 10, 50, 100, 200, 1000, 2000];
 
@@ -20,10 +20,6 @@ function lines(file, read) {
   return found;
 }
 
-const cpu = () => {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1e6;
-};
 const heap = () => {
   // Twice: the first collection leaves what finalizers and weak references still hold.
   globalThis.gc?.();
@@ -64,38 +60,17 @@ function check() {
   return checked;
 }
 
-let sunk = 0; // What is found is used, so that no compiler may leave the finding out.
-let [at, batch] = [0, 1];
-
-/** Nanoseconds a route. */
-function run(seconds) {
-  const start = cpu();
-  let [routes, last] = [0, start];
-  for (;;) {
-    for (let n = 0; n < batch; n++) {
-      const found = route(keys[at]);
-      sunk += found.length ?? found.size;
-      if (++at === keys.length) at = 0;
-    }
-    routes += batch;
-    const now = cpu();
-    if (now - last < 0.002) batch = Math.min(batch * 2, 1 << 16);
-    last = now;
-    if (now - start >= seconds) return ((now - start) * 1e9) / routes;
-  }
-}
-
 const checked = check();
-at = checked.keys % keys.length;
-const start = cpu();
-// A compiler that works while it runs needs longer to be warm than an engine compiled ahead.
-run(Math.min(2 * effort['run-seconds'], effort['max-seconds'] / 8));
-const times = [run(effort['run-seconds'])];
-while (times.length < effort.runs && cpu() - start < effort['max-seconds'])
-  times.push(run(effort['run-seconds']));
-times.sort((a, b) => a - b);
+let sunk = 0; // What is found is used, so that no compiler may leave the finding out.
+let at = checked.keys % keys.length;
+const found = times(effort, (batch) => {
+  for (let n = 0; n < batch; n++) {
+    const queues = route(keys[at]);
+    sunk += queues.length ?? queues.size;
+    if (++at === keys.length) at = 0;
+  }
+});
 
-const round = (number, digits) => Number(number.toFixed(digits));
 console.log(
   JSON.stringify({
     engine: name,
@@ -105,9 +80,9 @@ console.log(
     n: rows.length,
     build_ms: round(buildMs, 1),
     bytes_per_binding: bytesPerBinding,
-    median_ns: round(times[times.length >> 1], 1),
-    min_ns: round(times[0], 1),
-    runs: times.length,
+    median_ns: round(found[found.length >> 1], 1),
+    min_ns: round(found[0], 1),
+    runs: found.length,
     avg_out: round(checked.average, 2),
     digest_n: checked.keys,
     digest200: checked.first,

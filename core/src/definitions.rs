@@ -6,16 +6,15 @@ use core::fmt;
 use serde::Deserialize;
 
 use crate::{
-    BindingDefinition, ByteString, DestinationName, Dialect, ExchangeDefinition, QueueDefinition, Table,
-    Topology, TopologyError,
+    ApplyTo, BindingDefinition, ByteString, DestinationName, Dialect, ExchangeDefinition, PolicyDefinition,
+    QueueDefinition, Table, Topology, TopologyError,
     error::{DeclareError, Error},
     exchange::ALTERNATE_EXCHANGE,
 };
 
 /// What RabbitMQ exports (`rabbitmqctl export_definitions`, the management page), as far as routing goes.
 ///
-/// Fields that do not bear on routing (users, permissions, limits …) are skipped. A policy bears on it where it sets an
-/// alternate exchange; such definitions are refused, as policies are not supported yet.
+/// Fields that do not bear on routing (users, permissions, limits …) are skipped.
 ///
 /// ```
 /// use keyrail_core::Definitions;
@@ -97,6 +96,11 @@ struct DefinedPolicy {
     name: Box<str>,
     #[serde(default = "root_vhost")]
     vhost: Box<str>,
+    pattern: Box<str>,
+    #[serde(default, rename = "apply-to")]
+    apply_to: ApplyTo,
+    #[serde(default)]
+    priority: i64,
     #[serde(default)]
     definition: Table,
 }
@@ -121,13 +125,6 @@ pub enum DefinitionsError {
     },
     /// Something in it cannot be declared.
     Invalid(TopologyError),
-    /// A policy sets an alternate exchange. Routing without it would give wrong answers.
-    UnsupportedPolicy {
-        /// The place in the file, `policies[0]` for instance.
-        path: Box<str>,
-        /// The policy's name.
-        name: Box<str>,
-    },
 }
 
 impl Definitions {
@@ -136,7 +133,8 @@ impl Definitions {
         let exchanges = self.exchanges.iter().map(|exchange| &*exchange.vhost);
         let queues = self.queues.iter().map(|queue| &*queue.vhost);
         let bindings = self.bindings.iter().map(|binding| &*binding.vhost);
-        let mut vhosts: Vec<_> = exchanges.chain(queues).chain(bindings).collect();
+        let policies = self.policies.iter().map(|policy| &*policy.vhost);
+        let mut vhosts: Vec<_> = exchanges.chain(queues).chain(bindings).chain(policies).collect();
         vhosts.sort_unstable();
         vhosts.dedup();
         vhosts
@@ -146,19 +144,12 @@ impl Definitions {
     ///
     /// # Errors
     /// A virtual host without definitions, an exchange type that is not supported, an alternate exchange that is not
-    /// text, a policy that sets one; with the place in the file.
+    /// text; with the place in the file.
     pub fn topology(&self, vhost: &str) -> Result<Topology, DefinitionsError> {
         let known = self.vhosts();
         if !known.is_empty() && !known.contains(&vhost) {
             let known = known.into_iter().map(Into::into).collect();
             return Err(DefinitionsError::UnknownVhost { vhost: vhost.into(), known });
-        }
-        let routes = |policy: &DefinedPolicy| {
-            &*policy.vhost == vhost && policy.definition.get(ALTERNATE_EXCHANGE).is_some()
-        };
-        if let Some(at) = self.policies.iter().position(routes) {
-            let path = alloc::format!("policies[{at}]").into();
-            return Err(DefinitionsError::UnsupportedPolicy { path, name: self.policies[at].name.clone() });
         }
         let mut topology = Topology::default();
         for (at, exchange) in self.exchanges.iter().enumerate() {
@@ -172,6 +163,8 @@ impl Definitions {
         let bindings = self.bindings.iter().filter(|binding| &*binding.vhost == vhost);
         let explicit = bindings.filter(|binding| !binding.source.is_empty());
         topology.bindings.extend(explicit.map(DefinedBinding::definition));
+        let policies = self.policies.iter().filter(|policy| &*policy.vhost == vhost);
+        topology.policies.extend(policies.map(DefinedPolicy::definition));
         Ok(topology)
     }
 }
@@ -215,6 +208,18 @@ impl DefinedQueue {
     }
 }
 
+impl DefinedPolicy {
+    fn definition(&self) -> PolicyDefinition {
+        PolicyDefinition {
+            name: self.name.clone(),
+            pattern: self.pattern.clone(),
+            apply_to: self.apply_to,
+            priority: self.priority,
+            definition: self.definition.clone(),
+        }
+    }
+}
+
 impl DefinedBinding {
     fn definition(&self) -> BindingDefinition {
         let destination = match self.destination_type {
@@ -238,7 +243,6 @@ impl DefinitionsError {
         match self {
             DefinitionsError::UnknownVhost { .. } => "unknown-vhost",
             DefinitionsError::Invalid(error) => error.error.code(),
-            DefinitionsError::UnsupportedPolicy { .. } => "unsupported-policy",
         }
     }
 }
@@ -251,11 +255,6 @@ impl fmt::Display for DefinitionsError {
                 known.iter().try_for_each(|name| write!(f, " `{name}`"))
             }
             DefinitionsError::Invalid(error) => error.fmt(f),
-            DefinitionsError::UnsupportedPolicy { path, name } => write!(
-                f,
-                "{path}: policy `{name}` sets `{ALTERNATE_EXCHANGE}`; policies are not supported yet, declare the \
-                 alternate exchange as an argument"
-            ),
         }
     }
 }
@@ -264,23 +263,20 @@ impl core::error::Error for DefinitionsError {}
 
 #[cfg(test)]
 mod tests {
+    #[cfg(feature = "regex")]
     use super::*;
-    use alloc::string::ToString;
 
     #[test]
-    fn a_policy_that_routes_is_refused_and_others_are_not() {
-        let read = |definition: &str| {
-            let json = alloc::format!(
-                r#"{{"exchanges": [{{"name": "a", "type": "fanout"}}],
-                    "policies": [{{"name": "p", "vhost": "/", "pattern": ".*", "definition": {definition}}}]}}"#
-            );
-            serde_json::from_str::<Definitions>(&json).unwrap().topology("/")
-        };
-        assert!(read(r#"{"max-length": 10}"#).is_ok());
-        let error = read(r#"{"alternate-exchange": "lost"}"#).unwrap_err();
-        assert!(
-            error.to_string().starts_with("policies[0]: policy `p` sets `alternate-exchange`"),
-            "{error}"
-        );
+    #[cfg(feature = "regex")]
+    fn a_policy_routes() {
+        let definitions: Definitions = serde_json::from_str(
+            r#"{"exchanges": [{"name": "a", "type": "direct"}, {"name": "b", "type": "direct"}],
+                "policies": [{"name": "p", "vhost": "/", "pattern": "^a", "apply-to": "exchanges", "priority": 2,
+                              "definition": {"alternate-exchange": "lost"}}]}"#,
+        )
+        .unwrap();
+        let router = definitions.topology("/").unwrap().router().unwrap();
+        let alternate = |name| router.alternate_exchange(router.exchange(name).unwrap());
+        assert_eq!((alternate("a"), alternate("b")), (Some("lost"), None));
     }
 }

@@ -4,6 +4,8 @@
 use alloc::boxed::Box;
 use core::fmt;
 
+use crate::{ExchangeKind, PolicyError};
+
 /// Names are AMQP short strings: this many bytes at most. So are keys, unless [`Limits`](crate::Limits) say otherwise.
 pub const MAX_SHORT_STRING: usize = 255;
 
@@ -47,11 +49,12 @@ const fn connection(code: u16, name: &'static str) -> Reply {
 
 const ACCESS_REFUSED: Reply = channel(403, "ACCESS_REFUSED");
 const NOT_FOUND: Reply = channel(404, "NOT_FOUND");
-const PRECONDITION_FAILED: Reply = channel(406, "PRECONDITION_FAILED");
+pub(crate) const PRECONDITION_FAILED: Reply = channel(406, "PRECONDITION_FAILED");
 const FRAME_ERROR: Reply = connection(501, "FRAME_ERROR");
 const SYNTAX_ERROR: Reply = connection(502, "SYNTAX_ERROR");
 const RESOURCE_ERROR: Reply = connection(506, "RESOURCE_ERROR");
 const COMMAND_INVALID: Reply = connection(503, "COMMAND_INVALID");
+const INTERNAL_ERROR: Reply = connection(541, "INTERNAL_ERROR");
 
 /// Why a declaration of an exchange or a queue was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +79,27 @@ pub enum DeclareError {
         /// Its length in bytes.
         length: usize,
     },
-    /// The exchange type is none of direct, fanout, headers and topic.
+    /// The exchange type is no [`ExchangeKind`](crate::ExchangeKind).
     UnknownKind {
         /// The word that was given.
         found: Box<str>,
     },
     /// The argument `alternate-exchange` is not a long string of UTF-8.
     InvalidAlternate {
+        /// The field type octet that was given.
+        tag: char,
+    },
+    /// A consistent-hash exchange got both `hash-header` and `hash-property`.
+    ExclusiveHashArguments,
+    /// `hash-property` of a consistent-hash exchange is none of `message_id`, `correlation_id` and `timestamp`.
+    UnknownHashProperty {
+        /// The property that was given.
+        found: Box<str>,
+    },
+    /// `hash-header` or `hash-property` of a consistent-hash exchange is not a long string.
+    InvalidHashArgument {
+        /// The argument.
+        argument: &'static str,
         /// The field type octet that was given.
         tag: char,
     },
@@ -131,9 +148,24 @@ pub enum BindError {
         /// The limit.
         limit: usize,
     },
+    /// With this binding a route from its exchange could take more steps than
+    /// [`Limits::steps`](crate::Limits::steps).
+    TooCostly {
+        /// The binding key.
+        key: Box<str>,
+        /// The steps that a route could take with it: [`Router::worst_case`](crate::Router::worst_case).
+        steps: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// The binding key is not UTF-8, which RabbitMQ refuses in a binding (though not in a publish).
     KeyNotUtf8 {
         /// The key, other bytes shown as `\xff`.
+        key: Box<str>,
+    },
+    /// The binding key of a consistent-hash exchange is not a whole number from 1 to 4,294,967,295.
+    InvalidWeight {
+        /// The binding key.
         key: Box<str>,
     },
     /// A pattern of a Kombu binding that cannot be executed: every Kombu publisher to this exchange would raise.
@@ -208,6 +240,8 @@ pub enum Error {
     Delete(DeleteError),
     /// From a publish.
     Publish(PublishError),
+    /// From a policy.
+    Policy(PolicyError),
 }
 
 impl DeclareError {
@@ -220,6 +254,9 @@ impl DeclareError {
             DeclareError::NameTooLong { .. } => "name-too-long",
             DeclareError::UnknownKind { .. } => "unknown-exchange-kind",
             DeclareError::InvalidAlternate { .. } => "invalid-alternate-exchange",
+            DeclareError::ExclusiveHashArguments => "exclusive-hash-arguments",
+            DeclareError::UnknownHashProperty { .. } => "unknown-hash-property",
+            DeclareError::InvalidHashArgument { .. } => "invalid-hash-argument",
             DeclareError::ExchangeNotFound { .. } => "exchange-not-found",
             DeclareError::QueueNotFound { .. } => "queue-not-found",
         }
@@ -228,7 +265,11 @@ impl DeclareError {
     /// What a broker would answer.
     pub const fn reply(&self) -> Reply {
         match self {
-            DeclareError::Inequivalent { .. } | DeclareError::InvalidAlternate { .. } => PRECONDITION_FAILED,
+            DeclareError::Inequivalent { .. }
+            | DeclareError::InvalidAlternate { .. }
+            | DeclareError::ExclusiveHashArguments
+            | DeclareError::UnknownHashProperty { .. } => PRECONDITION_FAILED,
+            DeclareError::InvalidHashArgument { .. } => INTERNAL_ERROR,
             DeclareError::Reserved { .. } | DeclareError::EmptyName => ACCESS_REFUSED,
             DeclareError::NameTooLong { .. } => SYNTAX_ERROR,
             DeclareError::UnknownKind { .. } => COMMAND_INVALID,
@@ -247,7 +288,9 @@ impl BindError {
             BindError::InvalidMatchMode { .. } => "invalid-match-mode",
             BindError::KeyTooLong { .. } => "key-too-long",
             BindError::TableFull { .. } => "table-full",
+            BindError::TooCostly { .. } => "too-costly",
             BindError::KeyNotUtf8 { .. } => "key-not-utf8",
+            BindError::InvalidWeight { .. } => "invalid-weight",
             BindError::InvalidPattern { .. } => "invalid-pattern",
         }
     }
@@ -257,9 +300,11 @@ impl BindError {
         match self {
             BindError::DefaultExchange => ACCESS_REFUSED,
             BindError::ExchangeNotFound { .. } | BindError::QueueNotFound { .. } => NOT_FOUND,
-            BindError::InvalidMatchMode { .. } | BindError::InvalidPattern { .. } => PRECONDITION_FAILED,
+            BindError::InvalidMatchMode { .. }
+            | BindError::InvalidWeight { .. }
+            | BindError::InvalidPattern { .. } => PRECONDITION_FAILED,
             BindError::KeyTooLong { .. } => SYNTAX_ERROR,
-            BindError::TableFull { .. } => RESOURCE_ERROR,
+            BindError::TableFull { .. } | BindError::TooCostly { .. } => RESOURCE_ERROR,
             BindError::KeyNotUtf8 { .. } => FRAME_ERROR,
         }
     }
@@ -314,6 +359,7 @@ impl Error {
             Error::Bind(error) => error.code(),
             Error::Delete(error) => error.code(),
             Error::Publish(error) => error.code(),
+            Error::Policy(error) => error.code(),
         }
     }
 
@@ -324,6 +370,7 @@ impl Error {
             Error::Bind(error) => error.reply(),
             Error::Delete(error) => error.reply(),
             Error::Publish(error) => error.reply(),
+            Error::Policy(error) => error.reply(),
         }
     }
 }
@@ -340,12 +387,22 @@ impl fmt::Display for DeclareError {
             DeclareError::EmptyName => f.write_str("the empty name cannot be declared"),
             DeclareError::NameTooLong { length } => too_long(f, "name", *length, MAX_SHORT_STRING),
             DeclareError::UnknownKind { found } => {
-                write!(f, "exchange type `{found}` is unknown, expected direct, fanout, headers or topic")
+                write!(f, "exchange type `{found}` is unknown, expected one of")?;
+                ExchangeKind::ALL.iter().try_for_each(|kind| write!(f, " {kind}"))
             }
             DeclareError::InvalidAlternate { tag } => write!(
                 f,
                 "`alternate-exchange` has the field type `{tag}`, expected a long string (S) of UTF-8"
             ),
+            DeclareError::ExclusiveHashArguments => {
+                f.write_str("`hash-header` and `hash-property` exclude each other")
+            }
+            DeclareError::UnknownHashProperty { found } => {
+                write!(f, "`hash-property` is `{found}`, expected message_id, correlation_id or timestamp")
+            }
+            DeclareError::InvalidHashArgument { argument, tag } => {
+                write!(f, "`{argument}` has the field type `{tag}`, expected a long string (S)")
+            }
             DeclareError::ExchangeNotFound { name } => no_exchange(f, name),
             DeclareError::QueueNotFound { name } => no_queue(f, name),
         }
@@ -362,8 +419,15 @@ impl fmt::Display for BindError {
                 write!(f, "x-match is `{found}`, expected all, any, all-with-x or any-with-x")
             }
             BindError::KeyTooLong { length, limit } => too_long(f, "binding key", *length, *limit),
+            BindError::TooCostly { key, steps, limit } => write!(
+                f,
+                "with the binding key `{key}` a route could take {steps} steps, no more than {limit} are allowed"
+            ),
             BindError::TableFull { limit } => write!(f, "there are {limit} bindings, no more are allowed"),
             BindError::KeyNotUtf8 { key } => write!(f, "binding key `{key}` is not UTF-8"),
+            BindError::InvalidWeight { key } => {
+                write!(f, "binding key `{key}` is no weight, expected a whole number from 1 to {}", u32::MAX)
+            }
             BindError::InvalidPattern { key, reason } => {
                 write!(f, "binding key `{key}` has no executable pattern: {reason}")
             }
@@ -407,6 +471,7 @@ impl fmt::Display for Error {
             Error::Bind(error) => error.fmt(f),
             Error::Delete(error) => error.fmt(f),
             Error::Publish(error) => error.fmt(f),
+            Error::Policy(error) => error.fmt(f),
         }
     }
 }
@@ -438,3 +503,9 @@ macro_rules! errors {
 errors!(DeclareError => Declare, BindError => Bind, DeleteError => Delete, PublishError => Publish);
 
 impl core::error::Error for Error {}
+
+impl From<PolicyError> for Error {
+    fn from(error: PolicyError) -> Self {
+        Error::Policy(error)
+    }
+}

@@ -2,7 +2,7 @@ use core::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Table, Value, error::DeclareError};
+use crate::{Table, Value, error::DeclareError, index::HashSource};
 
 /// The name of the argument that holds an exchange's alternate.
 pub(crate) const ALTERNATE_EXCHANGE: &str = "alternate-exchange";
@@ -20,16 +20,39 @@ pub enum ExchangeKind {
     Headers,
     /// The binding key is a pattern over the words of the routing key; see [`Dialect`](crate::Dialect).
     Topic,
+    /// One destination, chosen by a hash of the routing key, a header or a property; the binding key is a weight.
+    /// RabbitMQ's plugin `rabbitmq_consistent_hash_exchange`, bit for bit.
+    ///
+    /// Every destination owns as many buckets as its first binding's weight says, in the order of binding. Removing any
+    /// binding of a destination takes all its buckets away (vector `consistent-hash-013`).
+    #[serde(rename = "x-consistent-hash")]
+    ConsistentHash,
+    /// One binding, chosen by [`Message::random`](crate::Message::random); the key does not matter. RabbitMQ's plugin
+    /// `rabbitmq_random_exchange`.
+    #[serde(rename = "x-random")]
+    Random,
 }
 
 impl ExchangeKind {
-    /// AMQP's word for it: `direct`, `fanout`, `headers` or `topic`.
+    /// Every kind, in the order of this list.
+    pub const ALL: [Self; 6] = [
+        ExchangeKind::Direct,
+        ExchangeKind::Fanout,
+        ExchangeKind::Headers,
+        ExchangeKind::Topic,
+        ExchangeKind::ConsistentHash,
+        ExchangeKind::Random,
+    ];
+
+    /// RabbitMQ's word for it: `direct`, `fanout`, `headers`, `topic`, `x-consistent-hash` or `x-random`.
     pub const fn as_str(self) -> &'static str {
         match self {
             ExchangeKind::Direct => "direct",
             ExchangeKind::Fanout => "fanout",
             ExchangeKind::Headers => "headers",
             ExchangeKind::Topic => "topic",
+            ExchangeKind::ConsistentHash => "x-consistent-hash",
+            ExchangeKind::Random => "x-random",
         }
     }
 }
@@ -40,18 +63,13 @@ impl fmt::Display for ExchangeKind {
     }
 }
 
-/// Reads AMQP's word, which is lower case.
+/// Reads RabbitMQ's word, which is lower case.
 impl FromStr for ExchangeKind {
     type Err = DeclareError;
 
     fn from_str(word: &str) -> Result<Self, DeclareError> {
-        match word {
-            "direct" => Ok(ExchangeKind::Direct),
-            "fanout" => Ok(ExchangeKind::Fanout),
-            "headers" => Ok(ExchangeKind::Headers),
-            "topic" => Ok(ExchangeKind::Topic),
-            _ => Err(DeclareError::UnknownKind { found: word.into() }),
-        }
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
+        known.ok_or_else(|| DeclareError::UnknownKind { found: word.into() })
     }
 }
 
@@ -102,8 +120,12 @@ impl Exchange {
     /// Replaces all arguments.
     ///
     /// # Errors
-    /// [`DeclareError::InvalidAlternate`] if `alternate-exchange` is there and not a long string of UTF-8.
+    /// [`DeclareError::InvalidAlternate`] if `alternate-exchange` is there and not a long string of UTF-8; of a
+    /// consistent-hash exchange, what is wrong with `hash-header` and `hash-property` (vector `consistent-hash-023`).
     pub fn arguments(self, arguments: Table) -> Result<Self, DeclareError> {
+        if self.kind == ExchangeKind::ConsistentHash {
+            HashSource::of(&arguments)?;
+        }
         match arguments.get(ALTERNATE_EXCHANGE) {
             Some(value) if value.as_str().is_none() => {
                 Err(DeclareError::InvalidAlternate { tag: value.tag() })

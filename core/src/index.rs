@@ -7,62 +7,94 @@ use alloc::{
     vec::Vec,
 };
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use crate::{
-    ByteString, Dialect, ExchangeKind, Message, Table,
+    ByteString, Dialect, Exchange, ExchangeKind, Message, QueueId,
     binding::Binding,
+    chunks::Chunks,
     error::BindError,
     id::BindingId,
     kombu::{FanoutPrefix, GluedPattern, Layout, Recognised, glob_matches, recognise, translate},
+    slots::Slots,
+    work::Work,
 };
 
+mod chosen;
+mod consistent_hash;
 mod entries;
+mod flat;
 mod headers;
-mod pages;
-mod segmented;
+mod keys;
+mod leaf;
+mod random;
 mod topic;
 mod trie;
 mod words;
 
-pub(crate) use entries::Entry;
-use entries::EntryList;
-use headers::{HeadersPattern, SortedHeaders};
+use chosen::Chosen;
+pub(crate) use consistent_hash::HashSource;
+pub(crate) use entries::{Entry, Target};
+use flat::Flat;
+use headers::HeadersIndex;
+pub(crate) use headers::{HeadersPattern, SortedHeaders};
+use keys::Keys;
 use topic::{TopicIndex, TopicScratch};
 use trie::{Trie, TrieScratch};
+pub(crate) use words::Words;
 
 /// The bindings of one exchange.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
     seed: u64,
-    /// Match every message (fanout).
-    always: EntryList,
-    /// Match one routing key (direct, and topic patterns of a Kombu row that is no pattern).
-    keys: HashMap<ByteString, EntryList, FixedState>,
+    content: Content,
+    /// Match one routing key (direct).
+    keys: Keys,
+    /// Match every message and lead to queues, each to another (fanout).
+    flat: Flat,
+    /// Match every message all the same.
+    always: Chunks<Entry>,
     /// Topic patterns of RabbitMQ.
     topic: TopicIndex,
-    has_topics: bool,
     /// Topic patterns of Kombu whose wildcards are whole words, a trie per dialect in use.
     tries: Vec<(Dialect, Trie)>,
+    headers: HeadersIndex,
     /// Everything that has to be asked one by one.
-    listed: Vec<(Entry, Listed)>,
+    listed: Slots<(Entry, Listed)>,
+    /// The states of everything that is listed, together.
+    listed_states: usize,
+    /// Bindings that lead to exchanges.
+    leading_on: usize,
+    /// The bindings of an exchange that chooses one of them.
+    chosen: Option<Box<Chosen>>,
 }
 
-/// How one binding is matched: decided when it is bound, and where it is found again when it is unbound.
+/// What an index holds, where that alone says how a message is routed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// Whole keys.
+    Keys,
+    /// Queues that get everything.
+    Flat,
+    /// Topic patterns of RabbitMQ that lead to queues.
+    Topic,
+    Other,
+}
+
+/// How one binding is matched: decided when it is bound.
 #[derive(Debug)]
 pub(crate) enum Matcher {
     Always,
     Key,
     /// The words to match, where they are not those of the binding key.
     Words(Dialect, Option<Box<[u8]>>),
+    Headers(HeadersPattern),
     Listed(Listed),
+    /// One of its exchange's bindings is chosen; this one has a weight.
+    Chosen(u32),
 }
 
 /// A matcher that no look-up serves.
 #[derive(Clone, Debug)]
 pub(crate) enum Listed {
-    Headers(HeadersPattern),
     Glued(GluedPattern),
     /// What the queue subscribes to: a Redis glob over the exchange and, after a slash, the key.
     Channel(Box<str>),
@@ -70,13 +102,25 @@ pub(crate) enum Listed {
     Foreign(crate::kombu::ForeignPattern),
 }
 
-/// The part of a [`Matcher`] that unbinding needs.
-#[derive(Clone, Debug)]
+/// Where a binding is found again when it is unbound.
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Place {
+    Key(u32),
+    Flat(u32),
     Always,
-    Key,
-    Words(Dialect, Option<Box<[u8]>>),
-    Listed,
+    Topic(topic::Spot),
+    Trie(Dialect),
+    Headers(headers::Spot),
+    Listed(u32),
+    Chosen,
+}
+
+impl Place {
+    /// Whether the index can say the binding key of what is there.
+    pub(crate) const fn keeps_key(self) -> bool {
+        // The key of what is flat is empty.
+        matches!(self, Place::Key(_) | Place::Topic(_) | Place::Flat(_))
+    }
 }
 
 /// Memory that matching needs, kept from call to call.
@@ -86,6 +130,7 @@ pub(crate) struct IndexScratch {
     trie: TrieScratch,
     header_order: Vec<u32>,
     channel: Vec<u8>,
+    pub(crate) work: Work,
 }
 
 impl Matcher {
@@ -106,12 +151,10 @@ impl Matcher {
                     Ok(Matcher::Listed(Listed::Channel(pattern.into())))
                 }
             },
-            ExchangeKind::Headers => {
-                const NONE: &Table = &Table::new();
-                let pattern = HeadersPattern::compile(binding.arguments.unwrap_or(NONE))?;
-                Ok(Matcher::Listed(Listed::Headers(pattern)))
-            }
+            ExchangeKind::Headers => HeadersPattern::of(binding).map(Matcher::Headers),
             ExchangeKind::Topic => Self::topic(binding),
+            ExchangeKind::ConsistentHash => consistent_hash::weight(binding.key).map(Matcher::Chosen),
+            ExchangeKind::Random => Ok(Matcher::Chosen(1)),
         }
     }
 
@@ -154,45 +197,69 @@ fn text(key: &[u8]) -> Result<&str, BindError> {
 
 impl Index {
     /// An index whose hashes begin with a seed that whoever chooses keys does not know.
-    pub(crate) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64, exchange: &Exchange) -> Self {
         Index {
             seed,
-            always: EntryList::default(),
-            keys: HashMap::with_hasher(FixedState::with_seed(seed)),
+            content: Content::Other,
+            keys: Keys::new(seed),
+            flat: Flat::default(),
+            always: Chunks::default(),
             topic: TopicIndex::new(seed),
-            has_topics: false,
             tries: Vec::new(),
-            listed: Vec::new(),
+            headers: HeadersIndex::new(seed),
+            listed: Slots::default(),
+            listed_states: 0,
+            leading_on: 0,
+            chosen: Chosen::of(exchange).map(Box::new),
         }
     }
 
-    /// Adds a binding; cannot fail once the matcher is compiled.
-    pub(crate) fn insert(&mut self, entry: Entry, key: &[u8], matcher: Matcher) -> Place {
-        match matcher {
-            Matcher::Always => {
-                self.always.insert(entry);
-                Place::Always
-            }
-            Matcher::Key => {
-                self.keys.entry(key.into()).or_default().insert(entry);
-                Place::Key
-            }
-            Matcher::Words(dialect, words) => {
-                let key = words.as_deref().unwrap_or(key);
-                match dialect {
-                    Dialect::Amqp => {
-                        self.topic.insert(key, entry);
-                        self.has_topics = true;
-                    }
-                    Dialect::Kombu57 | Dialect::Kombu56 => self.trie(dialect).insert(key, entry),
+    /// Adds a binding, and says where it is; cannot fail once the matcher is compiled. `key` are the words to match, where
+    /// words are matched. `words` is memory to work with.
+    pub(crate) fn insert(&mut self, entry: Entry, key: &[u8], matcher: Matcher, words: &mut Words) -> Place {
+        self.leading_on += usize::from(entry.target.is_exchange());
+        let place = match matcher {
+            Matcher::Key => Place::Key(self.keys.insert(key, entry)),
+            Matcher::Always => match entry.target.plain_queue() {
+                // Two plain bindings to one queue differ in their keys.
+                Some(queue) if key.is_empty() => Place::Flat(self.flat.insert(entry.binding, queue)),
+                _ => {
+                    self.always.insert(entry);
+                    Place::Always
                 }
-                Place::Words(dialect, words)
+            },
+            Matcher::Words(Dialect::Amqp, _) => Place::Topic(self.topic.insert(key, entry, words)),
+            Matcher::Words(dialect, _) => {
+                self.trie(dialect).insert(key, entry);
+                Place::Trie(dialect)
             }
+            Matcher::Headers(pattern) => Place::Headers(self.headers.insert(entry, pattern)),
             Matcher::Listed(listed) => {
-                let at = self.listed.partition_point(|(other, _)| other.binding < entry.binding);
-                self.listed.insert(at, (entry, listed));
-                Place::Listed
+                self.listed_states += listed.states();
+                Place::Listed(self.listed.insert((entry, listed)))
             }
+            Matcher::Chosen(weight) => {
+                if let Some(chosen) = &mut self.chosen {
+                    chosen.insert(entry, weight);
+                }
+                Place::Chosen
+            }
+        };
+        self.content = self.content();
+        place
+    }
+
+    fn content(&self) -> Content {
+        if !self.keys.is_empty() {
+            return Content::Keys;
+        }
+        match (self.flat.is_empty(), self.topic.is_empty()) {
+            _ if !(self.always.is_empty() && self.listed.is_empty() && self.leading_on == 0) => {
+                Content::Other
+            }
+            (false, true) => Content::Flat,
+            (true, false) if self.tries.is_empty() => Content::Topic,
+            _ => Content::Other,
         }
     }
 
@@ -207,36 +274,67 @@ impl Index {
         &mut self.tries[at].1
     }
 
-    /// Removes a binding that is here.
-    pub(crate) fn remove(&mut self, id: BindingId, key: &[u8], place: &Place) {
+    /// Removes a binding that is here. The binding returned, if any, has its place from now on.
+    pub(crate) fn remove(
+        &mut self,
+        Entry { binding: id, target }: Entry,
+        key: &[u8],
+        place: Place,
+        words: &mut Words,
+    ) -> Option<BindingId> {
+        self.leading_on -= usize::from(target.is_exchange());
+        let mut moved = None;
         match place {
-            Place::Always => self.always.remove(id),
-            Place::Key => {
-                if let Some(entries) = self.keys.get_mut(key) {
-                    entries.remove(id);
-                    if entries.is_empty() {
-                        self.keys.remove(key);
-                    }
-                }
+            Place::Key(leaf) => self.keys.remove(leaf, id),
+            Place::Flat(at) => moved = self.flat.remove(at),
+            Place::Always => {
+                self.always.remove(id);
             }
-            Place::Words(dialect, words) => {
-                let key = words.as_deref().unwrap_or(key);
-                if *dialect == Dialect::Amqp {
-                    self.topic.remove(key, id);
-                    self.has_topics = !self.topic.is_empty();
-                    return;
-                }
-                let trie = self.trie(*dialect);
+            Place::Topic(spot) => self.topic.remove(spot, id, words),
+            Place::Trie(dialect) => {
+                let trie = self.trie(dialect);
                 trie.remove(key, id);
                 if trie.is_empty() {
-                    self.tries.retain(|(other, _)| other != dialect);
+                    self.tries.retain(|(other, _)| *other != dialect);
                 }
             }
-            Place::Listed => {
-                if let Ok(at) = self.listed.binary_search_by_key(&id, |(entry, _)| entry.binding) {
-                    self.listed.remove(at);
+            Place::Headers(spot) => self.headers.remove(spot, id),
+            Place::Listed(number) => {
+                let listed = self.listed.remove(number);
+                self.listed_states -= listed.map_or(0, |(_, listed)| listed.states());
+            }
+            Place::Chosen => {
+                if let Some(chosen) = &mut self.chosen {
+                    chosen.remove(Entry { binding: id, target });
                 }
             }
+        }
+        self.content = self.content();
+        moved
+    }
+
+    /// The bindings that brought the buckets of a consistent-hash exchange, in the order of these.
+    pub(crate) fn ring(&self) -> Option<impl Iterator<Item = BindingId>> {
+        match self.chosen.as_deref() {
+            Some(Chosen::Hash(_, ring)) => Some(ring.owners()),
+            _ => None,
+        }
+    }
+
+    /// Arranges the buckets anew; false if this is no ring or a destination comes twice.
+    pub(crate) fn arrange_ring(&mut self, owners: &[(Entry, &[u8])]) -> bool {
+        match self.chosen.as_deref_mut() {
+            Some(Chosen::Hash(_, ring)) => ring.arrange(owners),
+            _ => false,
+        }
+    }
+
+    /// The words that a binding at this place is matched by, if the place knows them.
+    pub(crate) fn key(&self, place: Place) -> &[u8] {
+        match place {
+            Place::Key(leaf) => self.keys.key(leaf),
+            Place::Topic(spot) => self.topic.key(spot),
+            _ => &[],
         }
     }
 
@@ -244,10 +342,57 @@ impl Index {
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.always.is_empty()
+            && self.flat.is_empty()
             && self.keys.is_empty()
             && self.topic.is_clean()
             && self.tries.is_empty()
+            && self.headers.is_clean()
             && self.listed.is_empty()
+            && self.chosen.as_ref().is_none_or(|chosen| chosen.is_empty())
+    }
+
+    /// The most steps that a route takes here for a key of so many bytes, whatever it is.
+    pub(crate) fn worst_case(&self, bytes: usize) -> u64 {
+        let words = bytes + 1;
+        let tries: usize = self.tries.iter().map(|(_, trie)| trie.states()).sum();
+        self.topic.worst_case(words)
+            + self.headers.worst_case()
+            + words as u64 * (tries + self.listed_states) as u64
+            + u64::from(!self.keys.is_empty())
+    }
+
+    /// Answers at once where the answer is a look-up or a copy, and nothing has to be told apart: `None` where the
+    /// message has to be walked. `Some(false)` if nothing matches.
+    #[inline(always)]
+    pub(crate) fn quick(&self, message: &Message<'_>, queues: &mut Vec<QueueId>) -> Option<bool> {
+        match self.content {
+            Content::Keys if !message.has_selected_keys() => match self.keys.find(message.routing_key()) {
+                None => Some(false),
+                Some(entries) => entries.plain_queues(&mut |queue| queues.push(queue)).then_some(true),
+            },
+            Content::Flat => {
+                self.flat.queues().for_each(|page| queues.extend_from_slice(page));
+                Some(true)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether [`matches_topic`](Self::matches_topic) finds all that matches this message.
+    #[inline(always)]
+    pub(crate) fn is_topic_alone(&self, message: &Message<'_>) -> bool {
+        self.content == Content::Topic && !message.has_selected_keys()
+    }
+
+    /// Calls `found` with each topic pattern of RabbitMQ that matches.
+    #[inline(always)]
+    pub(crate) fn matches_topic(
+        &self,
+        key: &[u8],
+        scratch: &mut IndexScratch,
+        found: &mut impl FnMut(Entry),
+    ) {
+        self.topic.matches(key, &mut scratch.topic, &mut scratch.work, found);
     }
 
     /// Calls `found` with each binding that matches; one may come more than once, since a message has several keys
@@ -264,25 +409,36 @@ impl Index {
         if message.has_selected_keys() {
             message.keys().skip(1).for_each(|key| self.matches_key(key, scratch, found));
         }
-        self.always.for_each(found);
+        for (binding, queue) in self.flat.iter() {
+            found(Entry { binding, target: Target::new(queue.into(), false) });
+        }
+        self.always.iter().copied().for_each(&mut *found);
+        if !self.headers.is_empty() {
+            self.headers.matches(message, &mut scratch.header_order, &mut scratch.work, found);
+        }
         if !self.listed.is_empty() {
             self.matches_listed(exchange, message, scratch, found);
+        }
+        if let Some(chosen) = &self.chosen {
+            chosen.choose(exchange, message).into_iter().for_each(found);
         }
     }
 
     #[inline(always)]
     fn matches_key(&self, key: &[u8], scratch: &mut IndexScratch, found: &mut impl FnMut(Entry)) {
-        if !self.keys.is_empty() {
-            if let Some(entries) = self.keys.get(key) {
+        let IndexScratch { topic, trie, work, .. } = scratch;
+        if self.content == Content::Keys {
+            work.add(1);
+            if let Some(entries) = self.keys.find(key) {
                 entries.for_each(found);
             }
             return;
         }
-        if self.has_topics {
-            self.topic.matches(key, &mut scratch.topic, found);
+        if !self.topic.is_empty() {
+            self.topic.matches(key, topic, work, found);
         }
-        for (_, trie) in &self.tries {
-            trie.matches(key, &mut scratch.trie, found);
+        for (_, other) in &self.tries {
+            other.matches(key, trie, work, found);
         }
     }
 
@@ -293,11 +449,10 @@ impl Index {
         scratch: &mut IndexScratch,
         found: &mut impl FnMut(Entry),
     ) {
-        let IndexScratch { header_order, channel, .. } = scratch;
-        let headers = SortedHeaders::sort(message.header_table(), header_order);
-        fanout_channel(exchange, message.routing_key(), channel);
-        for (entry, listed) in &self.listed {
-            if listed.matches(message, &headers, channel) {
+        fanout_channel(exchange, message.routing_key(), &mut scratch.channel);
+        for (_, (entry, listed)) in self.listed.iter() {
+            scratch.work.add((message.routing_key().len() + 1) * listed.states());
+            if listed.matches(message, &scratch.channel) {
                 found(*entry);
             }
         }
@@ -315,13 +470,22 @@ fn fanout_channel(exchange: &str, routing_key: &[u8], channel: &mut Vec<u8>) {
 }
 
 impl Listed {
-    fn matches(&self, message: &Message<'_>, headers: &SortedHeaders<'_>, channel: &[u8]) -> bool {
+    fn matches(&self, message: &Message<'_>, channel: &[u8]) -> bool {
         match self {
-            Listed::Headers(pattern) => pattern.matches(headers),
             Listed::Glued(pattern) => message.keys().any(|key| pattern.matches(key)),
             Listed::Channel(pattern) => glob_matches(pattern.as_bytes(), channel),
             #[cfg(feature = "regex")]
             Listed::Foreign(pattern) => message.keys().any(|key| pattern.matches(key)),
+        }
+    }
+
+    /// In how many places of the pattern a match can be at once.
+    fn states(&self) -> usize {
+        match self {
+            Listed::Glued(pattern) => pattern.states(),
+            Listed::Channel(pattern) => pattern.len() + 1,
+            #[cfg(feature = "regex")]
+            Listed::Foreign(pattern) => pattern.states(),
         }
     }
 }

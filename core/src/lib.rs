@@ -29,8 +29,11 @@
 //! |---|---|
 //! | declare, bind, route by id | [`Router`], [`Routes`] |
 //! | apply AMQP methods by name, with a broker's answers | [`Operation`], [`Router::apply`] |
-//! | learn why | [`Router::explain`], [`Trace`] |
+//! | learn why, and why not | [`Router::explain`], [`Trace`], [`NearMiss`] |
+//! | find what is wrong with a topology | [`Topology::lint`], [`lint`] |
+//! | compare two topologies, in what they say and what they do | [`Topology::diff`], [`diff`] |
 //! | read and write topologies | [`Topology`], [`Definitions`] |
+//! | save a router, follow one from afar | [`Router::snapshot`], [`Source`], [`Follower`] |
 //! | speak Kombu's Redis wire | [`kombu`] |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -42,26 +45,37 @@ extern crate std;
 
 mod binding;
 mod byte_string;
+mod cache;
+mod chunks;
 mod definitions;
 mod dialect;
+pub mod diff;
 mod error;
 mod exchange;
+mod explain;
+mod follow;
+mod hash;
 mod id;
-mod id_list;
 mod index;
 pub mod kombu;
 mod limits;
+pub mod lint;
 mod message;
 mod operation;
+pub mod pattern;
+mod policy;
 mod queue;
 mod router;
 mod routes;
 mod slots;
+mod snapshot;
 mod stamps;
 mod table;
+mod tags;
 mod topology;
 mod trace;
 mod walk;
+mod work;
 
 pub use binding::Binding;
 pub use byte_string::ByteString;
@@ -69,15 +83,22 @@ pub use definitions::{Definitions, DefinitionsError};
 pub use dialect::Dialect;
 pub use error::{BindError, DeclareError, DeleteError, Error, MAX_SHORT_STRING, PublishError, Reply, Scope};
 pub use exchange::{Exchange, ExchangeKind};
+pub use explain::{
+    HeaderVerdict, How, MatchMode, Mismatch, NearMiss, SelectedKey, Verdict, WordKind, WordMatch,
+};
+pub use follow::{Change, FollowError, Follower, Position, Source, Update};
 pub use id::{Destination, ExchangeId, QueueId};
 pub use limits::Limits;
 pub use message::Message;
 pub use operation::{ExchangeBinding, Operation, QueueBinding};
+pub use policy::{ApplyTo, Policy, PolicyError};
 pub use queue::Queue;
 pub use router::{BindingRef, Router};
 pub use routes::{Outcome, Routes};
+pub use snapshot::SnapshotError;
 pub use table::{Table, Value};
 pub use topology::{
-    BindingDefinition, DestinationName, ExchangeDefinition, QueueDefinition, Topology, TopologyError,
+    BindingDefinition, DestinationName, ExchangeDefinition, PolicyDefinition, QueueDefinition, Topology,
+    TopologyError,
 };
 pub use trace::{AlternateStep, Arrival, Hop, Match, MatchEffect, Trace};

@@ -15,6 +15,9 @@ pub struct Limits {
     pub key_bytes: usize,
     /// The largest number of bindings; four million unless it is said.
     pub bindings: usize,
+    /// The most steps that a route from one exchange may take, whatever its key: a binding with which
+    /// [`Router::worst_case`](crate::Router::worst_case) would exceed them is refused. No limit unless it is said.
+    pub steps: u64,
 }
 
 impl Limits {
@@ -27,10 +30,28 @@ impl Limits {
     pub const fn bindings(self, bindings: usize) -> Self {
         Limits { bindings, ..self }
     }
+
+    /// Sets the most steps of a route from one exchange.
+    ///
+    /// ```
+    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Limits, Queue, Router};
+    ///
+    /// let mut router = Router::new();
+    /// router.set_limits(Limits::default().steps(2_000));
+    /// let logs = router.declare_exchange("logs", Exchange::new(ExchangeKind::Topic))?;
+    /// let audit = router.declare_queue("audit", Queue::new())?;
+    /// router.bind(logs, audit, &Binding::new("log.*.error"))?;
+    /// let error = router.bind(logs, audit, &Binding::new("#.a.#.b.#.c.#.d.#.e.#")).unwrap_err();
+    /// assert_eq!(error.code(), "too-costly");
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    pub const fn steps(self, steps: u64) -> Self {
+        Limits { steps, ..self }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { key_bytes: crate::MAX_SHORT_STRING, bindings: 4_000_000 }
+        Limits { key_bytes: crate::MAX_SHORT_STRING, bindings: 4_000_000, steps: u64::MAX }
     }
 }

@@ -1,6 +1,7 @@
 use crate::{Table, Value, error::PublishError};
 
-/// What routing looks at in a message: its routing key and its headers.
+/// What routing looks at in a message: its routing key, its headers, and the properties that a consistent-hash exchange
+/// may hash.
 ///
 /// ```
 /// use keyrail_core::{Message, Table, Value};
@@ -15,13 +16,26 @@ pub struct Message<'a> {
     headers: Option<&'a Table>,
     cc: &'a [Value],
     bcc: &'a [Value],
+    message_id: Option<&'a [u8]>,
+    correlation_id: Option<&'a [u8]>,
+    timestamp: Option<u64>,
+    random: u64,
 }
 
 impl<'a> Message<'a> {
     /// A message with this routing key and no headers. The key may be any bytes of any length; AMQP's limit of 255
     /// is checked where a message enters ([`Router::message`](crate::Router::message)).
     pub fn new(routing_key: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
-        Message { routing_key: routing_key.as_ref(), headers: None, cc: &[], bcc: &[] }
+        Message {
+            routing_key: routing_key.as_ref(),
+            headers: None,
+            cc: &[],
+            bcc: &[],
+            message_id: None,
+            correlation_id: None,
+            timestamp: None,
+            random: 0,
+        }
     }
 
     /// Adds the headers, and the keys that the sender selected in `CC` and `BCC`.
@@ -33,6 +47,63 @@ impl<'a> Message<'a> {
         let cc = selected(headers, "CC")?;
         let bcc = selected(headers, "BCC")?;
         Ok(Message { headers: Some(headers), cc, bcc, ..self })
+    }
+
+    /// Sets the property `message_id`.
+    pub fn message_id(self, message_id: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        Message { message_id: Some(message_id.as_ref()), ..self }
+    }
+
+    /// Sets the property `correlation_id`.
+    pub fn correlation_id(self, correlation_id: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+        Message { correlation_id: Some(correlation_id.as_ref()), ..self }
+    }
+
+    /// Sets the property `timestamp`, in seconds since 1970.
+    pub const fn timestamp(self, seconds: u64) -> Self {
+        Message { timestamp: Some(seconds), ..self }
+    }
+
+    /// Sets the number by which random exchanges choose: a new one for every message, from a source of the caller's,
+    /// since this crate has none. The same number gives the same route; two random exchanges on one way choose
+    /// independently.
+    ///
+    /// ```
+    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Message, Outcome, Queue, Router, Routes};
+    ///
+    /// let mut router = Router::new();
+    /// let dice = router.declare_exchange("dice", Exchange::new(ExchangeKind::Random))?;
+    /// for name in ["a", "b"] {
+    ///     let queue = router.declare_queue(name, Queue::new())?;
+    ///     router.bind(dice, queue, &Binding::new(""))?;
+    /// }
+    /// let mut routes = Routes::new();
+    /// assert_eq!(router.route(dice, &Message::new("").random(42), &mut routes), Outcome::Routed);
+    /// assert_eq!(routes.len(), 1);
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    pub const fn random(self, random: u64) -> Self {
+        Message { random, ..self }
+    }
+
+    /// The property `message_id`.
+    pub(crate) const fn message_id_property(&self) -> Option<&'a [u8]> {
+        self.message_id
+    }
+
+    /// The property `correlation_id`.
+    pub(crate) const fn correlation_id_property(&self) -> Option<&'a [u8]> {
+        self.correlation_id
+    }
+
+    /// The property `timestamp`.
+    pub(crate) const fn timestamp_property(&self) -> Option<u64> {
+        self.timestamp
+    }
+
+    /// The number by which random exchanges choose.
+    pub(crate) const fn random_number(&self) -> u64 {
+        self.random
     }
 
     /// The routing key.
@@ -58,6 +129,16 @@ impl<'a> Message<'a> {
             _ => None,
         });
         core::iter::once(self.routing_key).chain(selected)
+    }
+
+    /// The keys that the sender selected, with the header that names them.
+    pub(crate) fn selected_keys(&self) -> impl Iterator<Item = (&'static str, &'a [u8])> {
+        let cc = self.cc.iter().map(|value| ("CC", value));
+        let selected = cc.chain(self.bcc.iter().map(|value| ("BCC", value)));
+        selected.filter_map(|(header, value)| match value {
+            Value::LongString(key) => Some((header, key.as_bytes())),
+            _ => None,
+        })
     }
 
     /// The headers on every delivered copy: all but `BCC`, whose recipients are nobody's business.

@@ -5,11 +5,12 @@ use alloc::{borrow::Cow, boxed::Box};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Binding, ByteString, DestinationName, Dialect, Exchange, ExchangeKind, Queue, Router, Table,
+    Binding, ByteString, DestinationName, Dialect, Exchange, ExchangeKind, PolicyDefinition, Queue, Router,
+    Table,
     error::{BindError, DeclareError, DeleteError, Error},
 };
 
-/// One AMQP method that changes or checks a topology.
+/// One AMQP method, or change of a policy, that changes or checks a topology.
 ///
 /// As data it has the method's name in `op` and the method's fields, in JSON's spelling.
 ///
@@ -111,6 +112,15 @@ pub enum Operation {
     /// Removes a binding between exchanges; what does not exist is no error.
     #[serde(rename = "exchange.unbind")]
     ExchangeUnbind(ExchangeBinding),
+    /// Sets a policy, or replaces the one of this name. No method of AMQP: RabbitMQ has it in its HTTP API.
+    #[serde(rename = "policy.set")]
+    PolicySet(PolicyDefinition),
+    /// Removes a policy; what does not exist is no error.
+    #[serde(rename = "policy.clear")]
+    PolicyClear {
+        /// The name.
+        name: Box<str>,
+    },
 }
 
 /// The binding of a queue to an exchange, as a method names it.
@@ -246,6 +256,10 @@ impl Router {
             }
             Operation::ExchangeUnbind(exchange) => {
                 self.unbind_named(&exchange.source, &exchange.destination(), &exchange.binding())?;
+            }
+            Operation::PolicySet(policy) => policy.set(self)?,
+            Operation::PolicyClear { name } => {
+                self.clear_policy(name);
             }
         }
         Ok(())

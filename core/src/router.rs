@@ -1,21 +1,25 @@
-use alloc::{boxed::Box, vec::Vec};
-
-use foldhash::fast::FixedState;
-use hashbrown::{HashMap, HashTable};
+use alloc::{boxed::Box, collections::BTreeMap, sync::Arc, vec::Vec};
 
 use crate::{
     Binding, ByteString, Destination, Dialect, Exchange, ExchangeId, ExchangeKind, Limits, Message, Outcome,
-    Queue, QueueId, Routes, Table, Trace,
+    Policy, Queue, QueueId, Routes, Table, Trace,
+    chunks::Chunks,
     error::{BindError, DeclareError, DeleteError, MAX_SHORT_STRING, PublishError},
+    hash::spread,
     id::BindingId,
-    id_list::IdList,
-    index::{Index, Matcher, Place},
+    index::{Index, Matcher, Words},
     slots::Slots,
-    walk::walk,
+    tags::Tags,
 };
 
+mod bindings;
+mod bulk;
 mod lookup;
+mod policies;
 mod store;
+
+use bindings::BindingEntry;
+pub(crate) use bulk::{BindingPart, PartError, PartProblem, Parts};
 
 /// Exchanges, queues and bindings, and the way of a message through them.
 ///
@@ -39,47 +43,53 @@ mod store;
 #[derive(Clone, Debug)]
 pub struct Router {
     exchanges: Slots<ExchangeEntry>,
-    exchange_names: HashMap<Box<str>, ExchangeId, FixedState>,
+    exchange_names: Tags<u32>,
     queues: Slots<QueueEntry>,
-    queue_names: HashMap<Box<str>, QueueId, FixedState>,
+    queue_names: Tags<u32>,
     bindings: Slots<BindingEntry>,
+    /// What few bindings have beside their ends and their key.
+    extras: Slots<bindings::Extra>,
     /// Bindings by content, so that binding twice is one binding and unbinding finds it.
-    identities: HashTable<BindingId>,
-    hasher: FixedState,
+    identities: Tags<u32>,
+    /// Bindings of exchanges that look at headers too.
+    headers_bindings: usize,
+    /// Bindings of exchanges that choose among them.
+    chosen_bindings: usize,
+    policies: BTreeMap<Box<str>, Policy>,
     seed: u64,
+    identity: Identity,
     revision: u64,
     limits: Limits,
+    words: Words,
+}
+
+/// Tells a router from every other that is alive, copies of it included.
+#[derive(Debug, Default)]
+pub(crate) struct Identity(Arc<()>);
+
+impl Clone for Identity {
+    fn clone(&self) -> Self {
+        Identity::default()
+    }
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct ExchangeEntry {
     pub(crate) name: Box<str>,
     pub(crate) exchange: Exchange,
+    policy: Option<Box<policies::Applied>>,
     pub(crate) index: Index,
     /// Bindings that have this exchange as their source.
-    outgoing: IdList,
+    outgoing: Chunks<BindingId>,
     /// Bindings that lead here.
-    incoming: IdList,
+    incoming: Chunks<BindingId>,
 }
 
 #[derive(Clone, Debug)]
 struct QueueEntry {
     name: Box<str>,
     queue: Queue,
-    incoming: IdList,
-}
-
-#[derive(Clone, Debug)]
-struct BindingEntry {
-    source: ExchangeId,
-    destination: Destination,
-    key: ByteString,
-    arguments: Table,
-    /// [`Table::identity`] of the arguments.
-    identity: Box<[u8]>,
-    dialect: Dialect,
-    pattern: Option<Box<str>>,
-    place: Place,
+    incoming: Chunks<BindingId>,
 }
 
 /// A binding of a [`Router`], seen from outside.
@@ -127,18 +137,22 @@ impl Router {
     /// A router whose hash tables are seeded by the host, so that whoever chooses names and keys cannot choose
     /// collisions. The seed never changes an answer or an order.
     pub fn with_seed(seed: u64) -> Self {
-        let hasher = FixedState::with_seed(seed);
         let mut router = Router {
             exchanges: Slots::default(),
-            exchange_names: HashMap::with_hasher(hasher.clone()),
+            exchange_names: Tags::default(),
             queues: Slots::default(),
-            queue_names: HashMap::with_hasher(hasher.clone()),
+            queue_names: Tags::default(),
             bindings: Slots::default(),
-            identities: HashTable::new(),
-            hasher,
-            seed,
+            extras: Slots::default(),
+            identities: Tags::default(),
+            headers_bindings: 0,
+            chosen_bindings: 0,
+            policies: BTreeMap::new(),
+            seed: spread(seed),
+            identity: Identity::default(),
             revision: 0,
             limits: Limits::default(),
+            words: Words::default(),
         };
         router.add_exchange("", Exchange::new(ExchangeKind::Direct).durable(true));
         router
@@ -166,10 +180,51 @@ impl Router {
         name.is_empty() || Self::PREDECLARED.iter().any(|(predeclared, ..)| *predeclared == name)
     }
 
-    /// A number that grows with every change to exchanges, queues and bindings. Whoever keeps ids or results beside
+    /// A number that grows with every change to exchanges, queues, bindings and policies. Whoever keeps ids or results beside
     /// the router drops them when it moves.
     pub const fn revision(&self) -> u64 {
         self.revision
+    }
+
+    /// Whose answers are whose, and of when.
+    #[inline(always)]
+    pub(crate) const fn version(&self) -> (&Arc<()>, u64) {
+        (&self.identity.0, self.revision)
+    }
+
+    #[inline(always)]
+    pub(crate) const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Whether exchange and routing key decide alone where a message goes.
+    #[inline(always)]
+    pub(crate) const fn depends_on_key_alone(&self, message: &Message<'_>) -> bool {
+        self.chosen_bindings == 0
+            && (message.header_table().is_none()
+                || (self.headers_bindings == 0 && !message.has_selected_keys()))
+    }
+
+    /// The most steps that a route from this exchange takes, whatever its key (up to the longest that
+    /// [`Limits::key_bytes`] allows) and headers; exchanges that it goes on to take their own. `None` if there is no
+    /// such exchange.
+    ///
+    /// A step is what [`Routes::work`] counts. What is put out is not: a queue takes its time in any case.
+    ///
+    /// ```
+    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Queue, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let logs = router.declare_exchange("logs", Exchange::new(ExchangeKind::Topic))?;
+    /// let audit = router.declare_queue("audit", Queue::new())?;
+    /// router.bind(logs, audit, &Binding::new("#.error.#"))?;
+    /// let one = router.worst_case(logs).unwrap();
+    /// router.bind(logs, audit, &Binding::new("#.error.#.disk.#"))?;
+    /// assert!(router.worst_case(logs).unwrap() > one);
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    pub fn worst_case(&self, exchange: ExchangeId) -> Option<u64> {
+        self.exchange_entry(exchange).map(|entry| entry.index.worst_case(self.limits.key_bytes))
     }
 
     /// What this router takes in.
@@ -241,10 +296,43 @@ impl Router {
         let destination = destination.into();
         let kind = self.check_ends(source, destination)?;
         let identity = identity(binding);
-        if self.find(source, destination, binding, &identity).is_some() {
+        let hash = self.identity_hash(source, destination, binding, &identity);
+        if self.find(hash, source, destination, binding, &identity).is_some() {
             return Ok(false);
         }
-        let Limits { key_bytes: limit, bindings } = self.limits;
+        self.check_binding(binding)?;
+        let name = self.exchange_name(source).unwrap_or_default();
+        let matcher = Matcher::compile(kind, name, binding)?;
+
+        let id = self.insert_binding(hash, source, destination, binding, identity, matcher);
+        self.check_cost(id, source, binding)?;
+        Ok(true)
+    }
+
+    /// Takes a new binding back if a route could cost too much with it.
+    fn check_cost(
+        &mut self,
+        id: BindingId,
+        source: ExchangeId,
+        binding: &Binding<'_>,
+    ) -> Result<(), BindError> {
+        let limit = self.limits.steps;
+        if limit == u64::MAX {
+            return Ok(());
+        }
+        let Some(steps) = self.worst_case(source).filter(|steps| *steps > limit) else { return Ok(()) };
+        self.remove_binding(id);
+        self.revision -= 1;
+        Err(BindError::TooCostly {
+            key: alloc::format!("{}", ByteString::from(binding.key)).into(),
+            steps,
+            limit,
+        })
+    }
+
+    /// Whether the table takes one more binding, and this key.
+    fn check_binding(&self, binding: &Binding<'_>) -> Result<(), BindError> {
+        let Limits { key_bytes: limit, bindings, .. } = self.limits;
         if binding.key.len() > limit {
             return Err(BindError::KeyTooLong { length: binding.key.len(), limit });
         }
@@ -255,11 +343,7 @@ impl Router {
             let key = alloc::format!("{}", ByteString::from(binding.key)).into();
             return Err(BindError::KeyNotUtf8 { key });
         }
-        let name = self.exchange_name(source).unwrap_or_default();
-        let matcher = Matcher::compile(kind, name, binding)?;
-
-        self.insert_binding(source, destination, binding, identity, matcher);
-        Ok(true)
+        Ok(())
     }
 
     /// Removes a binding; false if there is none, which is no error in AMQP.
@@ -280,9 +364,9 @@ impl Router {
         if source == Self::DEFAULT_EXCHANGE || destination == Destination::Exchange(Self::DEFAULT_EXCHANGE) {
             return Err(BindError::DefaultExchange);
         }
-        let Some(id) = self.find(source, destination, binding, &identity(binding)) else {
-            return Ok(false);
-        };
+        let identity = identity(binding);
+        let hash = self.identity_hash(source, destination, binding, &identity);
+        let Some(id) = self.find(hash, source, destination, binding, &identity) else { return Ok(false) };
         self.remove_binding(id);
         self.collapse(Vec::from([source]));
         self.revision += 1;
@@ -291,8 +375,7 @@ impl Router {
 
     /// Deletes a queue and its bindings; false if there is none, which is no error in AMQP.
     pub fn delete_queue(&mut self, queue: QueueId) -> bool {
-        let Some(entry) = self.queues.remove(queue.0) else { return false };
-        self.queue_names.remove(&entry.name);
+        let Some(entry) = self.remove_queue(queue) else { return false };
         let sources = self.remove_incoming(&entry.incoming);
         self.collapse(sources);
         self.revision += 1;
@@ -330,11 +413,12 @@ impl Router {
     /// AMQP 0-9-1 §3.1.3; vectors `tests/vectors/amqp.jsonl`; where Kombu differs, [`Dialect`].
     pub fn route(&self, exchange: ExchangeId, message: &Message<'_>, routes: &mut Routes) -> Outcome {
         routes.clear();
-        if self.exchange_entry(exchange).is_none() {
-            return Outcome::UnknownExchange;
+        let Some(entry) = self.exchange_entry(exchange) else { return Outcome::UnknownExchange };
+        match entry.index.quick(message, &mut routes.queues) {
+            Some(true) => return Outcome::Routed,
+            Some(false) if entry.alternate_exchange().is_none() => return Outcome::Unroutable,
+            _ => routes.fill(self, exchange, entry, message),
         }
-        let (mut sink, scratch) = routes.parts();
-        walk(self, exchange, message, scratch, &mut sink);
         if routes.is_empty() { Outcome::Unroutable } else { Outcome::Routed }
     }
 

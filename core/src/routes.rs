@@ -1,28 +1,54 @@
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
-    QueueId,
-    walk::{Scratch, Sink},
+    ExchangeId, Message, QueueId, Router,
+    cache::Cache,
+    router::ExchangeEntry,
+    walk::{Scratch, Sink, walk},
 };
 
 /// The queues that get a message, and the memory that finding them needs.
 ///
 /// Keep one per thread or task: [`Router::route`](crate::Router::route) clears it first, and once it has grown a call
 /// allocates nothing. It may serve several routers in turn.
-#[derive(Debug, Default)]
+///
+/// It remembers the answers to routing keys that come again, up to 3.5 megabytes of them, and forgets them when the
+/// table changes; [`without_cache`](Self::without_cache) does not.
+#[derive(Debug)]
 pub struct Routes {
-    queues: Vec<QueueId>,
-    pub(crate) scratch: Scratch,
+    pub(crate) queues: Vec<QueueId>,
+    scratch: Scratch,
+    cache: Option<Box<Cache>>,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Routes::new()
+    }
 }
 
 impl Routes {
     /// An empty result.
     pub fn new() -> Self {
-        Routes::default()
+        Routes { queues: Vec::new(), scratch: Scratch::default(), cache: Some(Box::default()) }
     }
 
-    /// The queues, each once. The order depends on the topology and the message alone and is the same on every
-    /// target.
+    /// An empty result that remembers nothing: every message is matched anew.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Outcome, Router, Routes};
+    ///
+    /// let router = Router::with_predeclared_exchanges();
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// let mut routes = Routes::without_cache();
+    /// assert_eq!(router.route(topic, &Message::new("order.eu.paid"), &mut routes), Outcome::Unroutable);
+    /// ```
+    pub fn without_cache() -> Self {
+        Routes { cache: None, ..Routes::new() }
+    }
+
+    /// The queues, each once. The order depends on the topology, on how it came about and on the message alone, and is
+    /// the same on every target.
     pub fn queues(&self) -> &[QueueId] {
         &self.queues
     }
@@ -37,13 +63,56 @@ impl Routes {
         self.queues.is_empty()
     }
 
-    pub(crate) fn clear(&mut self) {
-        self.queues.clear();
+    /// How many steps the last route took: words looked up, shapes of patterns asked, live states moved by a word,
+    /// bindings asked one by one. Counted where debug assertions are on, and 0 elsewhere; an answer that was remembered
+    /// takes none. [`Router::worst_case`](crate::Router::worst_case) bounds it.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Outcome, Router, Routes};
+    ///
+    /// let router = Router::with_predeclared_exchanges();
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// let mut routes = Routes::new();
+    /// assert_eq!(router.route(topic, &Message::new("order.eu.paid"), &mut routes), Outcome::Unroutable);
+    /// assert!(routes.work() <= router.worst_case(topic).unwrap());
+    /// ```
+    pub const fn work(&self) -> u64 {
+        self.scratch.work().steps()
     }
 
-    /// The sink and the scratch memory at once, for the walk.
-    pub(crate) fn parts(&mut self) -> (Collect<'_>, &mut Scratch) {
-        (Collect(&mut self.queues), &mut self.scratch)
+    pub(crate) fn clear(&mut self) {
+        self.queues.clear();
+        self.scratch.restart();
+    }
+
+    /// Adds the queues that `message` comes to from `exchange`, which is this.
+    #[inline]
+    pub(crate) fn fill(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) {
+        let Routes { queues, scratch, cache } = self;
+        let key = message.routing_key();
+        let question = match cache {
+            Some(cache) if router.depends_on_key_alone(message) => match cache.find(router, exchange, key) {
+                Ok(answer) => return queues.extend_from_slice(answer),
+                Err(question) => question,
+            },
+            _ => None,
+        };
+        let alone = entry.index.is_topic_alone(message);
+        if alone {
+            scratch.collect_topic(&entry.index, router, key, queues);
+        }
+        if !alone || (queues.is_empty() && entry.alternate_exchange().is_some()) {
+            walk(router, exchange, message, scratch, &mut Collect(queues));
+        }
+        if let (Some(question), Some(cache)) = (question, cache) {
+            cache.store(question, key, queues);
+        }
     }
 }
 

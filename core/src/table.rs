@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
 use core::{cmp::Ordering, fmt};
 
-use crate::ByteString;
+use crate::{ByteString, hash::hash};
 
 mod json;
 
@@ -178,6 +178,26 @@ impl Value {
                 a.is_empty() && b.is_empty()
             }
             _ => self == other,
+        }
+    }
+
+    /// A hash that is the same for values that [match](Self::matches).
+    pub(crate) fn match_hash(&self, seed: u64) -> u64 {
+        match self.number() {
+            Some(Number::Integer(n)) => return hash(seed, &n.to_le_bytes()),
+            Some(Number::Float(n)) => return hash(!seed, &n.to_le_bytes()),
+            None => {}
+        }
+        match self {
+            Value::LongString(bytes) | Value::ByteArray(bytes) => hash(seed.rotate_left(8), bytes),
+            Value::Decimal { scale, digits } => {
+                hash(seed.rotate_left(16), &[[*scale; 4], digits.to_le_bytes()].concat())
+            }
+            Value::Bool(b) => seed ^ u64::from(*b),
+            // Seldom compared, and what is inside would have to be hashed by types and order.
+            Value::Table(table) => hash(seed, &[b'A', table.len() as u8]),
+            Value::Array(values) => hash(seed, &[b'A', values.len() as u8]),
+            _ => seed,
         }
     }
 
@@ -375,6 +395,7 @@ value_from! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec;
 
     #[test]
     fn numbers_compare_by_value_across_types() {
@@ -411,6 +432,38 @@ mod tests {
         assert!(Table::new().identity().is_empty());
         let nested = |inner: Table| Table::from_iter([("n", inner)]).identity();
         assert_ne!(nested(ab), nested(ba));
+    }
+
+    #[test]
+    fn what_matches_hashes_alike() {
+        let text = ByteString::from("1");
+        let alike = [
+            vec![
+                Value::I8(1),
+                Value::U8(1),
+                Value::U16(1),
+                Value::I64(1),
+                Value::Timestamp(1),
+                Value::F32(1.0),
+                Value::F64(1.0),
+            ],
+            vec![Value::I64(0), Value::F64(-0.0), Value::F32(0.0)],
+            vec![Value::F32(0.5), Value::F64(0.5)],
+            vec![Value::F64(1e30), Value::F64(1e30)],
+            vec![Value::LongString(text.clone()), Value::ByteArray(text)],
+            vec![Value::Table(Table::new()), Value::Array(Vec::new())],
+            vec![Value::Decimal { scale: 1, digits: 2 }, Value::Decimal { scale: 1, digits: 2 }],
+        ];
+        for (at, group) in alike.iter().enumerate() {
+            for value in group {
+                assert!(value.matches(&group[0]));
+                assert_eq!(value.match_hash(5), group[0].match_hash(5), "{value:?}");
+                assert!(
+                    alike[..at].iter().all(|other| other[0].match_hash(5) != value.match_hash(5)),
+                    "{value:?}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,14 +1,15 @@
 //! A topology as data: keyrail's own JSON.
 
-use alloc::{boxed::Box, string::String, vec::Vec};
+use alloc::{boxed::Box, collections::BTreeSet, string::String, vec::Vec};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Binding, BindingRef, ByteString, Destination, Dialect, Exchange, ExchangeId, ExchangeKind, Queue, Router,
-    Table,
+    ApplyTo, Binding, BindingRef, ByteString, Destination, Dialect, Exchange, ExchangeId, ExchangeKind,
+    Policy, PolicyError, Queue, Router, Table,
     error::{BindError, DeclareError, Error},
+    id::BindingId,
 };
 
 /// Exchanges, queues and bindings by name, as read from and written to JSON.
@@ -34,6 +35,9 @@ pub struct Topology {
     pub queues: Vec<QueueDefinition>,
     /// The bindings, the implicit ones of the default exchange apart.
     pub bindings: Vec<BindingDefinition>,
+    /// The policies.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyDefinition>,
 }
 
 /// One exchange of a [`Topology`].
@@ -103,6 +107,25 @@ pub struct BindingDefinition {
     pub pattern: Option<Box<str>>,
 }
 
+/// One policy of a [`Topology`]; see [`Policy`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyDefinition {
+    /// Its name.
+    pub name: Box<str>,
+    /// The regular expression that finds names.
+    pub pattern: Box<str>,
+    /// What it applies to.
+    #[serde(default, skip_serializing_if = "applies_to_all")]
+    pub apply_to: ApplyTo,
+    /// The highest one applies.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i64,
+    /// What it sets; routing asks for `alternate-exchange`.
+    #[serde(default, skip_serializing_if = "Table::is_empty")]
+    pub definition: Table,
+}
+
 /// The end of a binding by name: `{"queue": "audit"}` or `{"exchange": "audit"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -129,7 +152,8 @@ impl Topology {
         Topology {
             exchanges: exchanges.map(|(_, name, exchange)| ExchangeDefinition::of(name, exchange)).collect(),
             queues: router.queues().map(|(_, name, queue)| QueueDefinition::of(name, queue)).collect(),
-            bindings: router.bindings().map(|binding| BindingDefinition::of(router, &binding)).collect(),
+            bindings: in_order(router).map(|binding| BindingDefinition::of(router, &binding)).collect(),
+            policies: router.policies().map(|(name, policy)| PolicyDefinition::of(name, policy)).collect(),
         }
     }
 
@@ -138,6 +162,14 @@ impl Topology {
     /// # Errors
     /// The first thing that cannot be declared, with its place; names that begin with `amq.` are allowed here.
     pub fn router(&self) -> Result<Router, TopologyError> {
+        self.router_without(|_, error| Err(error))
+    }
+
+    /// Builds a router; a binding that cannot be bound is left out if `refused` says so.
+    pub(crate) fn router_without(
+        &self,
+        mut refused: impl FnMut(usize, BindError) -> Result<(), BindError>,
+    ) -> Result<Router, TopologyError> {
         let mut router = Router::with_predeclared_exchanges();
         for (at, exchange) in self.exchanges.iter().enumerate() {
             exchange.declare(&mut router).map_err(|error| place("exchanges", at, error))?;
@@ -146,10 +178,37 @@ impl Topology {
             queue.declare(&mut router).map_err(|error| place("queues", at, error))?;
         }
         for (at, binding) in self.bindings.iter().enumerate() {
-            binding.bind(&mut router).map_err(|error| place("bindings", at, error))?;
+            if let Err(error) = binding.bind(&mut router) {
+                refused(at, error).map_err(|error| place("bindings", at, error))?;
+            }
+        }
+        for (at, policy) in self.policies.iter().enumerate() {
+            policy.set(&mut router).map_err(|error| place("policies", at, error))?;
         }
         Ok(router)
     }
+}
+
+/// Every binding, those of a consistent-hash exchange in the order of its buckets: so they are dealt out alike when they
+/// are bound again. (Where a destination has bindings and lost its buckets it gets new ones then, as when RabbitMQ
+/// imports its own export.)
+fn in_order(router: &Router) -> impl Iterator<Item = BindingRef<'_>> {
+    let sorted: Vec<BindingId> = router.binding_ids().collect();
+    let mut ids = sorted.clone();
+    let hashing = router.exchanges().filter(|(.., exchange)| exchange.kind() == ExchangeKind::ConsistentHash);
+    for (exchange, ..) in hashing {
+        let bound: Vec<BindingId> = router.binding_ids_from(exchange).collect();
+        let mut order: Vec<_> = router.ring(exchange).collect();
+        let owners: BTreeSet<_> = order.iter().copied().collect();
+        order.extend(bound.iter().filter(|id| !owners.contains(*id)));
+        // Of the places that the exchange's bindings have among all, each gets the next in order.
+        for (place, id) in bound.iter().zip(order) {
+            if let Ok(at) = sorted.binary_search(place) {
+                ids[at] = id;
+            }
+        }
+    }
+    ids.into_iter().filter_map(|id| router.binding(id))
 }
 
 fn place(list: &str, at: usize, error: impl Into<Error>) -> TopologyError {
@@ -219,6 +278,19 @@ impl BindingDefinition {
         }
     }
 
+    /// The implicit binding of the default exchange: queue and key are one name.
+    pub(crate) fn implicit(router: &Router, destination: Destination) -> Self {
+        let destination = DestinationName::of(router, destination);
+        BindingDefinition {
+            source: "".into(),
+            routing_key: ByteString::from(destination.name()),
+            destination,
+            arguments: Table::new(),
+            dialect: Dialect::Amqp,
+            pattern: None,
+        }
+    }
+
     /// The binding without its ends.
     pub fn binding(&self) -> Binding<'_> {
         let mut binding = Binding::new(&self.routing_key).dialect(self.dialect);
@@ -236,11 +308,30 @@ impl BindingDefinition {
         router.bind(source, destination, &self.binding())
     }
 
-    fn ends(&self, router: &Router) -> Result<(ExchangeId, Destination), BindError> {
+    pub(crate) fn ends(&self, router: &Router) -> Result<(ExchangeId, Destination), BindError> {
         let destination = self.destination.find(router)?;
         let source = router.exchange(&self.source);
         let source = source.ok_or_else(|| BindError::ExchangeNotFound { name: self.source.clone() })?;
         Ok((source, destination))
+    }
+}
+
+impl PolicyDefinition {
+    /// A policy as data.
+    pub fn of(name: &str, policy: &Policy) -> Self {
+        PolicyDefinition {
+            name: name.into(),
+            pattern: policy.pattern().into(),
+            apply_to: policy.applies_to(),
+            priority: policy.priority_number(),
+            definition: policy.definition_table().clone(),
+        }
+    }
+
+    pub(crate) fn set(&self, router: &mut Router) -> Result<(), PolicyError> {
+        let policy = Policy::new(&self.pattern)?.apply_to(self.apply_to).priority(self.priority);
+        router.set_policy(&self.name, policy.definition(self.definition.clone())?);
+        Ok(())
     }
 }
 
@@ -297,6 +388,17 @@ impl fmt::Display for DestinationName {
     }
 }
 
+/// ``binding `order.#` of `events` to queue `audit` ``.
+impl fmt::Display for BindingDefinition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("binding ")?;
+        if !self.routing_key.is_empty() {
+            write!(f, "`{}` ", self.routing_key)?;
+        }
+        write!(f, "of `{}` to {} `{}`", self.source, self.destination.kind(), self.destination.name())
+    }
+}
+
 impl fmt::Display for TopologyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.path, self.error)
@@ -311,6 +413,14 @@ fn is_false(flag: &bool) -> bool {
 
 fn is_amqp(dialect: &Dialect) -> bool {
     *dialect == Dialect::Amqp
+}
+
+fn applies_to_all(apply_to: &ApplyTo) -> bool {
+    *apply_to == ApplyTo::All
+}
+
+fn is_zero(priority: &i64) -> bool {
+    *priority == 0
 }
 
 fn is_empty(key: &ByteString) -> bool {

@@ -6,8 +6,9 @@ use core::fmt;
 use serde::Serialize;
 
 use crate::{
-    BindingDefinition, ByteString, Destination, DestinationName, Dialect, ExchangeId, ExchangeKind, Message,
-    Outcome, QueueId, Router, Table,
+    BindingDefinition, ByteString, Destination, ExchangeId, ExchangeKind, Message, Outcome, QueueId, Router,
+    Table,
+    explain::{How, NearMiss, NearMisses, SelectedKey, selected_key},
     id::BindingId,
     stamps::Stamps,
     walk::{Alternate, Effect, Scratch, Sink, Via, walk},
@@ -28,11 +29,35 @@ use crate::{
 /// assert_eq!(trace.to_string(), "published to topic exchange `events`\n  `order.#` matches: queue `audit`\n");
 /// # Ok::<(), keyrail_core::Error>(())
 /// ```
+///
+/// Asked for near misses, it also tells which bindings failed, where, and what would make them match:
+///
+/// ```
+/// # use keyrail_core::{Binding, Exchange, ExchangeKind, Message, Outcome, Queue, Router, Trace};
+/// # let mut router = Router::new();
+/// # let events = router.declare_exchange("events", Exchange::new(ExchangeKind::Topic))?;
+/// # let audit = router.declare_queue("audit", Queue::new())?;
+/// router.bind(events, audit, &Binding::new("order.*"))?;
+///
+/// let mut trace = Trace::new().with_near_misses(10);
+/// assert_eq!(router.explain(events, &Message::new("order.eu.paid"), &mut trace), Outcome::Unroutable);
+/// let miss = &trace.near_misses()[0];
+/// assert_eq!(miss.distance, 1);
+/// assert_eq!(&*miss.suggestion.as_ref().unwrap().routing_key, b"order.#");
+/// # Ok::<(), keyrail_core::Error>(())
+/// ```
+///
+/// # JSON
+/// `{"hops": […], "queues": ["audit"], "nearMisses": […]}`
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trace {
     hops: Vec<Hop>,
     queues: Vec<Box<str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    near_misses: Vec<NearMiss>,
+    #[serde(skip)]
+    near_miss_limit: usize,
     #[serde(skip)]
     scratch: Scratch,
     /// The bindings written down already.
@@ -83,6 +108,11 @@ pub struct Match {
     pub binding: BindingDefinition,
     /// What came of it.
     pub effect: MatchEffect,
+    /// How it matched.
+    pub how: How,
+    /// The key that matched, where the sender selected it and the routing key did not match.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub selected: Option<SelectedKey>,
 }
 
 /// What came of a match.
@@ -128,6 +158,22 @@ impl Trace {
         Trace::default()
     }
 
+    /// Looks for near misses too, and keeps this many.
+    ///
+    /// # Cost
+    /// Every binding of every exchange on the way is looked at, not only those that match: with 100,000 bindings tens of
+    /// milliseconds. Memory for as many as are kept.
+    pub fn with_near_misses(self, limit: usize) -> Self {
+        Trace { near_miss_limit: limit, ..self }
+    }
+
+    /// The bindings that did not match, nearest first: by [`NearMiss::distance`], then by how many letters of the word
+    /// that failed are others, then in the order of exchanges and bindings. None unless they were
+    /// [asked for](Self::with_near_misses).
+    pub fn near_misses(&self) -> &[NearMiss] {
+        &self.near_misses
+    }
+
     /// The exchanges that were asked, in order.
     pub fn hops(&self) -> &[Hop] {
         &self.hops
@@ -142,12 +188,22 @@ impl Trace {
     pub(crate) fn record(&mut self, router: &Router, exchange: ExchangeId, message: &Message<'_>) -> Outcome {
         self.hops.clear();
         self.queues.clear();
+        self.near_misses.clear();
         if router.exchange_entry(exchange).is_none() {
             return Outcome::UnknownExchange;
         }
-        let Trace { hops, queues, scratch, seen } = self;
+        let Trace { hops, queues, scratch, seen, .. } = self;
         seen.clear(router.binding_bound());
-        walk(router, exchange, message, scratch, &mut Recorder { router, hops, queues, seen });
+        walk(router, exchange, message, scratch, &mut Recorder { router, message, hops, queues, seen });
+        if self.near_miss_limit > 0 {
+            let mut near_misses = NearMisses::new(router, message, self.near_miss_limit);
+            for (at, hop) in (0..).zip(&self.hops) {
+                if let Some(exchange) = router.exchange(&hop.exchange) {
+                    near_misses.look_at(at, exchange, &mut self.seen);
+                }
+            }
+            self.near_misses = near_misses.finish();
+        }
         if self.queues.is_empty() { Outcome::Unroutable } else { Outcome::Routed }
     }
 }
@@ -155,6 +211,7 @@ impl Trace {
 /// The sink that writes everything down.
 struct Recorder<'a> {
     router: &'a Router,
+    message: &'a Message<'a>,
     hops: &'a mut Vec<Hop>,
     queues: &'a mut Vec<Box<str>>,
     seen: &'a mut Stamps,
@@ -163,19 +220,6 @@ struct Recorder<'a> {
 impl Recorder<'_> {
     fn name(&self, exchange: ExchangeId) -> Box<str> {
         self.router.exchange_name(exchange).unwrap_or_default().into()
-    }
-
-    /// The implicit binding of the default exchange: queue and key are one name.
-    fn implicit(&self, destination: Destination) -> BindingDefinition {
-        let destination = DestinationName::of(self.router, destination);
-        BindingDefinition {
-            source: "".into(),
-            routing_key: ByteString::from(destination.name()),
-            destination,
-            arguments: Table::new(),
-            dialect: Dialect::Amqp,
-            pattern: None,
-        }
     }
 }
 
@@ -206,9 +250,17 @@ impl Sink for Recorder<'_> {
         if !first {
             return;
         }
-        let binding = match binding.and_then(|id| self.router.binding(id)) {
-            Some(binding) => BindingDefinition::of(self.router, &binding),
-            None => self.implicit(destination),
+        let Some(hop) = self.hops.last_mut() else { return };
+        let (how, selected, binding) = match binding.and_then(|id| self.router.binding(id)) {
+            Some(binding) => {
+                let (how, selected) = How::of(hop.kind, &binding, self.message);
+                (how, selected, BindingDefinition::of(self.router, &binding))
+            }
+            None => {
+                let binding = BindingDefinition::implicit(self.router, destination);
+                let is_name = |key: &[u8]| (*key == *binding.routing_key).then_some(());
+                (How::Key, selected_key(self.message, is_name).1, binding)
+            }
         };
         let effect = match (destination, effect) {
             (Destination::Queue(_), Effect::New) => MatchEffect::Delivered,
@@ -216,9 +268,7 @@ impl Sink for Recorder<'_> {
             (Destination::Exchange(_), Effect::New) => MatchEffect::Followed,
             (Destination::Exchange(_), Effect::Repeated) => MatchEffect::CycleCut,
         };
-        if let Some(hop) = self.hops.last_mut() {
-            hop.matches.push(Match { binding, effect });
-        }
+        hop.matches.push(Match { binding, effect, how, selected });
     }
 
     fn delivered(&mut self, queue: QueueId) {
@@ -226,10 +276,8 @@ impl Sink for Recorder<'_> {
     }
 
     fn unmatched(&mut self, alternate: Alternate) {
-        let declared = |hop: &Hop| {
-            let exchange = self.router.exchange_properties(self.router.exchange(&hop.exchange)?)?;
-            exchange.alternate_exchange().map(Into::into)
-        };
+        let declared =
+            |hop: &Hop| self.router.alternate_exchange(self.router.exchange(&hop.exchange)?).map(Into::into);
         let step = match alternate {
             Alternate::None => AlternateStep::None,
             Alternate::Missing => {
@@ -245,10 +293,14 @@ impl Sink for Recorder<'_> {
     }
 }
 
-/// One line for each exchange and, indented below it, one for each binding that matched.
+/// One line for each exchange and, indented below it, one for each binding that matched; then the near misses.
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.hops.iter().try_for_each(|hop| hop.fmt(f))
+        self.hops.iter().try_for_each(|hop| hop.fmt(f))?;
+        if !self.near_misses.is_empty() {
+            f.write_str("near misses\n")?;
+        }
+        self.near_misses.iter().try_for_each(|miss| writeln!(f, "  {miss}"))
     }
 }
 
@@ -289,6 +341,9 @@ impl fmt::Display for Match {
             (false, _) => write!(f, "`{routing_key}` matches")?,
             (true, false) => write!(f, "the arguments {} match", Arguments(arguments))?,
             (true, true) => f.write_str("the binding without a key matches")?,
+        }
+        if let Some(SelectedKey { header, key }) = &self.selected {
+            write!(f, " `{key}` of `{header}`")?;
         }
         write!(f, ": {} `{}`", destination.kind(), destination.name())?;
         match self.effect {

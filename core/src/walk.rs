@@ -3,7 +3,11 @@
 use alloc::vec::Vec;
 
 use crate::{
-    Destination, ExchangeId, Message, QueueId, Router, id::BindingId, index::IndexScratch, stamps::Stamps,
+    Destination, ExchangeId, Message, QueueId, Router,
+    id::BindingId,
+    index::{Index, IndexScratch},
+    stamps::Stamps,
+    work::Work,
 };
 
 /// What listens to a walk. Routing listens to [`delivered`](Sink::delivered) alone, and the rest compiles to nothing.
@@ -60,6 +64,38 @@ pub(crate) struct Scratch {
     queues: Stamps,
     index: IndexScratch,
     hops: Hops,
+}
+
+impl Scratch {
+    /// Begins to count anew.
+    #[inline(always)]
+    pub(crate) fn restart(&mut self) {
+        self.index.work = Work::default();
+    }
+
+    /// What [`walk`] comes to where it ends at one topic exchange, without what others need.
+    #[inline]
+    pub(crate) fn collect_topic(
+        &mut self,
+        index: &Index,
+        router: &Router,
+        key: &[u8],
+        collected: &mut Vec<QueueId>,
+    ) {
+        let Scratch { queues, index: scratch, .. } = self;
+        queues.clear(router.queue_bound());
+        index.matches_topic(key, scratch, &mut |entry| {
+            if let Destination::Queue(queue) = entry.target.destination()
+                && queues.insert(queue.0)
+            {
+                collected.push(queue);
+            }
+        });
+    }
+
+    pub(crate) const fn work(&self) -> Work {
+        self.index.work
+    }
 }
 
 /// The exchanges that a walk has yet to ask, and those that it has been led to.
@@ -135,7 +171,7 @@ impl<S: Sink> Step<'_, S> {
         let mut matched = false;
         entry.index.matches(&entry.name, self.message, self.index, &mut |found| {
             matched = true;
-            let destination = found.destination();
+            let destination = found.target.destination();
             let new = match destination {
                 Destination::Queue(queue) => {
                     let new = queues.insert(queue.0);
@@ -150,7 +186,7 @@ impl<S: Sink> Step<'_, S> {
             sink.matched(Some(found.binding), destination, effect);
         });
         if !matched {
-            let alternate = match alternate(router, entry.exchange.alternate_exchange()) {
+            let alternate = match alternate(router, entry.alternate_exchange()) {
                 Alternate::Asked(other) if !hops.add(router, *start, other, Via::Alternate(exchange)) => {
                     Alternate::Repeated(other)
                 }

@@ -5,16 +5,21 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
+mod bench;
 mod bind;
 mod consume;
+mod diff;
+mod explain;
 mod failure;
 mod header;
+mod lint;
 mod open;
 mod publish;
 mod route;
 mod serve;
 mod show;
 mod topology;
+mod worker;
 
 use failure::Failure;
 
@@ -33,10 +38,13 @@ use failure::Failure;
     after_help = "Examples:
   keyrail serve --topology definitions.json --demo
   keyrail route --topology definitions.json --exchange orders --key order.eu.paid
+  keyrail explain --topology definitions.json --exchange orders --key order.eu.payed
+  keyrail lint --topology definitions.json
+  keyrail diff before.json after.json
   keyrail publish --redis redis://127.0.0.1/0 --exchange orders --key order.eu.paid --body hello
   keyrail consume --redis redis://127.0.0.1/0 --queue billing
 
-Exit status: 0 done, 1 failed or unroutable, 2 wrong usage."
+Exit status: 0 done, 1 failed, unroutable or (lint, diff) something found, 2 wrong usage."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -47,10 +55,15 @@ struct Cli {
 enum Verb {
     Serve(serve::Args),
     Route(route::Args),
+    Explain(explain::Args),
+    Lint(lint::Args),
+    Diff(diff::Args),
     Bind(bind::Args),
     Publish(publish::Args),
     Consume(consume::Args),
     Topology(topology::Args),
+    Worker(worker::Args),
+    Bench(bench::Args),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -72,16 +85,25 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    // Without the runtime, whose threads would be measured too.
+    if let Verb::Bench(args) = cli.verb {
+        return bench::run(&args);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
     let done = runtime.block_on(async {
         match cli.verb {
             Verb::Serve(args) => serve::run(args).await,
             Verb::Route(args) => route::run(args).await,
+            Verb::Explain(args) => explain::run(args).await,
+            Verb::Lint(args) => lint::run(args).await,
+            Verb::Diff(args) => diff::run(&args),
             Verb::Bind(args) => bind::run(args).await,
             Verb::Publish(args) => publish::run(args).await,
             Verb::Consume(args) => consume::run(args).await,
             Verb::Topology(args) => topology::run(args).await,
+            Verb::Worker(args) => worker::run(args).await,
+            Verb::Bench(args) => bench::run(&args),
         }
     });
     // A reader of standard input may be blocked for ever, and nobody waits for it.

@@ -1,38 +1,104 @@
 //! Taking messages so that none is lost: each is registered before it is seen, and leaves only when it is settled.
 
-use std::time::{Duration, Instant};
+use std::{sync::Arc, time::Duration};
 
-use keyrail_core::kombu::{Layout, plan};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout_at},
+};
+use uuid::Uuid;
 
-use crate::{ExecuteError, Executor, GiveBack, ReceivedMessage, Take, Taken, raw};
+use crate::{ExecuteError, Executor, Host, QueueOrder, TransportOptions};
+
+mod delivery;
+mod driver;
+mod giving;
+mod outage;
+
+use delivery::Request;
+pub use delivery::{Delivery, Requeue, Settlement};
+use driver::{Driver, Event};
 
 /// Takes from several queues, the most urgent priority step first.
 ///
-/// What it holds stays registered in Redis. If the process dies, any Kombu consumer puts it back into its queue once the
-/// visibility timeout has passed; [`close`](Self::close) puts it back at once.
+/// A task of its own takes ahead, up to [`prefetch`](ConsumerOptions::prefetch) messages, sends acks in batches, keeps
+/// what is held alive, restores what others left behind, and connects again when the connection breaks. What it holds
+/// stays registered in Redis: if the process dies, any other consumer, Kombu's too, puts it back into its queue once the
+/// visibility timeout has passed. [`close`](Self::close) puts it back at once. A consumer that is dropped does the same
+/// in the background, with what was handed out as soon as the last of its deliveries is dropped.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::{Router, kombu::{Envelope, Layout}};
+/// use keyrail_redis::{ConsumerOptions, Host, Memory, Next, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// host.publish(&Outgoing::new("", "billing", Envelope::text("42 EUR"))).await.unwrap();
+///
+/// let mut consumer = host.consumer(vec!["billing".into()], ConsumerOptions::default()).unwrap();
+/// let Next::Delivery(delivery) = consumer.next(Duration::from_secs(5)).await.unwrap() else { panic!() };
+/// assert_eq!(delivery.message().body.as_text(), Some("42 EUR"));
+/// assert!(delivery.ack().await.unwrap(), "it was still ours");
+/// assert_eq!(consumer.close().await.unwrap(), 0, "nothing was held any more");
+/// # });
+/// ```
 #[derive(Debug)]
-pub struct Consumer<'h, E> {
-    executor: &'h E,
-    layout: &'h Layout,
-    /// In the order of the next take: the queue that delivered last goes to the end, as with Kombu's round robin.
-    queues: Vec<String>,
-    lists: Vec<String>,
-    held: Vec<Delivery>,
+pub struct Consumer {
+    events: mpsc::UnboundedReceiver<Result<Event, ExecuteError>>,
+    requests: mpsc::UnboundedSender<Request>,
+    unread: Arc<driver::Unread>,
 }
 
-/// A message that is taken and not yet settled.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Delivery {
-    /// The name under which it is registered.
-    pub id: String,
-    /// The queue it came from.
-    pub queue: String,
-    list: String,
-    payload: Vec<u8>,
+/// How a [`Consumer`] works, by the words of Kombu where it has them.
+#[derive(Clone, Debug)]
+pub struct ConsumerOptions {
+    /// How many messages may be held at once, those that wait in this process included; 0 for no limit. Default 64.
+    pub prefetch: usize,
+    /// Which of several queues comes first within a priority step; a more urgent step of any queue comes before. Default
+    /// round robin.
+    pub queue_order_strategy: QueueOrder,
+    /// Nothing is registered: a message is gone once it is taken, whatever happens to this process. Default false.
+    pub no_ack: bool,
+    /// After how long an unacked delivery counts as left behind, by the server's clock. All peers should agree on it.
+    /// Default an hour, as Kombu's.
+    pub visibility_timeout: Duration,
+    /// Whether what is held is kept from being restored for as long as this process lives. Kombu does not do this, so
+    /// that a task which takes longer than the visibility timeout is run twice there. Default true.
+    pub heartbeat: bool,
+    /// How often to look for what others left behind; zero for never. Default 10 seconds, and at least four times in a
+    /// visibility timeout.
+    pub restore_interval: Duration,
+}
+
+impl From<&TransportOptions> for ConsumerOptions {
+    /// What a connection's transport options say about consuming.
+    fn from(options: &TransportOptions) -> Self {
+        ConsumerOptions {
+            no_ack: !options.ack_emulation,
+            visibility_timeout: options.visibility_timeout,
+            queue_order_strategy: options.queue_order_strategy,
+            restore_interval: options.unacked_restore_interval,
+            ..ConsumerOptions::default()
+        }
+    }
+}
+
+impl Default for ConsumerOptions {
+    fn default() -> Self {
+        ConsumerOptions {
+            prefetch: 64,
+            queue_order_strategy: QueueOrder::default(),
+            no_ack: false,
+            visibility_timeout: Duration::from_secs(3600),
+            heartbeat: true,
+            restore_interval: Duration::from_secs(10),
+        }
+    }
 }
 
 /// What came of waiting for a message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum Next {
     /// A message.
     Delivery(Delivery),
@@ -42,119 +108,147 @@ pub enum Next {
         queue: String,
         /// The quarantine list.
         list: String,
+        /// What is wrong with them.
+        reason: Box<str>,
     },
     /// Nothing came in time.
     Idle,
 }
 
-impl Delivery {
-    /// The message.
-    pub fn message(&self) -> ReceivedMessage {
-        ReceivedMessage::decode(&self.queue, &self.payload)
-    }
-
-    /// The bytes as they lay in the list.
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
+impl Next {
+    /// The delivery, if it is one.
+    pub fn delivery(self) -> Option<Delivery> {
+        match self {
+            Next::Delivery(delivery) => Some(delivery),
+            Next::Quarantined { .. } | Next::Idle => None,
+        }
     }
 }
 
-/// The longest single wait: after it the lists are looked at again, because only the list of step 0 wakes a waiter.
-const GLANCE: Duration = Duration::from_millis(200);
-
-impl<'h, E: Executor> Consumer<'h, E> {
-    pub(crate) fn new(executor: &'h E, layout: &'h Layout, queues: Vec<String>) -> Self {
-        let lists = queues.iter().flat_map(|queue| layout.lists(queue)).collect();
-        Consumer { executor, layout, queues, lists, held: Vec::new() }
+impl Consumer {
+    /// Starts the task that takes. Needs a Tokio runtime.
+    pub(crate) fn start<E: Executor>(host: &Host<E>, queues: Vec<String>, options: ConsumerOptions) -> Self {
+        let (out, events) = mpsc::unbounded_channel();
+        let (requests, incoming) = mpsc::unbounded_channel();
+        let unread = Arc::new(driver::Unread::default());
+        // Short, because it is in every delivery's name; random, because two consumers must not share it.
+        let owner = Uuid::new_v4().simple().to_string()[..16].to_owned();
+        let stop = sweep(host.clone(), &options);
+        let driver = Driver::new(host.clone(), queues, options, owner, out, incoming, unread.clone(), stop);
+        tokio::spawn(driver.run());
+        Consumer { events, requests, unread }
     }
 
-    /// Takes the next message if there is one now.
+    /// The next message, waiting for it at most so long. May be abandoned: nothing is lost then.
     ///
-    /// Never abandon this future half-way: the server may have taken the message already. [`next`](Self::next) does not.
-    ///
-    /// # Errors
-    /// Those of the executor.
-    pub async fn take(&mut self) -> Result<Next, ExecuteError> {
-        match self.executor.take(&Take { layout: self.layout, queues: &self.queues }).await? {
-            Taken::Empty => Ok(Next::Idle),
-            Taken::Quarantined { queue, list } => Ok(Next::Quarantined { queue, list }),
-            Taken::Message { delivery, queue, list, payload } => {
-                if let Some(at) = self.queues.iter().position(|known| *known == queue) {
-                    self.queues[at..].rotate_left(1);
-                }
-                let delivery = Delivery { id: delivery, queue, list, payload };
-                self.held.push(delivery.clone());
-                Ok(Next::Delivery(delivery))
-            }
-        }
-    }
-
-    /// Waits until there may be something to take, at most so long. Nothing is taken, so this may be abandoned.
+    /// A broken connection is no error: messages come again once Redis can be reached.
     ///
     /// # Errors
-    /// Those of the executor.
-    pub async fn wait(&self, limit: Duration) -> Result<(), ExecuteError> {
-        self.executor.wait(&self.lists, limit.min(GLANCE)).await
-    }
-
-    /// Takes the next message, waiting for it at most so long.
-    ///
-    /// # Errors
-    /// Those of the executor.
+    /// What somebody has to mend: a key of another type ([`ExecuteError::WrongType`]; the other queues go on), a login
+    /// that is refused, an answer that is an error. Each is reported once, and the consumer tries on.
+    /// [`ExecuteError::Closed`] if there is no consumer any more.
     pub async fn next(&mut self, limit: Duration) -> Result<Next, ExecuteError> {
-        let deadline = Instant::now() + limit;
+        // Beyond a century there is no instant, and nobody waits that long.
+        let deadline = Instant::now() + limit.min(Duration::from_secs(3_000_000_000));
         loop {
-            let taken = self.take().await?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            if taken != Next::Idle || left.is_zero() {
-                return Ok(taken);
+            let event = match self.events.try_recv() {
+                Ok(event) => event,
+                Err(_) => match timeout_at(deadline, self.events.recv()).await {
+                    Ok(Some(event)) => event,
+                    Ok(None) => return Err(ExecuteError::Closed),
+                    Err(_) => return Ok(Next::Idle),
+                },
+            };
+            match event? {
+                Event::Quarantined { queue, list, reason } => {
+                    return Ok(Next::Quarantined { queue, list, reason });
+                }
+                Event::Delivery(inner) => {
+                    self.unread.one_less();
+                    if inner.hand_out() {
+                        return Ok(Next::Delivery(Delivery::new(inner, self.requests.clone())));
+                    }
+                }
             }
-            self.wait(left).await?;
         }
     }
 
-    /// Settles a delivery: the message is done.
+    /// Puts back everything that is held, to be taken next and in the old order; how many went back. Messages come on.
     ///
     /// # Errors
-    /// Those of the executor; the delivery is still held then.
-    pub async fn ack(&mut self, delivery: &Delivery) -> Result<(), ExecuteError> {
-        self.executor.run(&plan::ack(self.layout, &delivery.id)).await?;
-        self.held.retain(|held| held.id != delivery.id);
-        Ok(())
+    /// What could not be put back is still held.
+    pub async fn recover(&self) -> Result<usize, ExecuteError> {
+        self.ask(|done| Request::Recover { done }).await
     }
 
-    /// Puts a delivery back behind all others of its list, as Kombu's requeue does; false if it was restored already.
-    ///
-    /// # Errors
-    /// Those of the executor; the delivery is still held then.
-    pub async fn requeue(&mut self, delivery: &Delivery) -> Result<bool, ExecuteError> {
-        self.put_back(delivery, false).await
+    /// Changes how many messages may be held at once. What is held beyond it stays.
+    pub fn set_prefetch(&self, prefetch: usize) {
+        // Without a task behind it there is nothing to change.
+        let _ = self.requests.send(Request::Prefetch(prefetch));
     }
 
-    /// Puts back everything that is held, so that it is taken next and in the old order. Returns how many went back.
+    /// Takes no more from this queue. What was taken ahead goes back; how many did. What was handed out stays held.
     ///
     /// # Errors
-    /// Those of the executor; what it could not put back stays registered, and Kombu's restore will find it.
+    /// What could not be put back is still held.
+    pub async fn cancel(&self, queue: &str) -> Result<usize, ExecuteError> {
+        let queue = queue.to_owned();
+        self.ask(|done| Request::Cancel { queue, done }).await
+    }
+
+    /// Takes no more, sends the acks that are under way, and puts back everything that is held, to be taken next and in
+    /// the old order; how many went back. Takes some seconds at most, however Redis is.
+    ///
+    /// # Errors
+    /// What could not be put back stays registered, and a restore will find it.
     pub async fn close(mut self) -> Result<usize, ExecuteError> {
-        let mut returned = 0;
-        // The last one taken goes back first: the first one taken is then the next again.
-        while let Some(delivery) = self.held.last().cloned() {
-            returned += usize::from(self.put_back(&delivery, true).await?);
+        self.events.close();
+        let mut unread = Vec::new();
+        while let Ok(event) = self.events.try_recv() {
+            if let Ok(Event::Delivery(inner)) = event {
+                unread.push(inner);
+            }
         }
-        Ok(returned)
+        self.ask(|done| Request::Close { unread, done }).await
     }
 
-    async fn put_back(&mut self, delivery: &Delivery, next: bool) -> Result<bool, ExecuteError> {
-        let payload = raw::redelivered(&delivery.payload);
-        let back = GiveBack {
-            layout: self.layout,
-            delivery: &delivery.id,
-            list: &delivery.list,
-            payload: &payload,
-            next,
-        };
-        let held = self.executor.give_back(&back).await?;
-        self.held.retain(|held| held.id != delivery.id);
-        Ok(held)
+    async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, ExecuteError>>) -> Request,
+    ) -> Result<T, ExecuteError> {
+        let (done, answer) = oneshot::channel();
+        self.requests.send(request(done)).map_err(|_| ExecuteError::Closed)?;
+        answer.await.map_err(|_| ExecuteError::Closed)?
     }
+}
+
+/// Restores what others left behind, at once and then again and again until the other end is dropped.
+fn sweep<E: Executor>(host: Host<E>, options: &ConsumerOptions) -> oneshot::Sender<()> {
+    let (stop, mut stopped) = oneshot::channel();
+    let timeout = options.visibility_timeout;
+    let interval = options.restore_interval.min(timeout / 4).max(Duration::from_millis(20));
+    if options.restore_interval.is_zero() {
+        return stop;
+    }
+    tokio::spawn(async move {
+        loop {
+            match host.restore(timeout).await {
+                Ok(report) if report.restored > 0 => {
+                    tracing::info!(
+                        "{} deliveries that were left behind are back in their queues",
+                        report.restored
+                    );
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(code = error.code(), "cannot restore what was left behind: {error}")
+                }
+            }
+            tokio::select! {
+                _ = &mut stopped => return,
+                () = tokio::time::sleep(interval) => {}
+            }
+        }
+    });
+    stop
 }

@@ -5,6 +5,8 @@ use keyrail_core::kombu;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 
+use crate::Compression;
+
 /// A message out of a queue or off a channel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -30,7 +32,8 @@ pub struct ReceivedMessage {
 
 /// The body of a message.
 ///
-/// Only JSON and text are decoded. Pickle and YAML can run code, so they stay bytes, as does what is compressed.
+/// Kombu's compressions are undone, up to 64 MiB. Only JSON and text are decoded. Pickle and YAML can run code, so they
+/// stay bytes, and so does what cannot be decompressed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// `application/json` that is JSON.
@@ -42,11 +45,18 @@ pub enum Body {
 }
 
 impl Body {
-    fn read(raw: Vec<u8>, content_type: Option<&str>, compressed: bool) -> Self {
+    fn read(raw: &[u8], content_type: Option<&str>, compression: Option<&kombu::Json>) -> Self {
         let content_type = content_type.unwrap_or_default();
-        if compressed {
-            return Body::Bytes(raw);
-        }
+        let raw = match compression {
+            None | Some(kombu::Json::Null) => raw.to_vec(),
+            Some(name) => {
+                let codec = name.as_str().and_then(|name| name.parse::<Compression>().ok());
+                match codec.and_then(|codec| codec.decompress(raw, UNPACKED).ok()) {
+                    Some(unpacked) => unpacked,
+                    None => return Body::Bytes(raw.to_vec()),
+                }
+            }
+        };
         if content_type == "application/json"
             && let Ok(value) = serde_json::from_slice(&raw)
         {
@@ -91,6 +101,9 @@ impl Serialize for Body {
     }
 }
 
+/// The most bytes that a compressed body may stand for.
+const UNPACKED: u64 = 64 << 20;
+
 /// Properties that are shown elsewhere or concern the transport alone.
 const SHOWN_ELSEWHERE: [&str; 3] = ["body_encoding", "delivery_info", "delivery_tag"];
 
@@ -101,17 +114,21 @@ impl ReceivedMessage {
         let Some(read) = envelope.and_then(|envelope| kombu::Received::read(envelope).ok()) else {
             return ReceivedMessage::unread(queue, payload);
         };
+        ReceivedMessage::of(queue, &read)
+    }
+
+    /// The same of a message that was read.
+    pub(crate) fn of(queue: &str, read: &kombu::Received) -> Self {
         let headers = object(&read.headers);
         let mut properties = object(&read.properties);
         properties.retain(|name, _| !SHOWN_ELSEWHERE.contains(&name.as_str()));
-        let compressed = headers.contains_key("compression");
         ReceivedMessage {
             queue: queue.into(),
-            exchange: read.exchange,
-            routing_key: read.routing_key,
+            exchange: read.exchange.clone(),
+            routing_key: read.routing_key.clone(),
             redelivered: read.redelivered,
-            body: Body::read(read.body, read.content_type.as_deref(), compressed),
-            content_type: read.content_type,
+            body: Body::read(&read.body, read.content_type.as_deref(), read.headers.member("compression")),
+            content_type: read.content_type.clone(),
             headers,
             properties,
         }
@@ -129,6 +146,15 @@ impl ReceivedMessage {
             body: Body::Bytes(payload.into()),
         }
     }
+}
+
+/// How often a message was delivered before: as the header says, and at least once if it is marked.
+pub(crate) fn delivery_count(read: &kombu::Received) -> u64 {
+    let counted = match read.headers.member("x-delivery-count") {
+        Some(kombu::Json::Int(count)) => u64::try_from(*count).unwrap_or_default(),
+        _ => 0,
+    };
+    counted.max(u64::from(read.redelivered))
 }
 
 fn object(json: &kombu::Json) -> Map<String, Value> {
@@ -154,8 +180,26 @@ mod tests {
             let body = read(Envelope::bytes("cos\nsystem\n").content_type(unsafe_type));
             assert_eq!(body, Body::Bytes(b"cos\nsystem\n".to_vec()), "{unsafe_type}");
         }
-        let packed = Envelope::json(&Json::Null).header("compression", "application/x-gzip");
-        assert_eq!(read(packed), Body::Bytes(b"null".to_vec()));
+        // Not what its header says: shown as it is.
+        for codec in ["application/x-gzip", "application/zstd", "rot13"] {
+            let lie = Envelope::json(&Json::Null).header("compression", codec);
+            assert_eq!(read(lie), Body::Bytes(b"null".to_vec()), "{codec}");
+        }
+    }
+
+    #[test]
+    fn what_kombu_compresses_is_read_up_to_a_limit() {
+        for codec in Compression::ALL {
+            let body = |bytes: &[u8]| {
+                let packed = codec.compress(bytes).unwrap();
+                let envelope = Envelope::bytes(packed).content_type("text/plain");
+                let envelope = envelope.header("compression", codec.content_type());
+                ReceivedMessage::decode("q", &envelope.to_bytes("e", "k", "t")).body
+            };
+            assert_eq!(body(b"hello"), Body::Text("hello".into()), "{codec:?}");
+            // A bomb: it stays what it was.
+            assert!(matches!(body(&vec![0; 65 << 20]), Body::Bytes(_)), "{codec:?}");
+        }
     }
 
     #[test]

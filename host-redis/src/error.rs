@@ -178,6 +178,8 @@ pub enum ExecuteError {
         /// What it said.
         message: Box<str>,
     },
+    /// The consumer was closed.
+    Closed,
 }
 
 impl HostError {
@@ -228,6 +230,7 @@ impl ExecuteError {
             ExecuteError::WrongType { .. } => "wrong-type",
             ExecuteError::Unavailable { .. } => "redis-unavailable",
             ExecuteError::Server { .. } => "redis-error",
+            ExecuteError::Closed => "consumer-closed",
         }
     }
 }
@@ -327,6 +330,7 @@ impl fmt::Display for ExecuteError {
                 write!(f, "the Redis at {address} does not serve now: {message}")
             }
             ExecuteError::Server { message } => write!(f, "Redis answers: {message}"),
+            ExecuteError::Closed => f.write_str("the consumer was closed"),
         }
     }
 }

@@ -6,42 +6,95 @@ use keyrail_core::kombu::{Layout, Plan};
 
 use crate::ExecuteError;
 
+mod held;
 mod memory;
 mod needs;
 mod redis;
+mod take;
 
-pub use memory::Memory;
+pub use held::{GiveBack, Held, Overdue, PutBack, Restore};
+pub use memory::{Memory, MemoryWaiter};
 pub(crate) use redis::errors;
-pub use redis::{Redis, RedisOptions};
+pub use redis::{Redis, RedisOptions, RedisWaiter};
+pub(crate) use take::pop_order;
+pub use take::{Take, Taken};
 
 /// Executes the closed list of [`Command`](keyrail_core::kombu::Command)s, and the few steps that only count when they
 /// happen at once on the server.
 ///
 /// The in-memory executor and Redis give the same answers; tests run the same cases on both.
 pub trait Executor: Send + Sync + 'static {
+    /// Who waits for messages.
+    type Waiter: Waiter;
+
     /// Runs a plan; one reply per command.
     ///
     /// An atomic plan happens at once or not at all, as far as other clients can see: if a key is of another type than
     /// one of its commands needs, none is executed. Of other plans the rest is executed nevertheless.
     fn run(&self, plan: &Plan) -> impl Future<Output = Result<Vec<Reply>, ExecuteError>> + Send;
 
-    /// Takes the next message and registers it as unacked, in one step on the server.
+    /// Takes messages and registers them as unacked, in one step on the server.
     ///
     /// Kombu pops first and registers second, and loses the message of a process that dies in between.
     /// A payload without a delivery tag, a text or a whole number, goes to the queue's quarantine list instead of being
-    /// lost. After an error the message is still in its list.
-    fn take(&self, take: &Take<'_>) -> impl Future<Output = Result<Taken, ExecuteError>> + Send;
+    /// lost. A list or quarantine list of another type is named in the answer, and the others are taken from. After an
+    /// error the messages are still in their lists, unless the connection broke: then they may also be registered
+    /// under the owner, and [`owned`](Self::owned) finds them.
+    fn take(&self, take: &Take<'_>) -> impl Future<Output = Result<Vec<Taken>, ExecuteError>> + Send;
+
+    /// Settles deliveries, at once: they are done. False for each that somebody else settled or restored.
+    fn settle(
+        &self,
+        layout: &Layout,
+        deliveries: &[String],
+    ) -> impl Future<Output = Result<Vec<bool>, ExecuteError>> + Send;
 
     /// Puts a delivery back, if it is still registered; false if somebody else settled or restored it.
     /// After an error it is still registered.
     fn give_back(&self, back: &GiveBack<'_>) -> impl Future<Output = Result<bool, ExecuteError>> + Send;
 
-    /// Waits until there may be a message in one of the lists, without taking any. Returns early at will.
-    fn wait(
+    /// Makes deliveries as young as if they had just been taken, so that nobody restores them. Those that are no longer
+    /// registered stay so.
+    fn touch(
         &self,
-        lists: &[String],
-        limit: Duration,
+        layout: &Layout,
+        deliveries: &[String],
     ) -> impl Future<Output = Result<(), ExecuteError>> + Send;
+
+    /// Unix time in seconds, by the server's clock.
+    fn now(&self) -> impl Future<Output = Result<f64, ExecuteError>> + Send;
+
+    /// The deliveries that were registered up to a moment, the youngest first.
+    fn overdue(&self, overdue: &Overdue<'_>) -> impl Future<Output = Result<Vec<Held>, ExecuteError>> + Send;
+
+    /// The deliveries that are registered under an owner.
+    fn owned(
+        &self,
+        layout: &Layout,
+        owner: &str,
+    ) -> impl Future<Output = Result<Vec<Held>, ExecuteError>> + Send;
+
+    /// Moves deliveries from the register to lists, each in one step and only if it is registered as it was read.
+    ///
+    /// Says of each what became of it. Nothing if the lock is somebody else's by now.
+    fn restore(
+        &self,
+        restore: &Restore<'_>,
+    ) -> impl Future<Output = Result<Option<Vec<PutBack>>, ExecuteError>> + Send;
+
+    /// Takes Kombu's lock of those who restore, for at most so long. False if somebody else has it.
+    fn lock(
+        &self,
+        layout: &Layout,
+        token: &str,
+        limit: Duration,
+    ) -> impl Future<Output = Result<bool, ExecuteError>> + Send;
+
+    /// Gives the lock back, if it is still this one's.
+    fn unlock(&self, layout: &Layout, token: &str) -> impl Future<Output = Result<(), ExecuteError>> + Send;
+
+    /// Who waits until there may be a message in one of the lists, without taking any.
+    fn waiter(&self, lists: Vec<String>) -> Self::Waiter;
 
     /// Listens to channel patterns.
     fn subscribe(&self, patterns: &[String]) -> impl Future<Output = Result<Listener, ExecuteError>> + Send;
@@ -71,6 +124,8 @@ pub enum Reply {
     Value(Option<Vec<u8>>),
     /// The members of a set.
     Members(Vec<Vec<u8>>),
+    /// It is done, and there is nothing to say about it.
+    Done,
 }
 
 /// The size of a binding table, or what stands there instead.
@@ -82,53 +137,11 @@ pub enum SetSize {
     OtherType(Box<str>),
 }
 
-/// What to take from: queues in the order of preference.
-#[derive(Clone, Copy, Debug)]
-pub struct Take<'a> {
-    /// How keys are named.
-    pub layout: &'a Layout,
-    /// The queues; of several lists of one priority step the first queue's is tried first.
-    pub queues: &'a [String],
-}
-
-/// What came of taking.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Taken {
-    /// Nothing is there.
-    Empty,
-    /// A message, registered under `delivery`.
-    Message {
-        /// The field in the hash of unacked deliveries.
-        delivery: String,
-        /// The queue it came from.
-        queue: String,
-        /// The list it came from.
-        list: String,
-        /// The bytes as they lay there.
-        payload: Vec<u8>,
-    },
-    /// Bytes that are no message; they lie in the queue's quarantine list now.
-    Quarantined {
-        /// The queue they came from.
-        queue: String,
-        /// The quarantine list.
-        list: String,
-    },
-}
-
-/// A delivery that goes back.
-#[derive(Clone, Copy, Debug)]
-pub struct GiveBack<'a> {
-    /// How keys are named.
-    pub layout: &'a Layout,
-    /// The field in the hash of unacked deliveries.
-    pub delivery: &'a str,
-    /// The list to put it into.
-    pub list: &'a str,
-    /// The bytes to put there.
-    pub payload: &'a [u8],
-    /// Whether it is taken next, or after all others as Kombu's requeue does.
-    pub next: bool,
+/// Waits for messages; see [`Executor::waiter`].
+pub trait Waiter: Send + 'static {
+    /// Ends when there may be a message in one of the lists, at the latest after so long. Returns early at will.
+    /// May be abandoned.
+    fn wait(&mut self, limit: Duration) -> impl Future<Output = Result<(), ExecuteError>> + Send;
 }
 
 /// A message from a channel.
@@ -159,19 +172,4 @@ pub(crate) const BACKLOG: usize = 1024;
 /// The list to which bytes go that were in a queue and are no message: `keyrail.quarantine.<queue>`.
 pub fn quarantine_list(layout: &Layout, queue: &str) -> String {
     format!("{}keyrail.quarantine.{queue}", layout.global_keyprefix)
-}
-
-/// Every list with the place of its queue, in the order in which Kombu pops: step by step, and within a step queue by
-/// queue.
-fn pop_order(take: &Take<'_>) -> Vec<(usize, String)> {
-    let lists: Vec<Vec<String>> =
-        take.queues.iter().map(|queue| take.layout.lists(queue).collect()).collect();
-    let steps = lists.first().map_or(0, Vec::len);
-    let mut order = Vec::with_capacity(steps * lists.len());
-    for step in 0..steps {
-        for (queue, lists) in lists.iter().enumerate() {
-            order.extend(lists.get(step).map(|list| (queue, list.clone())));
-        }
-    }
-    order
 }

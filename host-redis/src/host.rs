@@ -1,6 +1,7 @@
 //! Topology, layout and executor joined.
 
 use std::{
+    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -13,23 +14,32 @@ use keyrail_core::{
 use uuid::Uuid;
 
 use crate::{
-    Consumer, Executor, HostError, ReceivedMessage, Reply, Take, Taken,
+    Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
+    Taken,
     load::{self, Quarantined},
     publish::{Fanout, Outgoing, Published, Routed, Ways, route},
     registry,
 };
 
 /// Publishes, binds and gets, by a topology that is fixed or read from Redis each time.
+///
+/// A clone is the same host.
 #[derive(Debug)]
 pub struct Host<E> {
-    executor: E,
-    layout: Layout,
+    executor: Arc<E>,
+    layout: Arc<Layout>,
     source: Source,
 }
 
-#[derive(Debug)]
+impl<E> Clone for Host<E> {
+    fn clone(&self) -> Self {
+        Host { executor: self.executor.clone(), layout: self.layout.clone(), source: self.source.clone() }
+    }
+}
+
+#[derive(Clone, Debug)]
 enum Source {
-    Fixed(Arc<Table>),
+    Fixed(Shared<Table>),
     Tables(load::Options),
 }
 
@@ -60,21 +70,21 @@ impl<E: Executor> Host<E> {
     /// Routes by this router, whatever Redis holds.
     pub fn fixed(executor: E, layout: Layout, router: Router) -> Self {
         let table = Table { router, quarantine: Vec::new() };
-        Host { executor, layout, source: Source::Fixed(Arc::new(table)) }
+        Host { executor: executor.into(), layout: layout.into(), source: Source::Fixed(Shared::new(table)) }
     }
 
     /// Routes by Kombu's binding tables and keyrail's own keys, read anew for each publish as Kombu does.
     pub fn from_tables(executor: E, layout: Layout, options: load::Options) -> Self {
-        Host { executor, layout, source: Source::Tables(options) }
+        Host { executor: executor.into(), layout: layout.into(), source: Source::Tables(options) }
     }
 
     /// Who executes.
-    pub const fn executor(&self) -> &E {
+    pub fn executor(&self) -> &E {
         &self.executor
     }
 
     /// How keys are named.
-    pub const fn layout(&self) -> &Layout {
+    pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
@@ -97,16 +107,24 @@ impl<E: Executor> Host<E> {
         matches!(self.source, Source::Fixed(_))
     }
 
+    /// The fixed topology: whoever holds it can replace it while others publish, or route by it without a lock.
+    pub const fn shared(&self) -> Option<&Shared<Table>> {
+        match &self.source {
+            Source::Fixed(table) => Some(table),
+            Source::Tables(_) => None,
+        }
+    }
+
     /// The topology, or as much of it as a publish to `exchange` can reach.
     ///
     /// # Errors
     /// Those of [`load::from_tables`].
     pub async fn table(&self, exchange: Option<&str>) -> Result<Arc<Table>, HostError> {
         match &self.source {
-            Source::Fixed(table) => Ok(table.clone()),
+            Source::Fixed(table) => Ok(table.current()),
             Source::Tables(options) => {
                 let (router, quarantine) =
-                    load::from_tables(&self.executor, &self.layout, exchange, options).await?;
+                    load::from_tables(&*self.executor, &self.layout, exchange, options).await?;
                 for row in quarantine.iter().take(NAMED) {
                     tracing::warn!(code = row.reason.code(), "{row}");
                 }
@@ -232,37 +250,43 @@ impl<E: Executor> Host<E> {
     /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; those of the executor.
     pub async fn get(&self, queue: &str) -> Result<Option<ReceivedMessage>, HostError> {
         if let Source::Fixed(table) = &self.source
-            && table.router.queue(queue).is_none()
+            && table.current().router.queue(queue).is_none()
         {
             return Err(HostError::QueueNotFound { queue: queue.into() });
         }
         let queues = [queue.to_owned()];
         loop {
-            match self.executor.take(&Take { layout: &self.layout, queues: &queues }).await? {
-                Taken::Empty => return Ok(None),
-                Taken::Quarantined { list, .. } => {
+            let owner = Uuid::new_v4().simple().to_string();
+            let taken = self.executor.take(&Take::one(&self.layout, &queues, &owner)).await?;
+            match taken.into_iter().next() {
+                None => return Ok(None),
+                Some(Taken::WrongType { key, command }) => {
+                    return Err(ExecuteError::WrongType { key: key.into(), command }.into());
+                }
+                Some(Taken::Quarantined { list, .. }) => {
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`");
                 }
-                Taken::Message { delivery, payload, .. } => {
+                Some(Taken::Message { delivery, payload, .. }) => {
                     let message = ReceivedMessage::decode(queue, &payload);
-                    self.executor.run(&plan::ack(&self.layout, &delivery)).await?;
+                    self.executor.settle(&self.layout, &[delivery]).await?;
                     return Ok(Some(message));
                 }
             }
         }
     }
 
-    /// A consumer of these queues.
+    /// A consumer of these queues, which starts to take at once. Needs a Tokio runtime.
     ///
     /// # Errors
     /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them.
-    pub fn consumer(&self, queues: Vec<String>) -> Result<Consumer<'_, E>, HostError> {
+    pub fn consumer(&self, queues: Vec<String>, options: ConsumerOptions) -> Result<Consumer, HostError> {
         if let Source::Fixed(table) = &self.source
-            && let Some(missing) = queues.iter().find(|queue| table.router.queue(queue).is_none())
+            && let router = &table.current().router
+            && let Some(missing) = queues.iter().find(|queue| router.queue(queue).is_none())
         {
             return Err(HostError::QueueNotFound { queue: missing.as_str().into() });
         }
-        Ok(Consumer::new(&self.executor, &self.layout, queues))
+        Ok(Consumer::start(self, queues, options))
     }
 
     /// How many messages wait in each of these queues.
@@ -335,10 +359,39 @@ fn check(binding: &BindingDefinition, kind: ExchangeKind, router: &Router) -> Re
     Ok(())
 }
 
+/// The exchanges, with the alternates that policies give them: Redis keeps no policies.
+fn with_policies(topology: &Topology) -> Result<Cow<'_, [ExchangeDefinition]>, HostError> {
+    if topology.policies.is_empty() {
+        return Ok(Cow::Borrowed(&topology.exchanges));
+    }
+    let refused = |reason: String| HostError::NotExpressible { reason: reason.into() };
+    let router = topology.router().map_err(|error| refused(error.to_string()))?;
+    let mut exchanges = topology.exchanges.clone();
+    let mut declared: HashMap<&str, &mut ExchangeDefinition> = HashMap::new();
+    for (definition, exchange) in topology.exchanges.iter().zip(&mut exchanges) {
+        declared.insert(&definition.name, exchange);
+    }
+    for (id, name, exchange) in router.exchanges() {
+        let Some(alternate) = router.alternate_exchange(id) else { continue };
+        match declared.get_mut(name) {
+            Some(declared) => declared.alternate_exchange = Some(alternate.into()),
+            None if exchange.alternate_exchange().is_none() => {
+                let policy = router.applied_policy(id).unwrap_or_default();
+                return Err(refused(format!(
+                    "policy `{policy}` gives `{name}` an alternate exchange, which Redis keeps of declared exchanges \
+                     only"
+                )));
+            }
+            None => {}
+        }
+    }
+    Ok(Cow::Owned(exchanges))
+}
+
 /// Everything of a topology that can be written, as one plan.
 ///
 /// # Errors
-/// A binding key that the dialect cannot write, or that contains Kombu's separator.
+/// A binding key that the dialect cannot write, or that contains Kombu's separator; what Redis does not keep.
 pub(crate) fn import_plan(
     layout: &Layout,
     topology: &Topology,
@@ -346,7 +399,7 @@ pub(crate) fn import_plan(
     now_ms: u64,
 ) -> Result<Plan, HostError> {
     let mut commands = Vec::new();
-    for exchange in &topology.exchanges {
+    for exchange in with_policies(topology)?.iter() {
         commands.push(registry::declare_exchange(layout, exchange));
     }
     for queue in &topology.queues {

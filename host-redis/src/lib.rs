@@ -28,15 +28,21 @@
 //! | [`Host`] | publish, bind, get; everything below joined |
 //! | [`Consumer`] | take, ack, give back; nothing is lost in between |
 //! | [`Executor`] | who carries commands out |
+//! | [`SimpleQueue`] | put and get, for those who want two calls |
+//! | [`FanoutListener`], [`DurableFanout`] | fanout as Kombu's, and one that waits for its subscribers |
+//! | [`celery`] | run Celery's tasks |
 //! | [`load`] | topologies from files and from Kombu's tables |
 //! | [`serve`] | the HTTP interface |
+//! | [`Shared`] | a table that is replaced while threads route by it |
 
+pub mod celery;
 mod compression;
 mod connection;
 mod consumer;
 mod decode;
 mod error;
 mod executor;
+mod fanout;
 mod host;
 pub mod load;
 mod operations;
@@ -44,19 +50,28 @@ mod producer;
 mod publish;
 mod raw;
 pub mod registry;
+mod restore;
 pub mod serve;
+mod shared;
+mod simple;
+mod stream;
 mod table;
 
 pub use compression::{Compression, UnknownCompression};
 pub use connection::{Connection, ConnectionError, Login, QueueOrder, RetryPolicy, TransportOptions};
-pub use consumer::{Consumer, Delivery, Next};
+pub use consumer::{Consumer, ConsumerOptions, Delivery, Next, Requeue, Settlement};
 pub use decode::{Body, ReceivedMessage};
 pub use error::{ExecuteError, HostError, LoadError};
 pub use executor::{
-    Executor, GiveBack, Heard, Listener, Memory, Redis, RedisOptions, Reply, SetSize, Take, Taken,
-    quarantine_list,
+    Executor, GiveBack, Heard, Held, Listener, Memory, MemoryWaiter, Overdue, PutBack, Redis, RedisOptions,
+    RedisWaiter, Reply, Restore, SetSize, Take, Taken, Waiter, quarantine_list,
 };
+pub use fanout::{FanoutListener, News};
 pub use host::{Bind, Host, Table};
 pub use producer::{Confirm, Message, ProduceError, Producer, ProducerOptions, Serializer};
 pub use publish::{Fanout, Outgoing, Published, Routed, json_of};
+pub use restore::{Left, Restored};
+pub use shared::{Reader, Shared};
+pub use simple::SimpleQueue;
+pub use stream::{DurableFanout, DurableSubscription, StreamMessage};
 pub use table::Freshness;

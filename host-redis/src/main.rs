@@ -2,7 +2,13 @@
 
 use std::process::ExitCode;
 
+use keyrail_workload::CountingAllocator;
+
 mod cli;
+
+/// Counts for `keyrail bench` and nobody else.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 fn main() -> ExitCode {
     cli::main()

@@ -37,6 +37,10 @@ impl<E: Executor> Host<E> {
     /// Reads all tables.
     pub async fn apply(&self, operation: &Operation) -> Result<(), HostError> {
         let (layout, options) = self.tables()?;
+        if matches!(operation, Operation::PolicySet(_) | Operation::PolicyClear { .. }) {
+            let reason = "Redis keeps no policies; give the exchange its alternate exchange as an argument";
+            return Err(HostError::NotExpressible { reason: reason.into() });
+        }
         let (mut router, _) = load::from_tables(self.executor(), layout, None, options).await?;
         let before = Entries::of(layout, &router)?;
         if let Operation::QueueDelete { queue, if_empty: true, .. } = operation

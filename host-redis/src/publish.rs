@@ -85,6 +85,8 @@ pub(crate) fn route(
     headers: &Table,
 ) -> Result<Routed, HostError> {
     let (id, message) = router.message(exchange, routing_key, Some(headers))?;
+    // What random exchanges choose by.
+    let message = message.random(uuid::Uuid::new_v4().as_u64_pair().0);
     let mut trace = Trace::new();
     let outcome = router.explain(id, &message, &mut trace);
     let queues = trace.queues().map(Into::into).collect();

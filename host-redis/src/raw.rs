@@ -43,6 +43,11 @@ impl RawObject {
         found.and_then(|(_, value)| serde_json::from_str(value.get()).ok()).unwrap_or_default()
     }
 
+    fn number(&self, name: &str) -> Option<u64> {
+        let found = self.0.iter().rev().find(|(known, _)| known == name);
+        found.and_then(|(_, value)| value.get().parse().ok())
+    }
+
     fn set(&mut self, name: &str, text: String) -> Option<()> {
         let value = RawValue::from_string(text).ok()?;
         match self.0.iter_mut().rev().find(|(known, _)| known == name) {
@@ -62,7 +67,8 @@ impl RawObject {
     }
 }
 
-/// The payload with Kombu's two marks of a message that was delivered before; everything else keeps its bytes.
+/// The payload with Kombu's two marks of a message that was delivered before, and the header with which RabbitMQ counts
+/// deliveries; everything else keeps its bytes.
 /// A payload that is no object stays as it is.
 pub(crate) fn redelivered(payload: &[u8]) -> Vec<u8> {
     mark(payload).unwrap_or_else(|| payload.to_vec())
@@ -72,6 +78,8 @@ fn mark(payload: &[u8]) -> Option<Vec<u8>> {
     let mut envelope: RawObject = serde_json::from_slice(payload).ok()?;
     let mut headers = envelope.object("headers");
     headers.set("redelivered", "true".into())?;
+    let count = headers.number("x-delivery-count").unwrap_or_default();
+    headers.set("x-delivery-count", count.saturating_add(1).to_string())?;
     let mut properties = envelope.object("properties");
     let mut info = properties.object("delivery_info");
     info.set("redelivered", "true".into())?;
@@ -88,9 +96,10 @@ mod tests {
     #[test]
     fn marks_as_kombu_does_and_keeps_the_rest() {
         let payload = r#"{"body": "MTIz", "headers": {"n": 123456789012345678901234567890}, "properties": {"delivery_info": {"exchange": "", "routing_key": "q"}, "delivery_tag": "t"}}"#;
-        let marked = r#"{"body": "MTIz", "headers": {"n": 123456789012345678901234567890, "redelivered": true}, "properties": {"delivery_info": {"exchange": "", "routing_key": "q", "redelivered": true}, "delivery_tag": "t"}}"#;
+        let marked = r#"{"body": "MTIz", "headers": {"n": 123456789012345678901234567890, "redelivered": true, "x-delivery-count": 1}, "properties": {"delivery_info": {"exchange": "", "routing_key": "q", "redelivered": true}, "delivery_tag": "t"}}"#;
         assert_eq!(String::from_utf8(redelivered(payload.as_bytes())).unwrap(), marked);
-        assert_eq!(redelivered(marked.as_bytes()), marked.as_bytes());
+        let twice = marked.replace("\"x-delivery-count\": 1", "\"x-delivery-count\": 2");
+        assert_eq!(redelivered(marked.as_bytes()), twice.as_bytes());
         assert_eq!(redelivered(b"no object"), b"no object");
     }
 }

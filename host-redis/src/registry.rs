@@ -115,6 +115,14 @@ pub fn bind(
     binding: &BindingDefinition,
     topic_dialect: Dialect,
 ) -> Result<Plan, HostError> {
+    if kind == ExchangeKind::ConsistentHash {
+        let reason = format!(
+            "`{}` is a consistent-hash exchange, which depends on the order of its bindings; Redis keeps them in a set, \
+             which has none",
+            binding.source
+        );
+        return Err(HostError::NotExpressible { reason: reason.into() });
+    }
     match member(kind, binding, topic_dialect)? {
         Some(member) => Ok(plan::rebind(layout, &binding.source, &member)?),
         None => {

@@ -130,8 +130,13 @@ async fn commands_that_do_not_belong_together_do_not_stop_each_other(executor: i
 
 const MESSAGE: &str = r#"{"body": "", "headers": {}, "properties": {"delivery_tag": "t"}}"#;
 
+/// Takes one message, as an error what is said of a key of another type.
 async fn take(executor: &impl Executor) -> Result<Taken, ExecuteError> {
-    executor.take(&Take { layout: &Layout::default(), queues: &["q".to_owned()] }).await
+    let taken = executor.take(&Take::one(&Layout::default(), &["q".to_owned()], "o")).await?.pop();
+    match taken.expect("something") {
+        Taken::WrongType { key, command } => Err(ExecuteError::WrongType { key: key.into(), command }),
+        taken => Ok(taken),
+    }
 }
 
 async fn what_cannot_be_registered_stays_in_its_list(executor: impl Executor) {
@@ -195,12 +200,12 @@ async fn what_cannot_go_back_stays_registered(executor: impl Executor) {
 
 async fn a_tag_is_a_text_or_a_whole_number(executor: impl Executor) {
     for (tag, name) in [
-        ("7", Some("7#q")),
-        ("-7", Some("-7#q")),
-        ("5.0", Some("5#q")),
-        ("1e3", Some("1000#q")),
-        ("9007199254740991", Some("9007199254740991#q")),
-        ("1, \"delivery_tag\": \"last\"", Some("last#q")),
+        ("7", Some("7#o.0#q")),
+        ("-7", Some("-7#o.0#q")),
+        ("5.0", Some("5#o.0#q")),
+        ("1e3", Some("1000#o.0#q")),
+        ("9007199254740991", Some("9007199254740991#o.0#q")),
+        ("1, \"delivery_tag\": \"last\"", Some("last#o.0#q")),
         ("5.5", None),
         ("1e999", None),
         ("true", None),

@@ -369,22 +369,3 @@ fn a_table_beyond_the_limit_is_refused_and_the_limit_can_be_raised() {
     assert!(line.contains("`_kombu.binding.e` has 3 bindings") && line.contains("--max-bindings"), "{line}");
     succeed(["route", "--redis", &redis.url(), "-x", "e", "--max-bindings", "3"]);
 }
-
-#[test]
-fn redis_goes_away() {
-    let redis = RedisServer::start();
-    let url = redis.url();
-    let (send, ended) = std::sync::mpsc::channel();
-    std::thread::spawn(move || send.send(support::keyrail(["consume", "--redis", &url, "-q", "q"])));
-    // It is there once it waits for a push.
-    let deadline = Instant::now() + support::PATIENCE;
-    while !redis.command(&["CLIENT", "LIST"]).contains("cmd=blmove") {
-        assert!(Instant::now() < deadline, "keyrail does not wait for messages");
-    }
-    drop(redis);
-    let output = ended.recv_timeout(support::PATIENCE).expect("an end");
-    let err = support::text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{err}");
-    assert!(err.starts_with("keyrail: ") && err.lines().count() == 1, "{err}");
-    assert!(err.contains("broke") || err.contains("no Redis can be reached"), "{err}");
-}

@@ -120,6 +120,7 @@ fn topology(exchange: &str, kind: ExchangeKind, rows: &[(&str, &str)]) -> Topolo
         }],
         queues: Vec::new(),
         bindings: Vec::new(),
+        policies: Vec::new(),
     };
     for (key, queue) in rows {
         if topology.queues.iter().all(|known| *known.name != **queue) {

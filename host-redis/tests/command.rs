@@ -199,12 +199,16 @@ impl Server {
         (status, body.to_owned())
     }
 
-    /// Sends SIGTERM and waits; the exit status.
-    fn terminate(mut self) -> Option<i32> {
+    fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
         // The shell's own, as a bare machine may have no other.
-        let kill = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status();
+        let kill = Command::new("sh").args(["-c", "kill -$1 \"$0\"", &pid, name]).status();
         assert!(kill.expect("sh").success());
+    }
+
+    /// Sends SIGTERM and waits; the exit status.
+    fn terminate(mut self) -> Option<i32> {
+        self.signal("TERM");
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
             if let Some(status) = self.child.try_wait().expect("child") {
@@ -244,6 +248,45 @@ fn the_demo_publishes_three_messages_and_serves() {
     assert_eq!(parse(&message)["body"]["order"], 4711);
     // A client that keeps a connection open does not keep the server.
     let _idle = TcpStream::connect(&server.address).expect("a connection");
+    assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn a_hangup_reads_the_topology_again_and_keeps_the_messages() {
+    let topology = |key: &str| {
+        json!({
+            "exchanges": [{"name": "orders", "kind": "topic"}],
+            "queues": [{"name": "billing"}],
+            "bindings": [{"source": "orders", "destination": {"queue": "billing"}, "routingKey": key}],
+        })
+        .to_string()
+    };
+    let folder = Folder::new();
+    let path = folder.file("topology.json", topology("old"));
+    let server = Server::start(&["--topology", &path]);
+    let publish = |key: &str| {
+        let message = json!({"exchange": "orders", "routingKey": key, "body": key}).to_string();
+        let (status, answer) = server.request("POST", "/v1/publish", "", &message);
+        assert_eq!(status, 200, "{answer}");
+        parse(&answer)["outcome"] == "routed"
+    };
+    assert!(publish("old") && !publish("new"));
+
+    // What cannot be loaded changes nothing; what comes after it does.
+    folder.file("topology.json", "{");
+    server.signal("HUP");
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert!(publish("old"));
+    folder.file("topology.json", topology("new"));
+    server.signal("HUP");
+    let deadline = Instant::now() + PATIENCE;
+    while !publish("new") {
+        assert!(Instant::now() < deadline, "the topology is not read again");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    assert!(!publish("old"));
+    let (_, message) = server.request("POST", "/v1/queues/billing/get", "", "");
+    assert_eq!(parse(&message)["body"], "old");
     assert_eq!(server.terminate(), Some(0));
 }
 

@@ -9,7 +9,7 @@ use keyrail_core::{
     kombu::{Command, Envelope, Layout, Member, Plan, Priority, SEPARATOR, plan},
 };
 use keyrail_redis::{
-    ExecuteError, Executor, Host, Memory, Next, Outgoing, Redis, RedisOptions, Reply, Take, Taken, load,
+    ExecuteError, Executor, Host, Memory, Outgoing, Redis, RedisOptions, Reply, Take, Taken, Waiter, load,
     quarantine_list,
 };
 use support::{PATIENCE, RedisServer, on_both};
@@ -17,14 +17,9 @@ use support::{PATIENCE, RedisServer, on_both};
 on_both!(
     commands_answer_as_in_redis,
     a_wrong_type_is_named,
-    taking_registers_and_acking_forgets,
     a_registered_delivery_names_its_queue,
     priorities_come_in_order,
-    several_queues_take_turns,
     garbage_goes_to_quarantine,
-    closing_returns_what_is_held,
-    requeued_messages_come_last,
-    a_delivery_that_was_restored_is_not_put_back_twice,
     waiting_ends_with_a_push,
     subscribers_hear_their_patterns,
     bad_rows_are_quarantined,
@@ -134,28 +129,14 @@ async fn a_wrong_type_is_named(executor: impl Executor) {
     assert_eq!(error.code(), "wrong-type");
 }
 
-async fn taking_registers_and_acking_forgets(executor: impl Executor) {
-    let host = host(executor);
-    put(&host, "q", "one", 0).await;
-    let mut consumer = host.consumer(vec!["q".into()]).expect("consumer");
-    let Next::Delivery(delivery) = consumer.take().await.expect("taken") else { panic!("nothing there") };
-    assert_eq!(delivery.message().body.as_text(), Some("one"));
-    assert!(is_held(host.executor()).await);
-    assert_eq!(host.count("q").await.expect("count"), 0);
-    consumer.ack(&delivery).await.expect("acked");
-    assert!(!is_held(host.executor()).await);
-    assert_eq!(host.executor().keys("").await.expect("keys"), Vec::<String>::new());
-    assert_eq!(consumer.take().await.expect("taken"), Next::Idle);
-}
-
 async fn a_registered_delivery_names_its_queue(executor: impl Executor) {
     let payload =
         br#"{"body": "", "headers": {}, "properties": {"delivery_tag": "t", "n": 12345678901234567890123}}"#;
     run(&executor, vec![Command::LPush { key: "q\"1".into(), value: payload.to_vec() }]).await;
     let (layout, queues) = (Layout::default(), ["q\"1".to_owned()]);
-    let taken = executor.take(&Take { layout: &layout, queues: &queues }).await.expect("taken");
-    let Taken::Message { delivery, payload: same, .. } = taken else { panic!("{taken:?}") };
-    assert_eq!((delivery.as_str(), &same[..]), ("t#q\"1", &payload[..]));
+    let mut taken = executor.take(&Take::one(&layout, &queues, "me.7")).await.expect("taken");
+    let Some(Taken::Message { delivery, payload: same, .. }) = taken.pop() else { panic!("{taken:?}") };
+    assert_eq!((delivery.as_str(), &same[..]), ("t#me.7.0#q\"1", &payload[..]));
     let held = executor.hash("unacked").await.expect("hash");
     let record = [b"[", &payload[..], br#", "", "q\"1"]"#].concat();
     assert_eq!(held, [(delivery, record)]);
@@ -172,21 +153,6 @@ async fn priorities_come_in_order(executor: impl Executor) {
     }
     assert_eq!(bodies, ["zero", "two", "three", "four", "six", "nine"]);
     assert!(!is_held(host.executor()).await);
-}
-
-async fn several_queues_take_turns(executor: impl Executor) {
-    let host = host(executor);
-    for body in ["1", "2"] {
-        put(&host, "a", body, 0).await;
-        put(&host, "b", body, 0).await;
-    }
-    let mut consumer = host.consumer(vec!["a".into(), "b".into()]).expect("consumer");
-    let mut order = Vec::new();
-    while let Next::Delivery(delivery) = consumer.take().await.expect("taken") {
-        order.push(delivery.queue.clone());
-        consumer.ack(&delivery).await.expect("acked");
-    }
-    assert_eq!(order, ["a", "b", "a", "b"]);
 }
 
 async fn garbage_goes_to_quarantine(executor: impl Executor) {
@@ -215,58 +181,18 @@ async fn garbage_goes_to_quarantine(executor: impl Executor) {
     assert_eq!(host.executor().keys("").await.expect("keys"), Vec::<String>::new());
 }
 
-async fn closing_returns_what_is_held(executor: impl Executor) {
-    let host = host(executor);
-    for body in ["1", "2", "3"] {
-        put(&host, "q", body, 3).await;
-    }
-    let mut consumer = host.consumer(vec!["q".into()]).expect("consumer");
-    let Next::Delivery(first) = consumer.take().await.expect("taken") else { panic!("nothing there") };
-    for _ in 0..2 {
-        assert!(matches!(consumer.take().await, Ok(Next::Delivery(_))));
-    }
-    consumer.ack(&first).await.expect("acked");
-    assert_eq!(consumer.close().await.expect("closed"), 2);
-    assert!(!is_held(host.executor()).await);
-    for body in ["2", "3"] {
-        let message = host.get("q").await.expect("got").expect("a message");
-        assert_eq!((message.body.as_text(), message.redelivered), (Some(body), true));
-    }
-}
-
-async fn requeued_messages_come_last(executor: impl Executor) {
-    let host = host(executor);
-    put(&host, "q", "1", 0).await;
-    put(&host, "q", "2", 0).await;
-    let mut consumer = host.consumer(vec!["q".into()]).expect("consumer");
-    let Next::Delivery(first) = consumer.take().await.expect("taken") else { panic!("nothing there") };
-    assert!(consumer.requeue(&first).await.expect("requeued"));
-    for (body, again) in [("2", false), ("1", true)] {
-        let message = host.get("q").await.expect("got").expect("a message");
-        assert_eq!((message.body.as_text(), message.redelivered), (Some(body), again));
-    }
-}
-
-async fn a_delivery_that_was_restored_is_not_put_back_twice(executor: impl Executor) {
-    let host = host(executor);
-    put(&host, "q", "1", 0).await;
-    let mut consumer = host.consumer(vec!["q".into()]).expect("consumer");
-    let Next::Delivery(held) = consumer.take().await.expect("taken") else { panic!("nothing there") };
-    // Somebody else's restore takes the record.
-    host.executor().run(&plan::ack(host.layout(), &held.id)).await.expect("run");
-    assert!(!consumer.requeue(&held).await.expect("requeued"));
-    assert_eq!(host.count("q").await.expect("count"), 0);
-}
-
 async fn waiting_ends_with_a_push(executor: impl Executor) {
     let host = host(executor);
-    let mut consumer = host.consumer(vec!["q".into()]).expect("consumer");
-    let (next, ()) = tokio::join!(consumer.next(PATIENCE), async {
-        tokio::time::sleep(Duration::from_millis(30)).await;
-        put(&host, "q", "late", 9).await;
-    });
-    assert!(matches!(next, Ok(Next::Delivery(_))), "{next:?}");
-    assert_eq!(consumer.next(Duration::from_millis(10)).await.expect("idle"), Next::Idle);
+    let mut waiter = host.executor().waiter(Layout::default().lists("q").collect());
+    for priority in [0, 9] {
+        let (waited, ()) = tokio::join!(waiter.wait(PATIENCE), async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            put(&host, "q", "late", priority).await;
+        });
+        waited.expect("waited");
+        assert!(host.get("q").await.expect("got").is_some());
+    }
+    waiter.wait(Duration::from_millis(10)).await.expect("in time");
 }
 
 async fn subscribers_hear_their_patterns(executor: impl Executor) {
@@ -364,8 +290,10 @@ async fn any_tag_can_be_acked(executor: impl Executor) {
         let push = Command::LPush { key: "q".into(), value: payload.clone().into_bytes() };
         run(&executor, vec![push]).await;
         let (layout, queues) = (Layout::default(), ["q".to_owned()]);
-        let taken = executor.take(&Take { layout: &layout, queues: &queues }).await.expect("taken");
-        let Taken::Message { delivery, payload: same, .. } = taken else { panic!("{tag}: {taken:?}") };
+        let mut taken = executor.take(&Take::one(&layout, &queues, "o")).await.expect("taken");
+        let Some(Taken::Message { delivery, payload: same, .. }) = taken.pop() else {
+            panic!("{tag}: {taken:?}")
+        };
         assert_eq!(same, payload.as_bytes());
         executor.run(&plan::ack(&layout, &delivery)).await.expect("acked");
         assert!(!is_held(&executor).await, "{tag}");

@@ -31,6 +31,7 @@ fn orders(queues: usize) -> Topology {
         exchanges: vec![exchange("orders", ExchangeKind::Topic)],
         queues: (0..queues).map(|n| definition(&queue(n))).collect(),
         bindings: (0..queues).map(|n| binding("orders", &format!("order.{n}.*"), &queue(n))).collect(),
+        policies: Vec::new(),
     };
     topology.queues.push(definition("all"));
     topology.bindings.push(binding("orders", "everything.#", "all"));
@@ -467,6 +468,7 @@ async fn an_expiring_queue_is_bound_and_kept_as_kombu_does() {
         exchanges: vec![exchange("orders", ExchangeKind::Direct)],
         queues: vec![definition("eq")],
         bindings: vec![binding("orders", "k", "eq")],
+        policies: Vec::new(),
     };
     topology.queues[0].arguments = Table::from_iter([("x-expires", Value::I64(30_000))]);
     let producer = producer(&server, ProducerOptions::new().declare(topology, Dialect::Kombu57)).await;

@@ -49,6 +49,7 @@ fn news(queues: usize) -> Topology {
                 pattern: None,
             })
             .collect(),
+        policies: Vec::new(),
     }
 }
 

@@ -34,26 +34,17 @@ const METHODS = new Set(
   ['bind', 'unbind', 'declare', 'delete'].flatMap((verb) => [`exchange.${verb}`, `queue.${verb}`]),
 );
 
-/** The last three bear on no exchange type that there is so far. */
 const PUBLISH_FIELDS = new Set(
   'exchange routing_key headers mandatory record_headers correlation_id message_id timestamp'.split(' '),
 );
 
-/** RabbitMQ's methods and exchange types that the package does not have yet. */
-const UNSUPPORTED = ['policy.set', 'policy.clear', 'publish.repeat'];
-
-function unsupported(steps) {
-  const step = steps.find(({ op, type = '' }) => UNSUPPORTED.includes(op) || type.startsWith('x-'));
-  return step && { unsupported: JSON.stringify(step) };
-}
-
 function amqp({ steps }) {
-  const beyond = unsupported(steps);
-  if (beyond) return beyond;
   const router = new Router();
   const answers = steps.map(({ op, ...fields }) => {
     try {
       if (op === 'publish') return publish(router, fields);
+      if (op === 'publish.repeat') return repeat(router, fields);
+      if (op === 'policy.set' || op === 'policy.clear') return policy(router, op, fields);
       if (op === 'bindings.list') return listBindings(router, fields);
       return method(router, op, fields);
     } catch (error) {
@@ -81,11 +72,29 @@ function publish(router, fields) {
   if (unknown) throw new Error(`publish: unknown field ${unknown}`);
   const { exchange = '', routing_key = '', headers, mandatory = true, record_headers = false } = fields;
   const routingKey = typeof routing_key === 'string' ? routing_key : Buffer.from(routing_key.hex, 'hex');
-  const message = headers === undefined ? { exchange, routingKey } : { exchange, routingKey, headers };
+  const { message_id: messageId, correlation_id: correlationId, timestamp } = fields;
+  const properties = Object.entries({ headers, messageId, correlationId, timestamp });
+  const given = Object.fromEntries(properties.filter(([, value]) => value !== undefined));
+  const message = { exchange, routingKey, ...given };
   const { outcome, queues } = router.route(message);
   const answer = { queues: [...queues].sort(byCodePoint), returned: outcome === 'unroutable' && mandatory };
   if (record_headers) answer.delivered_headers = outcome === 'routed' ? deliveredNames(headers) : [];
   return answer;
+}
+
+/** As many publishes, and the package chooses: no number is given. */
+function repeat(router, { exchange, routing_key: routingKey, times }) {
+  const routes = Array.from({ length: times }, () => router.route({ exchange, routingKey }).queues);
+  const each = [...new Set(routes.map((queues) => queues.length))].sort((a, b) => a - b);
+  return { each, union: [...new Set(routes.flat())].sort(byCodePoint) };
+}
+
+function policy(router, op, { name, pattern, alternate, priority, ...others }) {
+  const unknown = Object.keys(others)[0];
+  if (unknown) throw new Error(`${op}: unknown field ${unknown}`);
+  const definition = { 'alternate-exchange': alternate };
+  router.apply(op === 'policy.set' ? { op, name, pattern, priority, definition } : { op, name });
+  return 'ok';
 }
 
 function deliveredNames(headers = []) {

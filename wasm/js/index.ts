@@ -1,3 +1,3 @@
 export { KeyrailError } from './error.js';
-export { deliveredHeaders, Router } from './router.js';
+export { bindingTableKey, deliveredHeaders, Router } from './router.js';
 export type * from './types.js';

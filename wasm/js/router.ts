@@ -5,31 +5,38 @@ import { core, memoryBytes, memoryWords } from './module.js';
 import { expected, isBytes, object, read, text } from './shape.js';
 import {
   BINDING,
+  BINDING_TABLE,
   DEFINITIONS,
   DELETE_EXCHANGE_OPTIONS,
   DELETE_QUEUE_OPTIONS,
   EXCHANGE_OPTIONS,
+  LAYOUT,
   MESSAGE,
   OPERATIONS,
   PUBLISH,
   QUEUE_OPTIONS,
   ROUTER_OPTIONS,
+  TASK,
   TOPOLOGY,
 } from './shapes.js';
 import type {
   Binding,
+  BindingTable,
   Definitions,
   DeleteExchangeOptions,
   DeleteQueueOptions,
   ExchangeOptions,
+  Layout,
   Message,
   Operation,
   Plan,
   Publish,
+  Quarantined,
   QueueOptions,
   RouterOptions,
   Routing,
   Table,
+  TaskPublish,
   Topology,
   Trace,
 } from './types.js';
@@ -70,6 +77,8 @@ export class Router implements Disposable {
   #key = new Uint8Array(0);
   /** Names of queues by id; dropped when a queue is deleted, since its id may be given out again. */
   #names: string[] = [];
+  /** Whether there may be a random exchange, so that every message needs a number. */
+  #draws = false;
   /** Ids of exchanges that take publishes, by name; dropped with every change. */
   #publishable = new Map<string, number>();
 
@@ -95,11 +104,25 @@ export class Router implements Disposable {
     return Router.#of(() => core().fromDefinitions(data, vhost));
   }
 
+  /**
+   * A router with one exchange, from the rows of its binding table in Redis (`SMEMBERS` of {@link bindingTableKey}).
+   * Rows that cannot be followed are skipped and named; their neighbours route all the same.
+   */
+  static fromBindingTable(table: BindingTable): {
+    router: Router;
+    quarantined: readonly Quarantined[];
+  } {
+    const data = read(table, BINDING_TABLE, 'table');
+    const router = Router.#of(() => core().fromRows(data));
+    return { router, quarantined: router.#live().quarantine() as Quarantined[] };
+  }
+
   static #of(make: () => Core): Router {
     const made = guarded(make);
     const router = new Router({ predeclaredExchanges: false });
     router.#core?.free();
     router.#core = made;
+    router.#draws = made.draws();
     return router;
   }
 
@@ -182,12 +205,14 @@ export class Router implements Disposable {
     const length = this.#encode(routingKey);
     if (length > KEY_BYTES || length > this.#keyBytes) return this.#routeMessage({ exchange, routingKey });
     const id = this.#publishable.get(exchange) ?? this.#findPublishable(exchange);
+    if (this.#draws) this.#live().draw(Math.random());
     return this.#live().route(id, length);
   }
 
   #routeMessage(message: Message): number {
-    const data = read(message, MESSAGE, 'message');
+    const { random, ...data } = read(message, MESSAGE, 'message') as Message;
     const handle = this.#live();
+    if (this.#draws) handle.draw(random ?? Math.random());
     return guarded(() => handle.routeMessage(data));
   }
 
@@ -204,6 +229,7 @@ export class Router implements Disposable {
     if (!(ids instanceof Uint32Array)) throw expected('a Uint32Array', ids, 'ids');
     const length = this.#encode(routingKey);
     const handle = this.#live();
+    if (this.#draws) handle.draw(Math.random());
     const count = length <= KEY_BYTES ? handle.route(id, length) : handle.routeLong(id, allBytes(routingKey));
     if (count === UNKNOWN_EXCHANGE) {
       throw new KeyrailError('exchange-not-found', `there is no exchange with the id ${exchangeId}`);
@@ -217,8 +243,9 @@ export class Router implements Disposable {
 
   /** Routes a message and says why. */
   explain(message: Message): Trace {
-    const data = read(message, MESSAGE, 'message');
+    const { random, ...data } = read(message, MESSAGE, 'message') as Message;
     const handle = this.#live();
+    if (this.#draws) handle.draw(random ?? Math.random());
     return guarded(() => handle.explain(data) as Trace);
   }
 
@@ -232,12 +259,25 @@ export class Router implements Disposable {
     const { deliveryTag = randomTag, ...content } = object(publish, 'publish') as unknown as Publish;
     const data = read(content, PUBLISH, 'publish') as Publish;
     const { exchange, routingKey, headers } = data;
+    const { message_id: messageId, correlation_id: correlationId } = textsOf(data.properties);
+    const hashed = { messageId, correlationId };
     // One copy at least: a fanout and the default exchange have one whatever the route.
-    const copies = Math.max(1, this.#routeMessage({ exchange, routingKey, headers }));
+    const copies = Math.max(1, this.#routeMessage({ exchange, routingKey, headers, ...hashed }));
     const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
     const kind = typeof data.body === 'string' ? TEXT : BYTES;
     const handle = this.#live();
-    return guarded(() => handle.plan({ ...kind, ...data, deliveryTags }) as Plan);
+    return guarded(() => handle.plan({ ...kind, ...data, ...hashed, deliveryTags }) as Plan);
+  }
+
+  /** The Redis commands by which Celery would send a task, as data; in all else like {@link plan}. */
+  planTask(task: TaskPublish): Plan {
+    const { deliveryTag = randomTag, ...call } = object(task, 'task') as unknown as TaskPublish;
+    const data = read(call, TASK, 'task') as TaskPublish;
+    const { exchange, routingKey } = data;
+    const copies = Math.max(1, this.#routeMessage({ exchange, routingKey }));
+    const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
+    const handle = this.#live();
+    return guarded(() => handle.planTask({ ...data, deliveryTags }) as Plan);
   }
 
   // --- Look up -------------------------------------------------------------------------------------------------------
@@ -290,7 +330,9 @@ export class Router implements Disposable {
   #apply(operation: object): void {
     const handle = this.#live();
     this.#publishable.clear();
-    if ((operation as Operation).op === 'queue.delete') this.#names = [];
+    const { op, kind } = operation as { op: Operation['op']; kind?: string };
+    if (op === 'queue.delete') this.#names = [];
+    if (kind === 'x-random') this.#draws = true;
     guarded(() => handle.apply(operation));
   }
 
@@ -335,8 +377,21 @@ export function deliveredHeaders(headers: Table): Table {
   return guarded(() => core().deliveredHeaders(data) as Table);
 }
 
+/** The Redis key of the binding table of an exchange, a set. */
+export function bindingTableKey(exchange: string, layout: Layout = {}): string {
+  const name = text(exchange, 'exchange');
+  const data = read(layout, LAYOUT, 'layout');
+  return guarded(() => core().bindingTableKey(name, data));
+}
+
 function randomTag(): string {
   return crypto.randomUUID();
+}
+
+/** The properties that are text. */
+function textsOf(properties: Publish['properties'] = {}): Record<string, string | undefined> {
+  const texts = Object.entries(properties).filter(([, value]) => typeof value === 'string');
+  return Object.fromEntries(texts) as Record<string, string>;
 }
 
 function parsed(definitions: Definitions | string): unknown {

@@ -11,6 +11,8 @@ export type Shape =
   | 'boolean'
   | 'bytes'
   | 'data'
+  | 'fraction'
+  | 'integer'
   | 'object'
   | 'size'
   | 'string'
@@ -48,6 +50,16 @@ export function read(value: unknown, shape: Shape, path: string): unknown {
   }
   if (shape === 'size') {
     if ((value as number) >>> 0 !== value) throw expected('a whole number below 2 ** 32', value, path);
+    return value;
+  }
+  if (shape === 'integer') {
+    if (!Number.isSafeInteger(value)) throw expected('a whole number', value, path);
+    return value;
+  }
+  if (shape === 'fraction') {
+    if (typeof value !== 'number' || !(value >= 0 && value <= 1)) {
+      throw expected('a number from 0 to 1', value, path);
+    }
     return value;
   }
   if (shape === 'uint64') {

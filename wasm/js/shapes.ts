@@ -33,7 +33,7 @@ export const BINDING: Shape = {
 const EXCHANGE: Shape = {
   fields: {
     name: 'string',
-    kind: { oneOf: ['direct', 'fanout', 'headers', 'topic'] },
+    kind: { oneOf: ['direct', 'fanout', 'headers', 'topic', 'x-consistent-hash', 'x-random'] },
     ...DECLARED,
     internal: 'boolean',
     alternateExchange: 'string',
@@ -43,8 +43,23 @@ const EXCHANGE: Shape = {
 
 const QUEUE: Shape = { fields: { name: 'string', ...DECLARED, exclusive: 'boolean' }, required: ['name'] };
 
+const APPLY_TO = { oneOf: ['all', 'exchanges', 'queues', 'classic_queues', 'quorum_queues', 'streams'] };
+
+const POLICY = {
+  name: 'string',
+  pattern: 'string',
+  applyTo: APPLY_TO,
+  priority: 'integer',
+  definition: 'table',
+} as const;
+
 export const TOPOLOGY: Shape = {
-  fields: { exchanges: { list: EXCHANGE }, queues: { list: QUEUE }, bindings: { list: BINDING } },
+  fields: {
+    exchanges: { list: EXCHANGE },
+    queues: { list: QUEUE },
+    bindings: { list: BINDING },
+    policies: { list: { fields: POLICY, required: ['name', 'pattern'] } },
+  },
 };
 
 const DEFINED_EXCHANGE: Shape = {
@@ -72,10 +87,16 @@ const DEFINED_BINDING: Shape = {
   others: 'skipped',
 };
 
-/** Only asked whether it routes: the core refuses those that do. */
 const DEFINED_POLICY: Shape = {
-  fields: { name: 'string', vhost: 'string', definition: 'table' },
-  required: ['name'],
+  fields: {
+    name: 'string',
+    vhost: 'string',
+    pattern: 'string',
+    'apply-to': APPLY_TO,
+    priority: 'integer',
+    definition: 'table',
+  },
+  required: ['name', 'pattern'],
   others: 'skipped',
 };
 
@@ -155,11 +176,44 @@ export const OPERATIONS: ReadonlyMap<unknown, Shape> = new Map<unknown, Shape>([
   ['queue.unbind', QUEUE_BIND],
   ['exchange.bind', EXCHANGE_BIND],
   ['exchange.unbind', EXCHANGE_BIND],
+  ['policy.set', { fields: { op: 'string', ...POLICY }, required: ['name', 'pattern'] }],
+  ['policy.clear', { fields: { op: 'string', name: 'string' }, required: ['name'] }],
 ]);
 
 export const MESSAGE: Shape = {
-  fields: { exchange: 'string', routingKey: 'bytes', headers: 'table' },
+  fields: {
+    exchange: 'string',
+    routingKey: 'bytes',
+    headers: 'table',
+    messageId: 'string',
+    correlationId: 'string',
+    timestamp: 'integer',
+    random: 'fraction',
+  },
   required: ['exchange', 'routingKey'],
+};
+
+/** Kombu has more transport options; those that change no name are skipped. */
+export const LAYOUT: Shape = {
+  fields: {
+    global_keyprefix: 'string',
+    sep: 'string',
+    priority_steps: { list: 'size' },
+    fanout_prefix: 'data',
+    fanout_patterns: 'boolean',
+    db: 'size',
+  },
+  others: 'skipped',
+};
+
+export const BINDING_TABLE: Shape = {
+  fields: {
+    exchange: 'string',
+    kind: { oneOf: ['direct', 'fanout', 'topic'] },
+    rows: { list: 'bytes' },
+    layout: LAYOUT,
+  },
+  required: ['exchange', 'rows'],
 };
 
 export const PUBLISH: Shape = {
@@ -175,17 +229,41 @@ export const PUBLISH: Shape = {
     expiration: 'size',
     transient: 'boolean',
     returnToQueue: 'boolean',
-    layout: {
-      fields: {
-        global_keyprefix: 'string',
-        sep: 'string',
-        priority_steps: { list: 'size' },
-        fanout_prefix: 'data',
-        fanout_patterns: 'boolean',
-        db: 'size',
-      },
-      others: 'skipped',
-    },
+    layout: LAYOUT,
   },
   required: ['exchange', 'routingKey', 'body'],
+};
+
+export const TASK: Shape = {
+  fields: {
+    exchange: 'string',
+    routingKey: 'string',
+    name: 'string',
+    id: 'string',
+    args: { list: 'data' },
+    kwargs: 'object',
+    eta: 'string',
+    expires: 'string',
+    expiresMs: 'size',
+    retries: 'size',
+    timeLimit: 'data',
+    softTimeLimit: 'data',
+    rootId: 'string',
+    parentId: 'string',
+    group: 'string',
+    groupIndex: 'size',
+    shadow: 'string',
+    origin: 'string',
+    replyTo: 'string',
+    ignoreResult: 'boolean',
+    priority: 'size',
+    headers: 'object',
+    callbacks: { list: 'object' },
+    errbacks: { list: 'object' },
+    chain: { list: 'object' },
+    chord: 'object',
+    returnToQueue: 'boolean',
+    layout: LAYOUT,
+  },
+  required: ['exchange', 'routingKey', 'name', 'id'],
 };

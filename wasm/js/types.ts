@@ -2,7 +2,7 @@
 export type Bytes = string | Uint8Array | { readonly hex: string };
 
 /** How an exchange chooses among its bindings. */
-export type ExchangeKind = 'direct' | 'fanout' | 'headers' | 'topic';
+export type ExchangeKind = 'direct' | 'fanout' | 'headers' | 'topic' | 'x-consistent-hash' | 'x-random';
 
 /** What `*` and `#` mean in a binding key: as in RabbitMQ, or as Kombu wrote them into Redis. */
 export type Dialect = 'amqp' | 'kombu57' | 'kombu56';
@@ -77,6 +77,25 @@ export interface Topology {
   readonly exchanges?: readonly Exchange[] | undefined;
   readonly queues?: readonly Queue[] | undefined;
   readonly bindings?: readonly Binding[] | undefined;
+  readonly policies?: readonly Policy[] | undefined;
+}
+
+/** What a policy may apply to. Routing asks whether exchanges are among it. */
+export type ApplyTo = 'all' | 'exchanges' | 'queues' | 'classic_queues' | 'quorum_queues' | 'streams';
+
+/**
+ * Settings for all exchanges and queues whose name a pattern finds; routing asks for the `alternate-exchange` in its
+ * definition. Of several that find an exchange, the one with the highest priority applies alone.
+ */
+export interface Policy {
+  readonly name: string;
+  /** A regular expression, not anchored, without look-around and back references. */
+  readonly pattern: string;
+  /** Default: `all`. */
+  readonly applyTo?: ApplyTo | undefined;
+  /** A whole number. Default: 0. */
+  readonly priority?: number | undefined;
+  readonly definition?: Table | undefined;
 }
 
 /** RabbitMQ's `definitions.json`, as far as routing goes; what else it holds is skipped. */
@@ -88,10 +107,12 @@ export interface Definitions {
   readonly [other: string]: unknown;
 }
 
-/** Refused if its definition sets an `alternate-exchange`, as policies are not supported yet. */
 export interface DefinedPolicy {
   readonly name: string;
   readonly vhost?: string | undefined;
+  readonly pattern: string;
+  readonly 'apply-to'?: ApplyTo | undefined;
+  readonly priority?: number | undefined;
   readonly definition?: Table | undefined;
   readonly [other: string]: unknown;
 }
@@ -140,7 +161,7 @@ interface ExchangeBindOperation extends BindOperation {
   readonly source: string;
 }
 
-/** An AMQP method as data. */
+/** An AMQP method as data, or a change of a policy. */
 export type Operation =
   | ({
       readonly op: 'exchange.declare';
@@ -151,7 +172,9 @@ export type Operation =
   | ({ readonly op: 'queue.declare'; readonly queue: string } & QueueOptions)
   | ({ readonly op: 'queue.delete'; readonly queue: string } & DeleteQueueOptions)
   | ({ readonly op: 'queue.bind' | 'queue.unbind' } & QueueBindOperation)
-  | ({ readonly op: 'exchange.bind' | 'exchange.unbind' } & ExchangeBindOperation);
+  | ({ readonly op: 'exchange.bind' | 'exchange.unbind' } & ExchangeBindOperation)
+  | ({ readonly op: 'policy.set' } & Policy)
+  | { readonly op: 'policy.clear'; readonly name: string };
 
 export interface RouterOptions {
   /** Whether `amq.direct`, `amq.topic` and the like are there, as in a fresh RabbitMQ virtual host. Default: true. */
@@ -209,6 +232,13 @@ export interface Message {
   readonly routingKey: string | Uint8Array;
   /** `CC` and `BCC` (arrays of keys) add recipients, as in RabbitMQ. */
   readonly headers?: Table | undefined;
+  /** A property that a consistent-hash exchange may hash, as are the next two. */
+  readonly messageId?: string | undefined;
+  readonly correlationId?: string | undefined;
+  /** Seconds since 1970. */
+  readonly timestamp?: number | undefined;
+  /** What random exchanges choose by, from 0 to 1; the same number, the same route. Default: `Math.random()`. */
+  readonly random?: number | undefined;
 }
 
 /** Where a message goes. That nothing matches is an answer, not an error. */
@@ -276,6 +306,77 @@ export interface Publish {
   readonly layout?: Layout | undefined;
   /** Makes the delivery tag of one copy. Default: random UUIDs, as Kombu's are. */
   readonly deliveryTag?: (() => string) | undefined;
+}
+
+/** A call of a Celery task (protocol 2) to be sent over Kombu's Redis wire. */
+export interface TaskPublish {
+  /** `''` is the default exchange: the key names the queue, as Celery does it by default. */
+  readonly exchange: string;
+  readonly routingKey: string;
+  /** The name under which the task is registered. */
+  readonly name: string;
+  /** The id of this call; the result is kept under it. */
+  readonly id: string;
+  readonly args?: readonly Json[] | undefined;
+  readonly kwargs?: { readonly [name: string]: Json } | undefined;
+  /** Not before: ISO 8601 with an offset. */
+  readonly eta?: string | undefined;
+  /** Not after: ISO 8601 with an offset. */
+  readonly expires?: string | undefined;
+  /** The same in milliseconds from now, for the property `expiration`. */
+  readonly expiresMs?: number | undefined;
+  readonly retries?: number | undefined;
+  /** Seconds until the worker kills the task. */
+  readonly timeLimit?: number | undefined;
+  /** Seconds until the task sees `SoftTimeLimitExceeded`. */
+  readonly softTimeLimit?: number | undefined;
+  /** Default: `id`. */
+  readonly rootId?: string | undefined;
+  readonly parentId?: string | undefined;
+  readonly group?: string | undefined;
+  readonly groupIndex?: number | undefined;
+  /** A name to show instead of the task's. */
+  readonly shadow?: string | undefined;
+  /** Who sent it. */
+  readonly origin?: string | undefined;
+  readonly replyTo?: string | undefined;
+  readonly ignoreResult?: boolean | undefined;
+  /** As Kombu on Redis has it: **0 is taken first**. Default: 0. */
+  readonly priority?: number | undefined;
+  /** Headers of one's own, behind Celery's. */
+  readonly headers?: { readonly [name: string]: Json } | undefined;
+  /** Signatures to call with the result. */
+  readonly callbacks?: readonly Signature[] | undefined;
+  /** Signatures to call after a failure. */
+  readonly errbacks?: readonly Signature[] | undefined;
+  /** The rest of a chain, the next signature last. */
+  readonly chain?: readonly Signature[] | undefined;
+  /** The signature to call when the whole group is done. */
+  readonly chord?: Signature | undefined;
+  readonly returnToQueue?: boolean | undefined;
+  readonly layout?: Layout | undefined;
+  readonly deliveryTag?: (() => string) | undefined;
+}
+
+/** A Celery signature as JSON: `task`, `args`, `kwargs`, `options`, `subtask_type`, `immutable`. */
+export type Signature = { readonly [name: string]: Json };
+
+/** A binding table of Kombu's, as Redis holds it. */
+export interface BindingTable {
+  readonly exchange: string;
+  /** Kombu stores no types. Default: `topic` if any row has a stored text, else `direct`. */
+  readonly kind?: 'direct' | 'fanout' | 'topic' | undefined;
+  /** The members of the set, in any order. */
+  readonly rows: readonly (string | Uint8Array)[];
+  readonly layout?: Layout | undefined;
+}
+
+/** A row of a binding table that routes nothing, because routing by it would be wrong. */
+export interface Quarantined {
+  /** Bytes that are not printable as `\x06`. */
+  readonly row: string;
+  readonly code: string;
+  readonly message: string;
 }
 
 /** The `transport_options` of Kombu that change names, under Kombu's own words; others are skipped. */

@@ -6,17 +6,22 @@
 
 mod error;
 mod plan;
+mod table;
+mod task;
 mod value;
 
 use keyrail_core::{
-    Definitions, ExchangeId, Limits, Message, Operation, Outcome, QueueId, Router, Routes, Table, Topology,
-    Trace,
+    Definitions, ExchangeId, ExchangeKind, Limits, Message, Operation, Outcome, QueueId, Router, Routes,
+    Table, Topology, Trace,
+    kombu::{Layout, QuarantinedRow},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
     error::Failure,
-    plan::Content,
+    plan::{Address, Content},
+    table::{Quarantined, Rows},
+    task::Call,
     value::{Explained, Publish, from_js, to_js},
 };
 
@@ -37,6 +42,10 @@ pub struct Core {
     key: Box<[u8; KEY_BYTES]>,
     /// The ids of the queues that the last route found, for JavaScript to read.
     ids: Vec<u32>,
+    /// The rows that the binding table of Kombu's had and the router has not.
+    quarantine: Vec<QuarantinedRow>,
+    /// What random exchanges choose by; JavaScript draws it, since the module knows no randomness.
+    random: u64,
 }
 
 impl From<Router> for Core {
@@ -47,6 +56,8 @@ impl From<Router> for Core {
             trace: Trace::new(),
             key: Box::new([0; KEY_BYTES]),
             ids: Vec::new(),
+            quarantine: Vec::new(),
+            random: 0,
         }
     }
 }
@@ -76,6 +87,18 @@ impl Core {
         Ok(topology.router().map_err(Failure::from)?.into())
     }
 
+    /// A router with one exchange of Kombu's, from the rows of its binding table.
+    #[wasm_bindgen(js_name = fromRows)]
+    pub fn from_rows(rows: JsValue) -> Result<Core, JsValue> {
+        let table = Rows::read(rows)?;
+        Ok(Core { quarantine: table.quarantine, ..table.router.into() })
+    }
+
+    /// The rows that [`from_rows`](Core::from_rows) skipped.
+    pub fn quarantine(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.quarantine.iter().map(Quarantined::from).collect::<Vec<_>>())
+    }
+
     pub fn apply(&mut self, operation: JsValue) -> Result<(), JsValue> {
         let operation: Operation = from_js(operation)?;
         Ok(self.router.apply(&operation).map_err(Failure::from)?)
@@ -86,25 +109,35 @@ impl Core {
     /// Routes by the first `length` bytes of the key memory. Returns the number of queues.
     pub fn route(&mut self, exchange: u32, length: usize) -> u32 {
         let key = self.key.get(..length).unwrap_or_default();
-        let outcome =
-            self.router.route(ExchangeId::from_index(exchange), &Message::new(key), &mut self.routes);
+        let message = Message::new(key).random(self.random);
+        let outcome = self.router.route(ExchangeId::from_index(exchange), &message, &mut self.routes);
         self.keep(outcome)
     }
 
     /// Routes by a key that the key memory cannot hold.
     #[wasm_bindgen(js_name = routeLong)]
     pub fn route_long(&mut self, exchange: u32, key: &[u8]) -> u32 {
-        let outcome =
-            self.router.route(ExchangeId::from_index(exchange), &Message::new(key), &mut self.routes);
+        let message = Message::new(key).random(self.random);
+        let outcome = self.router.route(ExchangeId::from_index(exchange), &message, &mut self.routes);
         self.keep(outcome)
     }
 
-    /// Routes a message with headers.
+    /// Whether there is a random exchange, so that every message needs a number.
+    pub fn draws(&self) -> bool {
+        self.router.exchanges().any(|(_, _, exchange)| exchange.kind() == ExchangeKind::Random)
+    }
+
+    /// Sets the number that the following messages choose by: a fraction from 0 to 1.
+    pub fn draw(&mut self, fraction: f64) {
+        self.random = (fraction * 18_446_744_073_709_551_616.0) as u64;
+    }
+
+    /// Routes a message with headers or properties.
     #[wasm_bindgen(js_name = routeMessage)]
     pub fn route_message(&mut self, message: JsValue) -> Result<u32, JsValue> {
         let publish: Publish = from_js(message)?;
         let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
-        let outcome = self.router.route(exchange, &message, &mut self.routes);
+        let outcome = self.router.route(exchange, &message.random(self.random), &mut self.routes);
         Ok(self.keep(outcome))
     }
 
@@ -137,16 +170,45 @@ impl Core {
     pub fn explain(&mut self, message: JsValue) -> Result<JsValue, JsValue> {
         let publish: Publish = from_js(message)?;
         let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
-        let outcome = self.router.explain(exchange, &message, &mut self.trace);
+        let outcome = self.router.explain(exchange, &message.random(self.random), &mut self.trace);
         to_js(&Explained::new(outcome, &self.trace))
     }
 
     /// The Redis commands that publish a message. `deliveryTags` has as many as there are copies.
     pub fn plan(&mut self, message: JsValue) -> Result<JsValue, JsValue> {
         let publish: Publish = from_js(message.clone())?;
+        let address: Address = from_js(message.clone())?;
         let content: Content = from_js(message)?;
         let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
-        to_js(&content.plan(&self.router, exchange, &message, &mut self.routes))
+        to_js(&address.plan(
+            &self.router,
+            exchange,
+            &message.random(self.random),
+            &content.envelope(),
+            &mut self.routes,
+        ))
+    }
+
+    /// The Redis commands that send a task of Celery's.
+    #[wasm_bindgen(js_name = planTask)]
+    pub fn plan_task(&mut self, task: JsValue) -> Result<JsValue, JsValue> {
+        let address: Address = from_js(task.clone())?;
+        let call: Call = from_js(task)?;
+        let (exchange, message) = address.message(&self.router).map_err(Failure::from)?;
+        to_js(&address.plan(
+            &self.router,
+            exchange,
+            &message.random(self.random),
+            &call.envelope(),
+            &mut self.routes,
+        ))
+    }
+
+    /// The key of the binding table of an exchange.
+    #[wasm_bindgen(js_name = bindingTableKey)]
+    pub fn binding_table_key(exchange: &str, layout: JsValue) -> Result<String, JsValue> {
+        let layout: Layout = from_js(layout)?;
+        Ok(layout.binding_table(exchange))
     }
 
     pub fn topology(&self) -> Result<JsValue, JsValue> {

@@ -1,18 +1,30 @@
 //! Publishing over Kombu's Redis wire, as data.
 
 use keyrail_core::{
-    ExchangeId, ExchangeKind, Message, Outcome, Router, Routes,
+    ExchangeId, ExchangeKind, Message, Outcome, PublishError, Router, Routes,
     kombu::{Envelope, Json, Layout, Plan, plan},
 };
 use serde::{Deserialize, Serialize};
 
-/// What is published, its address and headers apart ([`Publish`](crate::value::Publish) has those).
+/// Where a message goes, and what that asks of its copies.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Content {
+pub(crate) struct Address {
     exchange: Box<str>,
     /// Text, unlike an AMQP key: it stands in JSON and in names of keys.
     routing_key: Box<str>,
+    #[serde(default)]
+    return_to_queue: bool,
+    #[serde(default)]
+    layout: Layout,
+    /// One for each copy.
+    delivery_tags: Vec<String>,
+}
+
+/// What is published, its address apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Content {
     headers: Option<Json>,
     #[serde(deserialize_with = "bytes")]
     body: Vec<u8>,
@@ -23,12 +35,6 @@ pub(crate) struct Content {
     expiration: Option<u64>,
     #[serde(default)]
     transient: bool,
-    #[serde(default)]
-    return_to_queue: bool,
-    #[serde(default)]
-    layout: Layout,
-    /// One for each copy.
-    delivery_tags: Vec<String>,
 }
 
 fn bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
@@ -46,7 +52,12 @@ pub(crate) struct PlanValue {
     commands: Vec<Vec<String>>,
 }
 
-impl Content {
+impl Address {
+    /// The message as far as the address tells: Celery routes by nothing else.
+    pub(crate) fn message(&self, router: &Router) -> Result<(ExchangeId, Message<'_>), PublishError> {
+        router.message(&self.exchange, &*self.routing_key, None)
+    }
+
     /// What Kombu does with a message of this kind of exchange: a fanout is PUB/SUB, the default exchange pushes to the
     /// list that the key names, declared or not; everything else pushes to the queues of the route.
     pub(crate) fn plan(
@@ -54,6 +65,7 @@ impl Content {
         router: &Router,
         id: ExchangeId,
         message: &Message<'_>,
+        envelope: &Envelope,
         routes: &mut Routes,
     ) -> PlanValue {
         let outcome = router.route(id, message, routes);
@@ -61,13 +73,12 @@ impl Content {
         let mut tags = self.delivery_tags.iter().cloned();
         let mut tag = || tags.next().unwrap_or_default();
 
-        let envelope = self.envelope();
-        let mut publish = plan::Publish::new(&self.exchange, &self.routing_key, &envelope);
+        let mut publish = plan::Publish::new(&self.exchange, &self.routing_key, envelope);
         publish.return_to_queue = self.return_to_queue;
         let kind = router.exchange_properties(id).map(|exchange| exchange.kind());
         let (outcome, plan) = if id == Router::DEFAULT_EXCHANGE {
             queues = vec![&self.routing_key];
-            (Outcome::Routed, plan::publish_default(&self.layout, &self.routing_key, &envelope, &tag()))
+            (Outcome::Routed, plan::publish_default(&self.layout, &self.routing_key, envelope, &tag()))
         } else if kind == Some(ExchangeKind::Fanout) {
             (outcome, plan::publish_fanout(&self.layout, &publish, &tag()))
         } else {
@@ -75,8 +86,10 @@ impl Content {
         };
         PlanValue::new(outcome, &queues, &plan)
     }
+}
 
-    fn envelope(&self) -> Envelope {
+impl Content {
+    pub(crate) fn envelope(&self) -> Envelope {
         let mut envelope = Envelope::bytes(self.body.as_slice())
             .content_type(&self.content_type)
             .content_encoding(&self.content_encoding);
@@ -96,7 +109,7 @@ impl Content {
     }
 }
 
-fn members(json: &Option<Json>) -> impl Iterator<Item = &(String, Json)> {
+pub(crate) fn members(json: &Option<Json>) -> impl Iterator<Item = &(String, Json)> {
     match json {
         Some(Json::Object(members)) => members.iter(),
         _ => [].iter(),

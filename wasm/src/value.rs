@@ -21,11 +21,24 @@ pub(crate) struct Publish {
     exchange: Box<str>,
     routing_key: ByteString,
     headers: Option<Table>,
+    message_id: Option<Box<str>>,
+    correlation_id: Option<Box<str>>,
+    timestamp: Option<u64>,
 }
 
 impl Publish {
     pub(crate) fn message(&self, router: &Router) -> Result<(ExchangeId, Message<'_>), PublishError> {
-        router.message(&self.exchange, &self.routing_key, self.headers.as_ref())
+        let (id, mut message) = router.message(&self.exchange, &self.routing_key, self.headers.as_ref())?;
+        if let Some(id) = &self.message_id {
+            message = message.message_id(&**id);
+        }
+        if let Some(id) = &self.correlation_id {
+            message = message.correlation_id(&**id);
+        }
+        if let Some(seconds) = self.timestamp {
+            message = message.timestamp(seconds);
+        }
+        Ok((id, message))
     }
 }
 

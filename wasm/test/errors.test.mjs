@@ -168,13 +168,9 @@ const CASES = [
   ['invalid-json', 'JSON', () => Router.fromDefinitions('{')],
   ['invalid-argument', 'definitions is null', () => Router.fromDefinitions('null')],
   [
-    'unsupported-policy',
-    'policies[0]: policy `p`',
-    () => {
-      const exchanges = [{ name: 'a', type: 'fanout' }];
-      const policies = [{ name: 'p', pattern: '.*', definition: { 'alternate-exchange': 'lost' } }];
-      return Router.fromDefinitions({ exchanges, policies });
-    },
+    'invalid-policy-pattern',
+    "policies[0]: the policy's pattern `(`",
+    () => Router.fromDefinitions({ policies: [{ name: 'p', pattern: '(', definition: {} }] }),
   ],
   ['unknown-vhost', '`/`', () => Router.fromDefinitions({ queues: [{ name: 'q' }] }, { vhost: 'v' })],
   [

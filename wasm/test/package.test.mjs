@@ -77,19 +77,32 @@ test('the module imports its binding and nothing else', () => {
   assert.deepEqual([...from], ['./keyrail_bg.js']);
 });
 
+test('publishing: each entry alone, by import and by require', () => {
+  for (const [entry, name] of [
+    ['redis', 'Publisher'],
+    ['celery', 'Celery'],
+    ['celery-node', 'createClient'],
+  ]) {
+    const code = `import { ${name} } from 'keyrail/${entry}'; console.log(typeof ${name});`;
+    assert.equal(run(`${entry}.mjs`, code), 'function');
+    const required = `const { ${name} } = require('keyrail/${entry}'); console.log(typeof ${name});`;
+    assert.equal(run(`${entry}.cjs`, required, '--no-warnings'), 'function');
+  }
+});
+
 test('what is in it', () => {
   const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
   assert.equal(manifest.dependencies, undefined);
   for (const hook of ['preinstall', 'install', 'postinstall'])
     assert.equal(manifest.scripts[hook], undefined);
   const files = readdirSync(installed).sort();
-  assert.deepEqual(files, ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'dist', 'package.json']);
-  const dist = readdirSync(join(installed, 'dist'));
+  assert.deepEqual(files, ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'dist', 'docs', 'package.json']);
+  const dist = readdirSync(join(installed, 'dist'), { recursive: true });
   for (const name of dist.filter((name) => name.endsWith('.d.ts'))) {
     assert.doesNotMatch(readFileSync(join(installed, 'dist', name), 'utf8'), /keyrail_bg/, name);
   }
-  const entries = [manifest.exports['.'], manifest.exports['./web'], manifest.exports['./bare']].flatMap(
-    Object.values,
+  const entries = Object.values(manifest.exports).flatMap((entry) =>
+    typeof entry === 'string' ? [] : Object.values(entry),
   );
   for (const file of entries) assert.ok(dist.includes(file.replace('./dist/', '')), file);
 });

@@ -30,6 +30,47 @@ test('routes by exchange type, with alternates', () => {
   router.free();
 });
 
+test('a random exchange chooses one queue, by the number it is given or one of its own', () => {
+  const exchanges = [{ name: 'dice', kind: 'x-random' }];
+  const queues = [{ name: 'a' }, { name: 'b' }, { name: 'c' }];
+  const bindings = queues.map(({ name }) => ({ source: 'dice', destination: { queue: name } }));
+  const router = Router.fromTopology({ exchanges, queues, bindings });
+  const message = { exchange: 'dice', routingKey: '' };
+  const ids = new Uint32Array(3);
+  const drawn = new Set();
+  const written = new Set();
+  for (let at = 0; at < 200; at++) {
+    const { queues } = router.route(message);
+    assert.equal(queues.length, 1);
+    drawn.add(queues[0]);
+    assert.equal(router.routeInto(router.exchangeId('dice'), '', ids), 1);
+    written.add(router.queueName(ids[0]));
+  }
+  assert.deepEqual([drawn.size, written.size], [3, 3]);
+  for (const random of [0, 0.25, 0.5, 1]) {
+    const { queues } = router.route({ ...message, random });
+    assert.deepEqual(router.explain({ ...message, random }).queues, queues);
+  }
+  router.free();
+});
+
+test('policies are data like everything else', () => {
+  const router = new Router();
+  router.declareExchange('orders', { kind: 'topic' });
+  router.declareExchange('lost', { kind: 'fanout' });
+  router.declareQueue('unrouted');
+  router.bind({ source: 'lost', destination: { queue: 'unrouted' } });
+  const policy = { name: 'p', pattern: '^ord', priority: 3, definition: { 'alternate-exchange': 'lost' } };
+  router.apply({ op: 'policy.set', ...policy });
+  const message = { exchange: 'orders', routingKey: 'k' };
+  assert.deepEqual(router.route(message).queues, ['unrouted']);
+  assert.deepEqual(router.topology().policies, [policy]);
+  assert.deepEqual(Router.fromTopology(router.topology()).route(message).queues, ['unrouted']);
+  router.apply({ op: 'policy.clear', name: 'p' });
+  assert.deepEqual(router.route(message).queues, []);
+  router.free();
+});
+
 test('the queues of a route are frozen', () => {
   const { queues } = shop().route({ exchange: 'orders', routingKey: 'order.eu.paid' });
   assert.throws(() => queues.push('more'), TypeError);

@@ -6,11 +6,10 @@
 mod engine;
 mod engines;
 mod measure;
-mod memory;
 
 use std::{env, error::Error, path::Path, process::ExitCode};
 
-use keyrail_workload::{Bindings, Kind};
+use keyrail_workload::{Bindings, CountingAllocator, Kind};
 
 use crate::{
     engine::{Engine, Job},
@@ -19,8 +18,11 @@ use crate::{
         mqtt_topic_engine::MqttTopicEngine, quill::Quill, regex_set::RegexList, scan::Scan, submap::Submap,
         zenoh::Zenoh,
     },
-    measure::{Effort, measure},
+    measure::{effort, measure},
 };
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator::new();
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -43,7 +45,7 @@ fn run(arguments: &[String]) -> Result<String, Box<dyn Error>> {
             .into());
     };
     let kind: Kind = kind.parse()?;
-    let effort = Effort::parse(options)?;
+    let effort = effort(options)?;
     let bindings = Bindings::read(Path::new(table))?;
     let text = std::fs::read_to_string(keys).map_err(|error| format!("{keys}: {error}"))?;
     let start = |rewrite: fn(String) -> String| rewrite(text);

@@ -11,8 +11,9 @@
 //! | read files | [`Bindings`], [`Keys`] |
 //! | compare answers | [`Digest`], [`Oracle`] |
 //! | route them with keyrail | [`Loaded`] |
+//! | measure | [`measure()`], [`CountingAllocator`] |
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 pub mod adversarial;
 mod digest;
@@ -20,6 +21,9 @@ mod direct;
 mod files;
 pub mod headers;
 mod loaded;
+#[cfg(unix)]
+mod measure;
+mod memory;
 mod oracle;
 mod random;
 mod read;
@@ -30,6 +34,9 @@ pub use digest::Digest;
 pub use direct::DirectWorkload;
 pub use files::{SIZES, generate};
 pub use loaded::{Kind, LoadError, Loaded};
+#[cfg(unix)]
+pub use measure::{Effort, Measured, Subject, cpu_time, measure};
+pub use memory::CountingAllocator;
 pub use oracle::{Hash, Oracle, topic_matches};
 pub use random::{Random, Zipf};
 pub use read::{Bindings, Keys, ReadError};

@@ -99,6 +99,11 @@ impl Loaded {
         bound.map(drop).map_err(|error| error.to_string())
     }
 
+    /// The router itself.
+    pub const fn router(&self) -> &Router {
+        &self.router
+    }
+
     /// Routes one message: what is measured.
     #[inline]
     pub fn route(&self, message: &Message<'_>, routes: &mut Routes) -> Outcome {

@@ -37,11 +37,15 @@ impl Bindings {
     /// # Errors
     /// [`ReadError`] for the first line that is no binding.
     pub fn read(file: &Path) -> Result<Self, ReadError> {
-        Self::parse(bytes(file)?).map_err(|(line, reason)| ReadError {
-            file: file.into(),
-            line: Some(line),
-            reason,
-        })
+        Self::from_bytes(file, bytes(file)?)
+    }
+
+    /// Reads what a file of this name holds.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn from_bytes(file: &Path, bytes: Vec<u8>) -> Result<Self, ReadError> {
+        Self::parse(bytes).map_err(|(line, reason)| ReadError { file: file.into(), line: Some(line), reason })
     }
 
     /// Bindings that were made in memory.
@@ -95,9 +99,13 @@ impl Keys {
     /// # Errors
     /// [`ReadError`] if the file cannot be read; every line is a key.
     pub fn read(file: &Path) -> Result<Self, ReadError> {
-        let bytes = bytes(file)?;
+        Ok(Self::from_bytes(bytes(file)?))
+    }
+
+    /// Reads what a file holds.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
         let lines = lines(&bytes).collect();
-        Ok(Keys { bytes, lines })
+        Keys { bytes, lines }
     }
 
     /// The number of keys.
@@ -108,6 +116,11 @@ impl Keys {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// The key with this number, counted from zero.
+    pub fn get(&self, number: usize) -> Option<&[u8]> {
+        self.lines.get(number).map(|line| &self.bytes[line.clone()])
     }
 
     /// The keys in the order of the lines.

@@ -1,9 +1,10 @@
-//! The destinations behind one pattern: almost always one.
+//! Where a binding leads, and the bindings behind one key: almost always one.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 
 use crate::{
     Destination,
+    chunks::{Chunks, Sorted},
     id::{BindingId, ExchangeId, QueueId},
 };
 
@@ -11,41 +12,78 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) binding: BindingId,
-    destination: u32,
+    pub(crate) target: Target,
 }
 
-/// Marks an exchange among the packed destinations; ids stay far below.
-const EXCHANGE: u32 = 1 << 31;
-
+#[cfg(test)]
 impl Entry {
+    /// The entry of a plain binding.
     pub(crate) fn new(binding: BindingId, destination: Destination) -> Self {
-        let destination = match destination {
-            Destination::Queue(queue) => queue.0,
-            Destination::Exchange(exchange) => exchange.0 | EXCHANGE,
-        };
-        Entry { binding, destination }
+        Entry { binding, target: Target::new(destination, false) }
+    }
+}
+
+/// A destination in four bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Target(u32);
+
+/// Marks an exchange; ids stay far below.
+const EXCHANGE: u32 = 1 << 31;
+/// Marks a binding beside which another with the same key may lead to the same queue: it has arguments, a pattern or a
+/// dialect. All others are told apart by their destinations alone.
+const SPECIAL: u32 = 1 << 30;
+
+impl Target {
+    pub(crate) fn new(destination: Destination, special: bool) -> Self {
+        let special = if special { SPECIAL } else { 0 };
+        match destination {
+            Destination::Queue(queue) => Target(queue.0 | special),
+            Destination::Exchange(exchange) => Target(exchange.0 | EXCHANGE | special),
+        }
     }
 
     #[inline(always)]
-    pub(crate) fn destination(self) -> Destination {
-        if self.destination & EXCHANGE == 0 {
-            Destination::Queue(QueueId(self.destination))
+    pub(crate) const fn destination(self) -> Destination {
+        let number = self.0 & !(EXCHANGE | SPECIAL);
+        if self.0 & EXCHANGE == 0 {
+            Destination::Queue(QueueId(number))
         } else {
-            Destination::Exchange(ExchangeId(self.destination & !EXCHANGE))
+            Destination::Exchange(ExchangeId(number))
         }
+    }
+
+    #[inline(always)]
+    pub(crate) const fn is_exchange(self) -> bool {
+        self.0 & EXCHANGE != 0
+    }
+
+    /// The destination as a number, the same for the same destination.
+    pub(crate) const fn number(self) -> u32 {
+        self.0 & !SPECIAL
+    }
+
+    /// The queue, if this is one and no other binding of the same key leads there.
+    #[inline(always)]
+    pub(crate) const fn plain_queue(self) -> Option<QueueId> {
+        if self.0 & (EXCHANGE | SPECIAL) == 0 { Some(QueueId(self.0)) } else { None }
+    }
+}
+
+impl Sorted for Entry {
+    fn binding(&self) -> BindingId {
+        self.binding
     }
 }
 
 /// One entry or more, sorted by binding.
 #[derive(Clone, Debug)]
-#[allow(clippy::box_collection)] // Eight bytes instead of twenty-four in every leaf, for the few that need more.
 pub(crate) struct Entries {
     first: Entry,
-    more: Option<Box<Vec<Entry>>>,
+    more: Option<Box<Chunks<Entry>>>,
 }
 
 impl Entries {
-    pub(crate) fn new(entry: Entry) -> Self {
+    pub(crate) const fn new(entry: Entry) -> Self {
         Entries { first: entry, more: None }
     }
 
@@ -53,23 +91,30 @@ impl Entries {
         if entry.binding < self.first.binding {
             core::mem::swap(&mut entry, &mut self.first);
         }
-        let more = self.more.get_or_insert_default();
-        let at = more.partition_point(|other| other.binding < entry.binding);
-        more.insert(at, entry);
+        self.more.get_or_insert_default().insert(entry);
     }
 
     /// Removes an entry; true if it was the last.
     pub(crate) fn remove(&mut self, binding: BindingId) -> bool {
         let Some(more) = &mut self.more else { return self.first.binding == binding };
         if self.first.binding == binding {
-            self.first = more.remove(0);
-        } else if let Ok(at) = more.binary_search_by_key(&binding, |entry| entry.binding) {
-            more.remove(at);
+            if let Some(first) = more.first().copied() {
+                more.remove(first.binding);
+                self.first = first;
+            }
+        } else {
+            more.remove(binding);
         }
         if more.is_empty() {
             self.more = None;
         }
         false
+    }
+
+    /// The target of the first, and read for that alone: what follows finds it in the cache.
+    #[inline(always)]
+    pub(crate) const fn touch(&self) -> u32 {
+        self.first.target.0
     }
 
     #[inline(always)]
@@ -79,36 +124,21 @@ impl Entries {
             more.iter().copied().for_each(found);
         }
     }
-}
 
-/// Any number of entries, sorted by binding: compact, and cheap to append to, since a new binding usually has the
-/// largest number.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct EntryList(Vec<Entry>);
-
-impl EntryList {
-    pub(crate) fn insert(&mut self, entry: Entry) {
-        let at = match self.0.last() {
-            Some(last) if last.binding > entry.binding => {
-                self.0.partition_point(|other| other.binding < entry.binding)
-            }
-            _ => self.0.len(),
-        };
-        self.0.insert(at, entry);
-    }
-
-    pub(crate) fn remove(&mut self, binding: BindingId) {
-        if let Ok(at) = self.0.binary_search_by_key(&binding, |entry| entry.binding) {
-            self.0.remove(at);
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
+    /// Calls `found` with the queues, if there are only queues and no two are the same.
     #[inline(always)]
-    pub(crate) fn for_each(&self, found: &mut impl FnMut(Entry)) {
-        self.0.iter().copied().for_each(found);
+    pub(crate) fn plain_queues(&self, found: &mut impl FnMut(QueueId)) -> bool {
+        let Some(first) = self.first.target.plain_queue() else { return false };
+        match &self.more {
+            None => found(first),
+            Some(more) => {
+                if more.iter().any(|entry| entry.target.plain_queue().is_none()) {
+                    return false;
+                }
+                found(first);
+                more.iter().filter_map(|entry| entry.target.plain_queue()).for_each(found);
+            }
+        }
+        true
     }
 }

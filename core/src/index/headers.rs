@@ -1,140 +1,198 @@
-//! The headers exchange: arguments against headers, by RabbitMQ 3.10's rules.
+//! The bindings of a headers exchange, found by the headers that they share with a message.
+//!
+//! A binding that wants all of its arguments is found by one of them, the one that the fewest bindings are found by; a
+//! binding that wants any is found by each. A message looks up each of its headers, once with its value and once for
+//! its presence, and only what is found is compared. Hashes lead to bindings and decide nothing.
 
 use alloc::{boxed::Box, vec::Vec};
-use core::cmp::Ordering;
 
-use crate::{Table, Value, error::BindError, message::BCC};
+use super::entries::Entry;
+use crate::{
+    Message, Value,
+    chunks::Chunks,
+    error::BindError,
+    hash::{hash, join, tag},
+    id::BindingId,
+    message::BCC,
+    slots::Slots,
+    tags::Tags,
+    work::Work,
+};
 
-/// Which arguments of a headers binding must agree with the message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MatchMode {
-    any: bool,
-    /// Whether arguments whose name begins with `x-` count too (`x-match` itself never does).
-    with_x: bool,
+mod pattern;
+
+pub(crate) use pattern::{HeadersPattern, SortedHeaders};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct HeadersIndex {
+    seed: u64,
+    patterns: Slots<Kept>,
+    anchors: Slots<Anchor>,
+    by_hash: Tags<u32>,
+    /// Bindings that want all of no arguments.
+    always: Chunks<Entry>,
+    /// The arguments of all patterns, and one for each pattern.
+    states: usize,
 }
 
-impl MatchMode {
-    /// Reads `x-match`; missing means `all`.
-    fn of(arguments: &Table) -> Result<Self, BindError> {
-        let Some(value) = arguments.get("x-match") else {
-            return Ok(MatchMode { any: false, with_x: false });
-        };
-        match value.as_str() {
-            Some("all") => Ok(MatchMode { any: false, with_x: false }),
-            Some("any") => Ok(MatchMode { any: true, with_x: false }),
-            Some("all-with-x") => Ok(MatchMode { any: false, with_x: true }),
-            Some("any-with-x") => Ok(MatchMode { any: true, with_x: true }),
-            Some(other) => Err(BindError::InvalidMatchMode { found: other.into() }),
-            None => {
-                let found = alloc::format!("a value of field type {}", value.tag()).into();
-                Err(BindError::InvalidMatchMode { found })
+#[derive(Clone, Debug)]
+struct Kept {
+    entry: Entry,
+    pattern: HeadersPattern,
+    /// The anchors that lead here, and the place in the list of each.
+    places: Box<[(u32, u32)]>,
+}
+
+/// A header with its value, or the presence of one.
+#[derive(Clone, Debug)]
+struct Anchor {
+    hash: u64,
+    patterns: Vec<u32>,
+}
+
+/// Where a pattern is kept: its number, if it wants anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot(Option<u32>);
+
+impl HeadersIndex {
+    pub(crate) fn new(seed: u64) -> Self {
+        HeadersIndex { seed, ..HeadersIndex::default() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.patterns.is_empty() && self.always.is_empty()
+    }
+
+    /// Whether no part of any pattern is left.
+    #[cfg(test)]
+    pub(crate) fn is_clean(&self) -> bool {
+        self.is_empty() && self.anchors.is_empty() && self.by_hash.is_empty() && self.states == 0
+    }
+
+    /// The most steps that a route takes here: all bindings compared, argument by argument.
+    pub(crate) const fn worst_case(&self) -> u64 {
+        self.states as u64
+    }
+
+    pub(crate) fn insert(&mut self, entry: Entry, pattern: HeadersPattern) -> Spot {
+        if pattern.wanted().len() == 0 {
+            if !pattern.is_any() {
+                self.always.insert(entry);
             }
+            return Spot(None);
+        }
+        let mut hashes: Vec<u64> =
+            pattern.wanted().map(|(name, value)| self.wanted_hash(name, value)).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        if !pattern.is_any() {
+            let rarest = hashes.iter().copied().min_by_key(|hash| self.uses(*hash));
+            hashes.clear();
+            hashes.extend(rarest);
+        }
+        self.states += pattern.wanted().len() + 1;
+        let id = self.patterns.insert(Kept { entry, pattern, places: Box::default() });
+        let places: Box<[(u32, u32)]> = hashes.into_iter().map(|hash| self.list(hash, id)).collect();
+        if let Some(kept) = self.patterns.get_mut(id) {
+            kept.places = places;
+        }
+        Spot(Some(id))
+    }
+
+    pub(crate) fn remove(&mut self, spot: Spot, binding: BindingId) {
+        let Spot(Some(id)) = spot else {
+            self.always.remove(binding);
+            return;
+        };
+        let Some(kept) = self.patterns.remove(id) else { return };
+        self.states -= kept.pattern.wanted().len() + 1;
+        for (number, at) in kept.places {
+            self.unlist(number, at);
+        }
+    }
+
+    /// Calls `found` with each binding that matches; one that wants any of its arguments may come several times.
+    pub(crate) fn matches(
+        &self,
+        message: &Message<'_>,
+        order: &mut Vec<u32>,
+        work: &mut Work,
+        found: &mut impl FnMut(Entry),
+    ) {
+        self.always.iter().copied().for_each(&mut *found);
+        let Some(table) = message.header_table().filter(|_| !self.patterns.is_empty()) else { return };
+        let headers = SortedHeaders::sort(Some(table), order);
+        for (name, value) in table.iter().filter(|(name, _)| *name != BCC) {
+            let name = hash(self.seed, name);
+            work.add(2);
+            for hash in [join(name, value.match_hash(self.seed)), join(name, PRESENT)] {
+                let Some(anchor) = self.anchor(hash).and_then(|number| self.anchors.get(number)) else {
+                    continue;
+                };
+                for kept in anchor.patterns.iter().filter_map(|id| self.patterns.get(*id)) {
+                    work.add(kept.pattern.wanted().len());
+                    if kept.pattern.matches(&headers) {
+                        found(kept.entry);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Void in a binding asks for presence alone.
+    fn wanted_hash(&self, name: &[u8], value: &Value) -> u64 {
+        let value = if matches!(value, Value::Void) { PRESENT } else { value.match_hash(self.seed) };
+        join(hash(self.seed, name), value)
+    }
+
+    fn anchor(&self, hash: u64) -> Option<u32> {
+        let same = |number: &u32| self.anchors.get(*number).is_some_and(|anchor| anchor.hash == hash);
+        self.by_hash.find(tag(hash), same).copied()
+    }
+
+    fn uses(&self, hash: u64) -> usize {
+        let anchor = self.anchor(hash).and_then(|number| self.anchors.get(number));
+        anchor.map_or(0, |anchor| anchor.patterns.len())
+    }
+
+    /// Makes a pattern known to an anchor; says to which, and where in its list.
+    fn list(&mut self, hash: u64, id: u32) -> (u32, u32) {
+        let number = self.anchor(hash).unwrap_or_else(|| {
+            let number = self.anchors.insert(Anchor { hash, patterns: Vec::new() });
+            self.by_hash.insert(tag(hash), number);
+            number
+        });
+        let patterns = self.anchors.get_mut(number).map(|anchor| &mut anchor.patterns);
+        let at = patterns.map_or(0, |patterns| {
+            patterns.push(id);
+            patterns.len() - 1
+        });
+        (number, at as u32)
+    }
+
+    fn unlist(&mut self, number: u32, at: u32) {
+        let Some(anchor) = self.anchors.get_mut(number) else { return };
+        anchor.patterns.swap_remove(at as usize);
+        if let Some(moved) = anchor.patterns.get(at as usize).and_then(|id| self.patterns.get_mut(*id))
+            && let Some(place) = moved.places.iter_mut().find(|(other, _)| *other == number)
+        {
+            place.1 = at;
+        }
+        if anchor.patterns.is_empty()
+            && let Some(anchor) = self.anchors.remove(number)
+        {
+            self.by_hash.remove(tag(anchor.hash), |other| *other == number);
         }
     }
 }
 
-/// A headers binding made ready: the arguments that count, sorted by name.
-#[derive(Clone, Debug)]
-pub(crate) struct HeadersPattern {
-    any: bool,
-    wanted: Box<[(Box<[u8]>, Value)]>,
-}
+/// Stands for the value where only presence counts.
+const PRESENT: u64 = 0x7072_6573_656e_7421;
 
 impl HeadersPattern {
-    pub(crate) fn compile(arguments: &Table) -> Result<Self, BindError> {
-        let mode = MatchMode::of(arguments)?;
-        let counts = |name: &[u8]| name != b"x-match" && (mode.with_x || !name.starts_with(b"x-"));
-        let mut sorted = arguments.clone();
-        sorted.sort();
-        let wanted = sorted.iter().filter(|(name, _)| counts(name));
-        let wanted = wanted.map(|(name, value)| (name.into(), value.clone())).collect();
-        Ok(HeadersPattern { any: mode.any, wanted })
-    }
-
-    /// Whether a message with these headers, sorted by name, matches.
-    ///
-    /// Both sides are merged: names that occur more than once are paired off in order. Void in the binding asks for
-    /// presence alone.
-    pub(crate) fn matches(&self, headers: &SortedHeaders<'_>) -> bool {
-        let mut at = 0;
-        for (name, wanted) in &self.wanted {
-            while headers.name(at).is_some_and(|header| header < &**name) {
-                at += 1;
-            }
-            let present = headers.get(at).filter(|(header, _)| header.cmp(&&**name) == Ordering::Equal);
-            let agrees = match present {
-                None => false,
-                Some((_, value)) => {
-                    at += 1;
-                    matches!(wanted, Value::Void) || wanted.matches(value)
-                }
-            };
-            if agrees == self.any {
-                return agrees;
-            }
-        }
-        // With `all` nothing failed; with `any` nothing agreed.
-        !self.any
-    }
-}
-
-/// The headers of one message in the order of their names. `BCC` is not among them.
-pub(crate) struct SortedHeaders<'a> {
-    table: Option<&'a Table>,
-    order: &'a [u32],
-}
-
-impl<'a> SortedHeaders<'a> {
-    /// Fills `order`, which is kept from call to call, with the places of the headers sorted by name.
-    pub(crate) fn sort(table: Option<&'a Table>, order: &'a mut Vec<u32>) -> Self {
-        order.clear();
-        if let Some(table) = table {
-            let places = (0..).zip(table.iter());
-            order.extend(places.filter(|(_, (name, _))| *name != BCC).map(|(place, _)| place));
-            // By place where names are equal: that is a stable sort without its allocation.
-            order.sort_unstable_by_key(|place| (table.entry(*place).map(|(name, _)| name), *place));
-        }
-        SortedHeaders { table, order }
-    }
-
-    fn get(&self, at: usize) -> Option<(&'a [u8], &'a Value)> {
-        self.table?.entry(*self.order.get(at)?)
-    }
-
-    fn name(&self, at: usize) -> Option<&'a [u8]> {
-        self.get(at).map(|(name, _)| name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn matches(arguments: &[(&str, Value)], headers: &[(&str, Value)]) -> bool {
-        let arguments = Table::from_iter(arguments.iter().cloned());
-        let headers = Table::from_iter(headers.iter().cloned());
-        let pattern = HeadersPattern::compile(&arguments).unwrap();
-        pattern.matches(&SortedHeaders::sort(Some(&headers), &mut Vec::new()))
-    }
-
-    #[test]
-    fn repeated_names_are_paired_in_order() {
-        let twice = [("k", Value::I32(1)), ("k", Value::I32(2))];
-        assert!(matches(&twice, &twice));
-        assert!(!matches(&twice, &[("k", Value::I32(1))]));
-        assert!(!matches(&twice, &[("k", Value::I32(2)), ("k", Value::I32(1))]));
-    }
-
-    #[test]
-    fn no_usable_argument_matches_all_and_never_any() {
-        let hidden = ("x-k", Value::I32(1));
-        assert!(matches(core::slice::from_ref(&hidden), &[]));
-        assert!(!matches(&[("x-match", "any".into()), hidden], &[]));
-    }
-
-    #[test]
-    fn secret_recipients_are_not_headers() {
-        assert!(!matches(&[("BCC", Value::Void)], &[("BCC", Value::Array(Vec::new()))]));
-        assert!(matches(&[("CC", Value::Void)], &[("CC", Value::Array(Vec::new()))]));
+    /// Decides how the arguments of a binding are compared.
+    pub(crate) fn of(binding: &crate::Binding<'_>) -> Result<Self, BindError> {
+        const NONE: &crate::Table = &crate::Table::new();
+        HeadersPattern::compile(binding.arguments.unwrap_or(NONE))
     }
 }

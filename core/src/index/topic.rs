@@ -5,21 +5,23 @@
 //! key can have. A dictionary over (position, word) leaves most shapes out first: where no pattern of a shape has this
 //! word at this position, the shape is not asked. What has several `#` is in [`Many`].
 //!
-//! No operation moves more than a few thousand entries, whatever the size of the table: [`Segmented`], [`Pages`].
+//! No operation moves more than a few thousand entries, whatever the size of the table: [`Tags`], [`Slots`].
+
+use alloc::vec::Vec;
+use core::hint::black_box;
 
 use super::{
     entries::Entry,
-    pages::Pages,
-    segmented::Segmented,
-    words::{Word, Words, placed, spread},
+    leaf::Leaf,
+    words::{Text, Words, placed},
 };
-use crate::{id::BindingId, stamps::Stamps};
+use crate::{hash::tag, id::BindingId, slots::Slots, stamps::Stamps, tags::Tags, work::Work};
 
-mod leaf;
+mod known;
 mod many;
 mod shape;
 
-use leaf::Leaf;
+use known::Known;
 use many::Many;
 use shape::{FILTERED, Form, POSITIONS, Shapes};
 
@@ -29,180 +31,316 @@ pub(crate) struct TopicIndex {
     seed: u64,
     shapes: Shapes,
     /// Leaves by the hash of shape and literal words.
-    table: Segmented<u32>,
-    leaves: Pages<Leaf>,
-    dictionary: Segmented<Known>,
+    table: Tags<u32>,
+    leaves: Slots<Leaf>,
+    dictionary: Tags<Known>,
     many: Many,
 }
 
-/// A word at a position, and which shapes have patterns with it there.
-///
-/// Words whose hashes collide share one; and the set may name a shape whose last such pattern is gone: either costs a
-/// look-up and changes no answer.
-#[derive(Clone, Copy, Debug)]
-struct Known {
-    hash: u64,
-    patterns: u32,
-    shapes: u128,
-}
+/// Where a pattern is kept: the number of its leaf, or with [`MANY`] that of a pattern with several `#`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spot(u32);
+
+const MANY: u32 = 1 << 31;
 
 /// Memory that a match needs, kept from call to call.
 #[derive(Debug, Default)]
 pub(crate) struct TopicScratch {
     words: Words,
     many: Stamps,
+    staged: Vec<Staged>,
+}
+
+/// What a look-up goes on with when those before it have begun.
+#[derive(Clone, Copy, Debug)]
+struct Staged {
+    shape: u32,
+    /// First the tag, then the leaf.
+    number: u32,
 }
 
 /// Tables of so few shapes are asked without the dictionary, which would cost more than it saves.
 const FEW: usize = 8;
+/// From so many leaves on they do not fit into the fast caches, and a route reads ahead.
+const STAGED: usize = 1 << 15;
 
 impl TopicIndex {
     pub(crate) fn new(seed: u64) -> Self {
-        TopicIndex { seed: spread(seed), ..TopicIndex::default() }
+        TopicIndex { seed, many: Many::new(seed), ..TopicIndex::default() }
     }
 
-    pub(crate) fn insert(&mut self, key: &[u8], entry: Entry) {
-        let mut words = Words::default();
-        words.split(self.seed, key);
-        let words = words.as_slice();
+    /// Adds a binding, and says where its pattern is kept. `words` is memory to work with.
+    pub(crate) fn insert(&mut self, key: &[u8], entry: Entry, words: &mut Words) -> Spot {
+        match words.split(self.seed, key) {
+            Some(text) => self.insert_text(key, text, entry),
+            None => self.insert_text(key, words.split_long(self.seed, key), entry),
+        }
+    }
+
+    fn insert_text(&mut self, key: &[u8], words: impl Text, entry: Entry) -> Spot {
         let Some(form) = Form::of(key, words) else {
-            self.many.insert(key, words, entry);
-            return;
+            return Spot(self.many.insert(key, words, entry) | MANY);
         };
-        if let Some(leaf) = self.find(&form, key, words).and_then(|leaf| self.leaves.get_mut(leaf)) {
+        if let Some(number) = self.find(&form, key, words)
+            && let Some(leaf) = self.leaves.get_mut(number)
+        {
             leaf.entries.insert(entry);
-            return;
+            return Spot(number);
         }
         let shape = self.shapes.take(form);
-        let hash = form.hash(self.shape_seed(shape), words);
+        let hash = form.hash(self.shapes.seed(shape), words);
         self.shapes.note(shape, hash);
-        let leaf = self.leaves.insert(Leaf::new(hash, key, entry));
-        let leaves = &self.leaves;
-        self.table.insert(hash, leaf, |leaf| leaves.get(*leaf).map_or(0, |leaf| leaf.hash));
-        self.learn(&form, shape, words);
+        let number = self.leaves.insert(Leaf::new(key, entry));
+        self.table.insert(tag(hash), number);
+        let bit = if shape < FILTERED { 1 << shape } else { 0 };
+        for hash in literals(&form, words) {
+            known::learn(&mut self.dictionary, hash, bit);
+        }
+        Spot(number)
     }
 
-    pub(crate) fn remove(&mut self, key: &[u8], binding: BindingId) {
-        let mut words = Words::default();
-        words.split(self.seed, key);
-        let words = words.as_slice();
-        let Some(form) = Form::of(key, words) else {
-            self.many.remove(key, words, binding);
+    pub(crate) fn remove(&mut self, spot: Spot, binding: BindingId, words: &mut Words) {
+        if spot.0 & MANY != 0 {
+            self.many.remove(spot.0 & !MANY, binding);
             return;
-        };
-        let Some(id) = self.find(&form, key, words) else { return };
-        let Some(leaf) = self.leaves.get_mut(id) else { return };
+        }
+        let Some(leaf) = self.leaves.get_mut(spot.0) else { return };
         if !leaf.entries.remove(binding) {
             return;
         }
-        let hash = leaf.hash;
-        self.table.remove(hash, |other| *other == id);
-        self.leaves.remove(id);
-        for hash in literals(&form, words) {
-            let Some(known) = self.dictionary.find_mut(hash, |known| known.hash == hash) else { continue };
-            known.patterns -= 1;
-            if known.patterns == 0 {
-                self.dictionary.remove(hash, |known| known.hash == hash);
-            }
-        }
-        if let Some(shape) = self.shapes.find(&form) {
-            self.shapes.release(shape);
+        let Some(leaf) = self.leaves.remove(spot.0) else { return };
+        match words.split(self.seed, leaf.key()) {
+            Some(text) => self.forget(spot.0, leaf.key(), text),
+            None => self.forget(spot.0, leaf.key(), words.split_long(self.seed, leaf.key())),
         }
     }
 
+    /// Takes a pattern out of whatever leads to its leaf.
+    fn forget(&mut self, number: u32, key: &[u8], words: impl Text) {
+        let Some(form) = Form::of(key, words) else { return };
+        let Some(shape) = self.shapes.find(&form) else { return };
+        let hash = form.hash(self.shapes.seed(shape), words);
+        self.table.remove(tag(hash), |other| *other == number);
+        for hash in literals(&form, words) {
+            known::forget(&mut self.dictionary, hash);
+        }
+        self.shapes.release(shape);
+    }
+
+    /// The binding key of a pattern.
+    pub(crate) fn key(&self, spot: Spot) -> &[u8] {
+        if spot.0 & MANY != 0 {
+            return self.many.key(spot.0 & !MANY);
+        }
+        self.leaves.get(spot.0).map_or(&[], Leaf::key)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.shapes.len() == 0 && self.many.is_empty()
+        self.table.is_empty() && self.many.is_empty()
     }
 
     /// Whether no part of any pattern is left.
     #[cfg(test)]
     pub(crate) fn is_clean(&self) -> bool {
-        self.is_empty() && self.table.is_empty() && self.dictionary.is_empty() && self.leaves.is_empty()
+        self.is_empty() && self.shapes.is_clean() && self.dictionary.is_empty() && self.leaves.is_empty()
+    }
+
+    /// The most steps that a route takes here, whatever its key: a word looked up, a shape asked, a state moved.
+    pub(crate) fn worst_case(&self, words: usize) -> u64 {
+        let shapes = self.shapes.worst_case();
+        words as u64 * (1 + self.many.states() as u64) + shapes
     }
 
     /// Calls `found` with each binding whose pattern matches, each once.
-    pub(crate) fn matches(&self, key: &[u8], scratch: &mut TopicScratch, found: &mut impl FnMut(Entry)) {
-        scratch.words.split(self.seed, key);
-        let words = scratch.words.as_slice();
-        let (mut filtered, others) = self.shapes.of_length(words.len());
+    #[inline(always)]
+    pub(crate) fn matches(
+        &self,
+        key: &[u8],
+        scratch: &mut TopicScratch,
+        work: &mut Work,
+        found: &mut impl FnMut(Entry),
+    ) {
+        let TopicScratch { words, many, staged } = scratch;
+        match words.split(self.seed, key) {
+            Some(text) => self.matches_text(key, text, many, staged, work, found),
+            None => self.matches_long(key, scratch, work, found),
+        }
+    }
+
+    /// For a key that is longer than AMQP's longest.
+    #[cold]
+    #[inline(never)]
+    fn matches_long(
+        &self,
+        key: &[u8],
+        scratch: &mut TopicScratch,
+        work: &mut Work,
+        found: &mut impl FnMut(Entry),
+    ) {
+        let TopicScratch { words, many, staged } = scratch;
+        self.matches_text(key, words.split_long(self.seed, key), many, staged, work, found);
+    }
+
+    #[inline(always)]
+    fn matches_text(
+        &self,
+        key: &[u8],
+        words: impl Text,
+        many: &mut Stamps,
+        staged: &mut Vec<Staged>,
+        work: &mut Work,
+        found: &mut impl FnMut(Entry),
+    ) {
+        let shapes = self.shapes.of_length(words.count());
+        work.add(words.count());
+        let mut filtered = shapes.filtered;
         if self.shapes.len() > FEW {
             filtered = self.narrow(filtered, words);
         }
-        let (low, high) = (filtered as u64, (filtered >> 64) as u64);
-        for (base, mut set) in [(0, low), (64, high)] {
-            while set != 0 {
+        if self.table.len() >= STAGED {
+            self.ask_staged(filtered, &shapes.others, key, words, staged, work, found);
+        } else {
+            let (mut base, mut set, mut rest) = (0, filtered as u64, (filtered >> 64) as u64);
+            loop {
+                if set == 0 {
+                    if rest == 0 {
+                        break;
+                    }
+                    (base, set, rest) = (64, rest, 0);
+                }
+                work.add(1);
                 self.ask(base + set.trailing_zeros(), key, words, found);
                 set &= set - 1;
             }
+            if !shapes.others.is_empty() {
+                self.ask_others(&shapes.others, key, words, work, found);
+            }
         }
-        for shape in others.into_iter().flatten() {
+        if !self.many.is_empty() {
+            self.many.matches(key, words, many, work, found);
+        }
+    }
+
+    /// More shapes than the dictionary holds.
+    #[cold]
+    #[inline(never)]
+    fn ask_others(
+        &self,
+        others: &[u32],
+        key: &[u8],
+        words: impl Text,
+        work: &mut Work,
+        found: &mut impl FnMut(Entry),
+    ) {
+        for shape in others {
+            work.add(1);
             self.ask(*shape, key, words, found);
         }
-        self.many.matches(key, words, &mut scratch.many, found);
     }
 
     /// Leaves out the shapes that have no pattern with one of these words at its position.
     #[inline(always)]
-    fn narrow(&self, mut shapes: u128, words: &[Word]) -> u128 {
-        for (position, word) in words.iter().take(POSITIONS).enumerate() {
+    fn narrow(&self, mut shapes: u128, words: impl Text) -> u128 {
+        let positions = words.count().min(POSITIONS);
+        if self.table.len() >= STAGED {
+            let ahead = (0..positions).map(|at| self.dictionary.touch(tag(words.word(at).placed)));
+            black_box(ahead.fold(0, |all, one| all ^ one));
+        }
+        for position in 0..positions {
             let literal = self.shapes.literal(position);
-            if shapes & literal == 0 {
-                continue;
-            }
-            let known = self.dictionary.find(word.placed, |known| known.hash == word.placed);
-            shapes &= known.map_or(0, |known| known.shapes) | !literal;
+            let known = known::shapes(&self.dictionary, words.word(position).placed);
+            shapes &= known | !literal;
         }
         shapes
     }
 
     #[inline(always)]
-    fn ask(&self, shape: u32, key: &[u8], words: &[Word], found: &mut impl FnMut(Entry)) {
+    fn ask(&self, shape: u32, key: &[u8], words: impl Text, found: &mut impl FnMut(Entry)) {
         let Some(shape) = self.shapes.get(shape) else { return };
         let hash = shape.form.hash(shape.seed, words);
         if !shape.may_have(hash) {
             return;
         }
-        let leaf = self.table.find(hash, |leaf| {
-            let leaf = self.leaves.get(*leaf);
-            leaf.is_some_and(|leaf| leaf.hash == hash && shape.form.verify(leaf.key(), key, words))
+        let mut leaf = None;
+        self.table.find(tag(hash), |number| {
+            leaf = self.leaves.get(*number).filter(|leaf| shape.form.verify(leaf.key(), key, words));
+            leaf.is_some()
         });
-        if let Some(leaf) = leaf.and_then(|leaf| self.leaves.get(*leaf)) {
+        if let Some(leaf) = leaf {
             leaf.entries.for_each(found);
         }
     }
 
-    fn find(&self, form: &Form, key: &[u8], words: &[Word]) -> Option<u32> {
-        let hash = form.hash(self.shape_seed(self.shapes.find(form)?), words);
-        let same =
-            |leaf: &u32| self.leaves.get(*leaf).is_some_and(|leaf| leaf.hash == hash && leaf.key() == key);
-        self.table.find(hash, same).copied()
-    }
-
-    fn shape_seed(&self, shape: u32) -> u64 {
-        self.shapes.get(shape).map_or(0, |shape| shape.seed)
-    }
-
-    fn learn(&mut self, form: &Form, shape: u32, words: &[Word]) {
-        let bit = if shape < FILTERED { 1 << shape } else { 0 };
-        for hash in literals(form, words) {
-            match self.dictionary.find_mut(hash, |known| known.hash == hash) {
-                Some(known) => {
-                    known.patterns += 1;
-                    known.shapes |= bit;
-                }
-                None => {
-                    self.dictionary.insert(hash, Known { hash, patterns: 1, shapes: bit }, |known| known.hash)
-                }
+    /// The same for a table that memory is slow for: every look-up begins before the first goes on, so that they wait
+    /// together and not one after another.
+    #[inline(never)]
+    #[allow(clippy::too_many_arguments)] // One route taken apart.
+    fn ask_staged(
+        &self,
+        filtered: u128,
+        others: &[u32],
+        key: &[u8],
+        words: impl Text,
+        staged: &mut Vec<Staged>,
+        work: &mut Work,
+        found: &mut impl FnMut(Entry),
+    ) {
+        staged.clear();
+        let mut ahead = 0;
+        each_shape(filtered, others, |number| {
+            work.add(1);
+            let Some(shape) = self.shapes.get(number) else { return };
+            let hash = shape.form.hash(shape.seed, words);
+            if shape.may_have(hash) {
+                ahead ^= self.table.touch(tag(hash));
+                staged.push(Staged { shape: number, number: tag(hash) });
+            }
+        });
+        black_box(ahead);
+        let asked = staged.len();
+        for at in 0..asked {
+            let Some(&Staged { shape, number: tag }) = staged.get(at) else { break };
+            self.table.find(tag, |leaf| {
+                ahead ^= self.leaves.get(*leaf).map_or(0, |leaf| leaf.entries.touch());
+                staged.push(Staged { shape, number: *leaf });
+                false
+            });
+        }
+        black_box(ahead);
+        for &Staged { shape, number } in staged.iter().skip(asked) {
+            if let (Some(shape), Some(leaf)) = (self.shapes.get(shape), self.leaves.get(number))
+                && shape.form.verify(leaf.key(), key, words)
+            {
+                leaf.entries.for_each(found);
             }
         }
+    }
+
+    fn find(&self, form: &Form, key: &[u8], words: impl Text) -> Option<u32> {
+        let hash = form.hash(self.shapes.seed(self.shapes.find(form)?), words);
+        let same = |leaf: &u32| self.leaves.get(*leaf).is_some_and(|leaf| leaf.key() == key);
+        self.table.find(tag(hash), same).copied()
+    }
+}
+
+#[inline(always)]
+fn each_shape(filtered: u128, others: &[u32], mut ask: impl FnMut(u32)) {
+    for (base, mut set) in [(0, filtered as u64), (64, (filtered >> 64) as u64)] {
+        while set != 0 {
+            ask(base + set.trailing_zeros());
+            set &= set - 1;
+        }
+    }
+    for shape in others {
+        ask(*shape);
     }
 }
 
 /// The literal words of a pattern that the dictionary knows, as hashes with their positions.
-fn literals(form: &Form, words: &[Word]) -> impl Iterator<Item = u64> {
+fn literals(form: &Form, words: impl Text) -> impl Iterator<Item = u64> {
     let stars = form.stars;
-    let prefix = words.iter().take((form.prefix as usize).min(POSITIONS)).enumerate();
-    prefix.filter(move |(at, _)| stars >> at & 1 == 0).map(|(at, word)| placed(word.hash, at))
+    let positions = (form.prefix as usize).min(POSITIONS);
+    (0..positions).filter(move |at| stars >> at & 1 == 0).map(move |at| placed(words.word(at).hash, at))
 }
 
 #[cfg(test)]

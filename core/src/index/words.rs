@@ -2,6 +2,8 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
+use crate::hash::{GOLDEN, MIX, fold};
+
 /// One word of a key.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Word {
@@ -15,131 +17,228 @@ pub(crate) struct Word {
     pub(crate) sum: u64,
 }
 
-impl Word {
-    const NONE: Word = Word { start: 0, end: 0, hash: 0, placed: 0, sum: 0 };
-}
+const NONE: Word = Word { start: 0, end: 0, hash: 0, placed: 0, sum: 0 };
 
 /// The words of one key, in memory that is kept from call to call.
 #[derive(Debug)]
 pub(crate) struct Words {
-    /// Room for the words of a key of AMQP's length, so that none is checked for room; made at the first key.
-    words: Option<Box<[Word; SHORT + 1]>>,
-    /// The words of a longer key.
+    /// Room for the words of a key of AMQP's length, so that none is checked for room; made at the first key. The word
+    /// at position `n` is at `n + 1`; what is at 0 is no word and has the sum 0.
+    short: Option<Box<[Word; ROOM]>>,
+    padded: Padded,
+    /// The words of a longer key, which only `CC` and Kombu know, in the same way.
     long: Vec<Word>,
-    length: usize,
-    /// A copy of a key of AMQP's length with room behind it, so that eight bytes can be read from any place in it.
-    padded: [u8; SHORT + 9],
 }
 
-/// The longest key that is padded; longer ones, which only `CC` and Kombu know, are read with care.
+/// The longest key of AMQP, which has 256 words at most.
 const SHORT: usize = 255;
+/// A power of two, so that a masked place is inside without a check.
+const ROOM: usize = 512;
 
-const DOTS: u64 = u64::from_le_bytes([b'.'; 8]);
-const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-/// Odd, and without a pattern in its bits (2^64 divided by the golden ratio).
-const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
-const MIX: u64 = 0xd6e8_feb8_6659_fd93;
+/// The words of a key as the index reads them. There are two kinds, so that the common one costs no checks.
+pub(crate) trait Text: Copy {
+    /// The number of words.
+    fn count(self) -> usize;
+
+    /// The word at a position; some word or other beyond the last.
+    fn word(self, at: usize) -> Word;
+
+    /// The sum of the placed hashes of so many words from the front.
+    fn sum(self, count: usize) -> u64;
+}
+
+/// The words of a key that is not longer than AMQP's longest.
+#[derive(Clone, Copy)]
+pub(crate) struct ShortText<'a> {
+    words: &'a [Word; ROOM],
+    count: usize,
+}
+
+impl Text for ShortText<'_> {
+    #[inline(always)]
+    fn count(self) -> usize {
+        self.count
+    }
+
+    #[inline(always)]
+    fn word(self, at: usize) -> Word {
+        self.words[(at + 1) % ROOM]
+    }
+
+    #[inline(always)]
+    fn sum(self, count: usize) -> u64 {
+        self.words[count % ROOM].sum
+    }
+}
+
+/// The words of a key of any length.
+#[derive(Clone, Copy)]
+pub(crate) struct LongText<'a>(&'a [Word]);
+
+impl Text for LongText<'_> {
+    fn count(self) -> usize {
+        self.0.len().saturating_sub(1)
+    }
+
+    fn word(self, at: usize) -> Word {
+        self.0.get(at + 1).copied().unwrap_or(NONE)
+    }
+
+    fn sum(self, count: usize) -> u64 {
+        self.0.get(count).map_or(0, |word| word.sum)
+    }
+}
 
 impl Default for Words {
     fn default() -> Self {
-        Words { words: None, long: Vec::new(), length: 0, padded: [0; SHORT + 9] }
+        Words { short: None, padded: [0; SHORT + 9], long: Vec::new() }
     }
 }
 
 impl Words {
-    /// Splits `key` at its dots and hashes its words, from a seed that whoever chooses keys does not know.
+    /// Splits a key of at most 255 bytes at its dots and hashes its words; `None` for a longer one.
     ///
     /// The empty key has no words (vector `topic-012`).
-    #[inline]
-    pub(crate) fn split(&mut self, seed: u64, key: &[u8]) {
-        self.length = 0;
-        self.long.clear();
-        if key.is_empty() {
-            return;
-        }
+    #[inline(always)]
+    pub(crate) fn split(&mut self, seed: u64, key: &[u8]) -> Option<ShortText<'_>> {
         if key.len() > SHORT {
-            self.split_long(seed, key);
-            return;
+            return None;
         }
-        self.padded[..key.len()].copy_from_slice(key);
-        // What stands behind the key is left over from a longer one, dots among it.
-        self.padded[key.len()..key.len() + 8].fill(0);
-        let words = self.words.get_or_insert_with(|| Box::new([Word::NONE; SHORT + 1]));
-        let mut cut = Cut { words, seed, length: 0, start: 0, sum: 0, odd: GOLDEN };
-        let mut at = 0;
-        while at < key.len() {
-            let other = load(&self.padded, at) ^ DOTS;
-            // The high bit of every byte of `other` that is zero, exactly.
-            let mut dots = !(((other & LOW) + LOW) | other | LOW);
-            while dots != 0 {
-                let end = at + (dots.trailing_zeros() >> 3) as usize;
-                cut.push(&self.padded, end);
-                dots &= dots - 1;
-            }
-            at += 8;
-        }
-        cut.push(&self.padded, key.len());
-        self.length = cut.length;
+        let words = match &mut self.short {
+            Some(words) => words,
+            none => none.insert(room()),
+        };
+        let count = cut(words, &mut self.padded, seed, key);
+        Some(ShortText { words, count })
     }
 
+    /// Splits a key of any length.
     #[cold]
-    fn split_long(&mut self, seed: u64, key: &[u8]) {
-        let mut buffer = [0; SHORT + 9];
+    pub(crate) fn split_long(&mut self, seed: u64, key: &[u8]) -> LongText<'_> {
+        self.long.clear();
+        self.long.push(NONE);
         let (mut start, mut sum) = (0, 0_u64);
-        for word in key.split(|byte| *byte == b'.') {
+        for (at, word) in key.split(|byte| *byte == b'.').enumerate().filter(|_| !key.is_empty()) {
             let end = start + word.len();
-            let hash = match buffer.get_mut(..word.len()) {
-                Some(space) if word.len() <= SHORT => {
-                    space.copy_from_slice(word);
-                    word_hash(seed, &buffer, 0, word.len())
-                }
-                // No binding key has such a word unless the limits were raised; then all that counts is that it is
-                // the same on both sides.
-                _ => word.chunks(8).fold(seed.wrapping_add(word.len() as u64), |hash, bytes| {
-                    let mut block = [0; 8];
-                    block[..bytes.len()].copy_from_slice(bytes);
-                    fold(hash ^ u64::from_le_bytes(block), MIX)
-                }),
-            };
-            let placed = placed(hash, self.long.len());
+            let hash = any_word_hash(seed, word);
+            let placed = placed(hash, at);
             sum = sum.wrapping_add(placed);
             self.long.push(Word { start: start as u32, end: end as u32, hash, placed, sum });
             start = end + 1;
         }
+        LongText(&self.long)
     }
+}
 
-    #[inline(always)]
-    pub(crate) fn as_slice(&self) -> &[Word] {
-        match &self.words {
-            Some(words) if self.long.is_empty() => words.get(..self.length).unwrap_or_default(),
-            _ => &self.long,
+/// Memory, not content: a copy begins with none.
+impl Clone for Words {
+    fn clone(&self) -> Self {
+        Words::default()
+    }
+}
+
+const DOTS: u64 = u64::from_le_bytes([b'.'; 8]);
+const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
+
+/// A key of AMQP's length, with room behind it, so that eight bytes can be read from any place in it.
+type Padded = [u8; SHORT + 9];
+
+#[cold]
+fn room() -> Box<[Word; ROOM]> {
+    Box::new([NONE; ROOM])
+}
+
+/// Finds the dots eight bytes at a time; returns how many words there are.
+///
+/// Not inlined: it needs every register.
+#[inline(never)]
+fn cut(words: &mut [Word; ROOM], padded: &mut Padded, seed: u64, key: &[u8]) -> usize {
+    if key.is_empty() {
+        return 0;
+    }
+    let (blocks, rest) = key.as_chunks::<8>();
+    // The last word ends as the others do, with a dot.
+    let over = 8 * rest.len() as u32;
+    let last = match key.last_chunk::<8>() {
+        Some(last) => u64::from_le_bytes(*last).unbounded_shr(64 - over),
+        None => rest.iter().rev().fold(0, |block, byte| block << 8 | u64::from(*byte)),
+    };
+    let last = last | u64::from(b'.') << over;
+    let (mut count, mut start, mut sum, mut odd, mut at) = (0, 0, 0_u64, GOLDEN, 0);
+    loop {
+        let block = blocks.get(at / 8).map_or(last, |block| u64::from_le_bytes(*block));
+        store(padded, at, block);
+        let mut dots = dots(block);
+        while dots != 0 {
+            let end = at + (dots.trailing_zeros() >> 3) as usize;
+            let hash = word_hash(padded, seed, start, end);
+            let placed = hash.wrapping_mul(odd);
+            odd = odd.wrapping_add(GOLDEN.wrapping_mul(2));
+            sum = sum.wrapping_add(placed);
+            count += 1;
+            // INVARIANT: 255 bytes have 256 words at most.
+            words[count % ROOM] = Word { start: start as u32, end: end as u32, hash, placed, sum };
+            start = end + 1;
+            dots &= dots - 1;
+        }
+        at += 8;
+        if at > key.len() {
+            return count;
         }
     }
 }
 
-/// Where the cutting of a key has come to.
-struct Cut<'a> {
-    words: &'a mut [Word; SHORT + 1],
-    seed: u64,
-    length: usize,
-    start: usize,
-    sum: u64,
-    /// What [`placed`] multiplies by at this position.
-    odd: u64,
+/// The high bit of every byte that is a dot.
+#[inline(always)]
+const fn dots(block: u64) -> u64 {
+    let other = block ^ DOTS;
+    !(((other & LOW) + LOW) | other | LOW)
 }
 
-impl Cut<'_> {
-    #[inline(always)]
-    fn push(&mut self, padded: &[u8; SHORT + 9], end: usize) {
-        let hash = word_hash(self.seed, padded, self.start, end);
-        let placed = hash.wrapping_mul(self.odd);
-        self.odd = self.odd.wrapping_add(GOLDEN.wrapping_mul(2));
-        self.sum = self.sum.wrapping_add(placed);
-        // INVARIANT: 255 bytes have 256 words at most.
-        self.words[self.length & SHORT] =
-            Word { start: self.start as u32, end: end as u32, hash, placed, sum: self.sum };
-        self.length += 1;
-        self.start = end + 1;
+#[inline(always)]
+fn store(padded: &mut Padded, at: usize, block: u64) {
+    let at = at & SHORT;
+    padded[at..at + 8].copy_from_slice(&block.to_le_bytes());
+}
+
+/// Eight bytes from any place of the key. The place is masked so that the compiler sees that it is inside.
+#[inline(always)]
+fn load(padded: &Padded, at: usize) -> u64 {
+    let at = at & SHORT;
+    padded[at..at + 8].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+#[inline(always)]
+fn word_hash(padded: &Padded, seed: u64, start: usize, end: usize) -> u64 {
+    let length = end - start;
+    let mut hash = seed.wrapping_add(length as u64);
+    if let Some(first) = FIRST.get(length) {
+        return fold(hash ^ (load(padded, start) & first), MIX);
+    }
+    let mut at = start;
+    while at + 8 < end {
+        hash = fold(hash ^ load(padded, at), MIX);
+        at += 8;
+    }
+    // The last eight bytes, which may overlap those before.
+    fold(hash ^ load(padded, end - 8), MIX)
+}
+
+/// The first so many bytes of eight.
+const FIRST: [u64; 9] =
+    [0, 0xff, 0xffff, 0xff_ffff, 0xffff_ffff, 0xff_ffff_ffff, 0xffff_ffff_ffff, 0xff_ffff_ffff_ffff, !0];
+
+/// The hash of a word of any length; of one that fits a short key the same as there.
+fn any_word_hash(seed: u64, word: &[u8]) -> u64 {
+    let mut padded: Padded = [0; SHORT + 9];
+    match padded.get_mut(..word.len()) {
+        Some(space) if word.len() <= SHORT => {
+            space.copy_from_slice(word);
+            word_hash(&padded, seed, 0, word.len())
+        }
+        // No binding key has such a word unless the limits were raised; then all that counts is that it is the same on
+        // both sides.
+        _ => crate::hash::hash(seed, word),
     }
 }
 
@@ -161,64 +260,35 @@ pub(crate) fn finish(sum: u64) -> u64 {
     fold(sum ^ MIX, GOLDEN)
 }
 
-/// A seed of few bits as one of many.
-pub(crate) fn spread(seed: u64) -> u64 {
-    fold(seed ^ GOLDEN, MIX) | 1
-}
-
-#[inline(always)]
-fn fold(a: u64, b: u64) -> u64 {
-    let product = u128::from(a) * u128::from(b);
-    (product as u64) ^ ((product >> 64) as u64)
-}
-
-/// Eight bytes from any place of the key. The place is masked so that the compiler sees that it is inside.
-#[inline(always)]
-fn load(padded: &[u8; SHORT + 9], at: usize) -> u64 {
-    let at = at & 255;
-    match padded[at..at + 8].first_chunk() {
-        Some(bytes) => u64::from_le_bytes(*bytes),
-        None => 0,
-    }
-}
-
-#[inline(always)]
-fn word_hash(seed: u64, padded: &[u8; SHORT + 9], start: usize, end: usize) -> u64 {
-    let length = end - start;
-    let mut hash = seed.wrapping_add(length as u64);
-    if length <= 8 {
-        return fold(hash ^ (load(padded, start) & !u64::MAX.unbounded_shl(8 * length as u32)), MIX);
-    }
-    let mut at = start;
-    while at + 8 < end {
-        hash = fold(hash ^ load(padded, at), MIX);
-        at += 8;
-    }
-    // The last eight bytes, which may overlap those before.
-    fold(hash ^ load(padded, end - 8), MIX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::vec;
+    use std::{vec, vec::Vec};
+
+    fn both(seed: u64, key: &[u8]) -> Vec<Word> {
+        let mut words = Words::default();
+        let short = words.split(seed, key).unwrap();
+        let short: Vec<Word> = (0..short.count()).map(|at| short.word(at)).collect();
+        let long = words.split_long(seed, key);
+        assert_eq!(long.count(), short.len());
+        for (at, word) in short.iter().enumerate() {
+            let other = long.word(at);
+            assert_eq!((word.start, word.end, word.hash), (other.start, other.end, other.hash));
+            assert_eq!((word.placed, word.sum), (other.placed, long.sum(at + 1)));
+        }
+        short
+    }
 
     #[test]
     fn equal_words_hash_alike_wherever_they_stand() {
-        let texts = ["", "a", "ab", "1234567", "12345678", "123456789", "1234567890123456", "x.y", "é"];
-        let mut words = Words::default();
-        for word in texts.iter().filter(|word| !word.contains('.')) {
+        for word in ["", "a", "ab", "1234567", "12345678", "123456789", "1234567890123456", "é"] {
             let mut hashes = vec![];
             for before in ["", "q.", "longer-than-eight."] {
                 for after in ["", ".q", ".longer-than-eight"] {
                     let key = [before, word, after].concat();
-                    words.split(1, key.as_bytes());
-                    let at = usize::from(!before.is_empty());
-                    if let Some(found) = words.as_slice().get(at) {
-                        assert_eq!(
-                            &key.as_bytes()[found.start as usize..found.end as usize],
-                            word.as_bytes()
-                        );
+                    let words = both(1, key.as_bytes());
+                    if let Some(found) = words.get(usize::from(!before.is_empty())) {
+                        assert_eq!(&key[found.start as usize..found.end as usize], word);
                         hashes.push(found.hash);
                     }
                 }
@@ -230,14 +300,26 @@ mod tests {
 
     #[test]
     fn splits_as_a_plain_split_does() {
-        let mut words = Words::default();
-        for key in ["", ".", "..", "a", "a.", ".a", "a.b", "abcdefgh.ijk", "abcdefg.hijklmno.p", "........."]
-        {
-            words.split(1, key.as_bytes());
+        let longest = ["."; 255].concat();
+        for key in [
+            "",
+            ".",
+            "..",
+            "a",
+            "a.",
+            ".a",
+            "a.b",
+            "abcdefgh.ijk",
+            "abcdefg.hijklmno.p",
+            ".........",
+            &longest,
+        ] {
             let plain: Vec<&str> = if key.is_empty() { vec![] } else { key.split('.').collect() };
+            let words = both(1, key.as_bytes());
             let ours: Vec<&str> =
-                words.as_slice().iter().map(|word| &key[word.start as usize..word.end as usize]).collect();
+                words.iter().map(|word| &key[word.start as usize..word.end as usize]).collect();
             assert_eq!(ours, plain, "{key:?}");
         }
+        assert!(Words::default().split(1, &[b'a'; 256]).is_none());
     }
 }

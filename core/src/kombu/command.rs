@@ -123,6 +123,15 @@ pub enum Command {
         /// The delivery.
         member: String,
     },
+    /// Stores the result of a Celery task for so long.
+    SetEx {
+        /// The result's key.
+        key: String,
+        /// How long.
+        seconds: u64,
+        /// The result.
+        value: Vec<u8>,
+    },
 }
 
 impl Command {
@@ -149,6 +158,7 @@ impl Command {
             Command::HDel { .. } => "HDEL",
             Command::ZAdd { .. } | Command::ZAddGt { .. } => "ZADD",
             Command::ZRem { .. } => "ZREM",
+            Command::SetEx { .. } => "SETEX",
         }
     }
 
@@ -174,7 +184,8 @@ impl Command {
             | Command::HDel { key, .. }
             | Command::ZAdd { key, .. }
             | Command::ZAddGt { key, .. }
-            | Command::ZRem { key, .. } => key,
+            | Command::ZRem { key, .. }
+            | Command::SetEx { key, .. } => key,
             Command::Publish { channel, .. } => channel,
         }
     }
@@ -215,6 +226,10 @@ impl Command {
                 args.push(Cow::Borrowed(member.as_bytes()));
             }
             Command::ZRem { member, .. } => args.push(Cow::Borrowed(member.as_bytes())),
+            Command::SetEx { seconds, value, .. } => {
+                args.push(Cow::Owned(seconds.to_string().into_bytes()));
+                args.push(Cow::Borrowed(value));
+            }
         }
         args
     }
@@ -269,6 +284,7 @@ mod tests {
                 Command::ZAdd { key: key.clone(), score: 1795358854.6965454, member: field.clone() },
                 "ZADD k 1795358854.6965454 f",
             ),
+            (Command::SetEx { key: key.clone(), seconds: 60, value: b"v".to_vec() }, "SETEX k 60 v"),
             (Command::ZRem { key, member: field }, "ZREM k f"),
         ] {
             assert_eq!(command.args().join(&b' '), args.as_bytes());

@@ -37,6 +37,11 @@ pub struct ForeignPattern {
 }
 
 impl ForeignPattern {
+    /// In how many places of the program a match can be at once, as far as the limit of its size says.
+    pub(crate) const fn states(&self) -> usize {
+        MAX_PROGRAM / size_of::<usize>()
+    }
+
     /// Checks and compiles a stored text.
     ///
     /// # Errors

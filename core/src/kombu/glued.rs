@@ -36,22 +36,25 @@ pub struct GluedPattern {
     start: usize,
 }
 
+/// One place of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Atom {
-    class: Class,
-    times: Times,
+pub(crate) struct Atom {
+    pub(crate) class: Class,
+    pub(crate) times: Times,
 }
 
+/// Which characters an atom takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class {
+pub(crate) enum Class {
     Char(char),
     NotDot,
     NotLineFeed,
     Anything,
 }
 
+/// How often an atom is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Times {
+pub(crate) enum Times {
     Once,
     /// Zero or more.
     Any,
@@ -60,6 +63,11 @@ enum Times {
 }
 
 impl GluedPattern {
+    /// In how many places of the chain a match can be at once.
+    pub(crate) const fn states(&self) -> usize {
+        self.atoms.len() + 1
+    }
+
     /// Compiles a binding key.
     ///
     /// # Errors
@@ -100,6 +108,11 @@ impl GluedPattern {
     /// ```
     pub fn dialect(&self) -> Dialect {
         self.dialect
+    }
+
+    /// The chain, and its second first position.
+    pub(crate) fn chain(&self) -> (&[Atom], usize) {
+        (&self.atoms, self.start)
     }
 
     /// Whether a message with this routing key reaches the binding.
@@ -202,7 +215,7 @@ impl GluedPattern {
 const INLINE: usize = 8;
 
 impl Class {
-    fn contains(self, symbol: Option<char>) -> bool {
+    pub(crate) fn contains(self, symbol: Option<char>) -> bool {
         match self {
             Class::Char(c) => symbol == Some(c),
             Class::NotDot => symbol != Some('.'),
@@ -213,7 +226,7 @@ impl Class {
 }
 
 impl Atom {
-    const fn once(class: Class) -> Self {
+    pub(crate) const fn once(class: Class) -> Self {
         Atom { class, times: Times::Once }
     }
 

@@ -22,6 +22,7 @@
 //! |---|---|
 //! | name a key or channel | [`Layout`], [`Priority`] |
 //! | read and write a row of a binding table | [`Member`], [`Matcher`] |
+//! | route by a table of an exchange | [`BindingTable`] |
 //! | know what a stored text means | [`recognise`], [`GluedPattern`], feature `regex`: `ForeignPattern` |
 //! | write the text for a key | [`translate`] |
 //! | know who hears a fanout message | [`Subscription`] |
@@ -33,6 +34,7 @@
 
 mod alnum;
 mod amqp_text;
+mod binding_table;
 mod celery;
 mod command;
 mod envelope;
@@ -53,6 +55,7 @@ mod safe_subset;
 #[cfg(test)]
 mod vectors;
 
+pub use binding_table::{BindingTable, QuarantinedRow, RowError};
 pub use celery::Task;
 pub use command::Command;
 pub use envelope::{Addressed, Envelope};
@@ -60,6 +63,7 @@ pub use fanout::{FanoutNameError, Subscription, check_fanout_exchange, glob_matc
 #[cfg(feature = "regex")]
 pub use foreign::{ForeignError, ForeignPattern};
 pub use glued::GluedPattern;
+pub(crate) use glued::{Atom, Class, Times};
 pub use json::Json;
 pub use member::{Matcher, MatcherError, Member, MemberError, SEPARATOR};
 pub use names::{FanoutPrefix, Layout};

@@ -345,14 +345,17 @@ pub fn delete_queue<'m>(
     Ok(Plan::atomic(commands))
 }
 
-/// The name under which a delivery is registered: unique even if two queues hold copies with one tag, as Kombu's
-/// publishers make them.
+/// The name under which a delivery is registered.
+///
+/// The tag is not enough: Kombu's publishers write one tag into the copies of several queues, and a message keeps its tag
+/// when it is delivered again. `once` must differ from delivery to delivery, so that the late ack of an earlier one cannot
+/// settle a later one.
 ///
 /// ```
-/// assert_eq!(keyrail_core::kombu::plan::delivery("t1", "q1"), "t1#q1");
+/// assert_eq!(keyrail_core::kombu::plan::delivery("t1", "c7", "q1"), "t1#c7#q1");
 /// ```
-pub fn delivery(tag: &str, queue: &str) -> String {
-    format!("{tag}#{queue}")
+pub fn delivery(tag: &str, once: &str, queue: &str) -> String {
+    format!("{tag}#{once}#{queue}")
 }
 
 /// Registers a delivery that was taken from a queue: `now` is Unix time in seconds, by the server's clock if it can be.
@@ -389,6 +392,25 @@ pub fn ack(layout: &Layout, delivery: &str) -> Plan {
     Plan::atomic(vec![
         Command::ZRem { key: layout.unacked_index(), member: delivery.into() },
         Command::HDel { key: layout.unacked(), field: delivery.into() },
+    ])
+}
+
+/// Stores the result of a Celery task, and tells whoever waits for it: the same bytes under the key and on the channel.
+///
+/// The database of the results may be another one than the messages'.
+///
+/// ```
+/// use keyrail_core::kombu::plan;
+///
+/// let plan = plan::store_result("id-1", br#"{"status": "SUCCESS", "result": 5}"#, 86_400);
+/// let names: Vec<&str> = plan.commands.iter().map(|command| command.name()).collect();
+/// assert_eq!((names, plan.commands[1].key()), (vec!["SETEX", "PUBLISH"], "celery-task-meta-id-1"));
+/// ```
+pub fn store_result(task_id: &str, result: &[u8], seconds: u64) -> Plan {
+    let key = format!("celery-task-meta-{task_id}");
+    Plan::atomic(vec![
+        Command::SetEx { key: key.clone(), seconds, value: result.to_vec() },
+        Command::Publish { channel: key, payload: result.to_vec() },
     ])
 }
 

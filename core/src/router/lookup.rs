@@ -1,17 +1,19 @@
 //! What a router holds, by name and by id.
 
 use super::{BindingRef, ExchangeEntry, Router};
-use crate::{Destination, Exchange, ExchangeId, Queue, QueueId, id::BindingId, id_list::IdList};
+use crate::{Binding, Destination, Exchange, ExchangeId, Queue, QueueId, chunks::Chunks, id::BindingId};
 
 impl Router {
     /// The exchange of this name.
     pub fn exchange(&self, name: &str) -> Option<ExchangeId> {
-        self.exchange_names.get(name).copied()
+        let same = |id: &u32| self.exchanges.get(*id).is_some_and(|entry| *entry.name == *name);
+        self.exchange_names.find(self.name_tag(name), same).map(|id| ExchangeId(*id))
     }
 
     /// The queue of this name.
     pub fn queue(&self, name: &str) -> Option<QueueId> {
-        self.queue_names.get(name).copied()
+        let same = |id: &u32| self.queues.get(*id).is_some_and(|entry| *entry.name == *name);
+        self.queue_names.find(self.name_tag(name), same).map(|id| QueueId(*id))
     }
 
     /// The name of an exchange.
@@ -46,13 +48,12 @@ impl Router {
 
     /// Every binding but the implicit ones of the default exchange.
     pub fn bindings(&self) -> impl Iterator<Item = BindingRef<'_>> {
-        self.bindings.iter().map(|(_, entry)| entry.as_ref())
+        self.bindings.iter().map(|(_, entry)| self.binding_ref(entry))
     }
 
     /// The bindings whose source is this exchange. The implicit ones of the default exchange are not stored.
     pub fn bindings_from(&self, source: ExchangeId) -> impl Iterator<Item = BindingRef<'_>> {
-        let ids = self.exchange_entry(source).map_or(&[][..], |entry| entry.outgoing.as_slice());
-        self.binding_refs(ids)
+        self.binding_refs(self.exchange_entry(source).map(|entry| &entry.outgoing))
     }
 
     /// The bindings that lead to this queue or exchange, the implicit ones apart.
@@ -61,7 +62,7 @@ impl Router {
             Destination::Queue(queue) => self.queues.get(queue.0).map(|entry| &entry.incoming),
             Destination::Exchange(exchange) => self.exchange_entry(exchange).map(|entry| &entry.incoming),
         };
-        self.binding_refs(ids.map_or(&[][..], IdList::as_slice))
+        self.binding_refs(ids)
     }
 
     /// The number of exchanges (the default one included), queues and bindings (the implicit ones not).
@@ -69,8 +70,23 @@ impl Router {
         (self.exchanges.len(), self.queues.len(), self.bindings.len())
     }
 
-    fn binding_refs<'a>(&'a self, ids: &'a [BindingId]) -> impl Iterator<Item = BindingRef<'a>> {
-        ids.iter().filter_map(|id| self.binding(*id))
+    /// The binding with these ends and this content.
+    pub(crate) fn binding_id(
+        &self,
+        source: ExchangeId,
+        destination: Destination,
+        binding: &Binding<'_>,
+    ) -> Option<BindingId> {
+        let identity = super::identity(binding);
+        let hash = self.identity_hash(source, destination, binding, &identity);
+        self.find(hash, source, destination, binding, &identity)
+    }
+
+    fn binding_refs<'a>(
+        &'a self,
+        ids: Option<&'a Chunks<BindingId>>,
+    ) -> impl Iterator<Item = BindingRef<'a>> {
+        ids.into_iter().flat_map(Chunks::iter).filter_map(|id| self.binding(*id))
     }
 
     pub(crate) fn exchange_entry(&self, exchange: ExchangeId) -> Option<&ExchangeEntry> {
@@ -78,7 +94,17 @@ impl Router {
     }
 
     pub(crate) fn binding(&self, binding: BindingId) -> Option<BindingRef<'_>> {
-        self.bindings.get(binding.0).map(super::BindingEntry::as_ref)
+        self.bindings.get(binding.0).map(|entry| self.binding_ref(entry))
+    }
+
+    /// The number of every binding, in the order of [`bindings`](Self::bindings).
+    pub(crate) fn binding_ids(&self) -> impl Iterator<Item = BindingId> {
+        self.bindings.iter().map(|(id, _)| BindingId(id))
+    }
+
+    /// The numbers of the bindings whose source is this exchange, sorted.
+    pub(crate) fn binding_ids_from(&self, source: ExchangeId) -> impl Iterator<Item = BindingId> {
+        self.exchange_entry(source).into_iter().flat_map(|entry| entry.outgoing.iter().copied())
     }
 
     pub(crate) fn exchange_bound(&self) -> usize {

@@ -2,17 +2,19 @@
 //! and to the set of identities, and leaves all of them at once.
 
 use alloc::vec::Vec;
-use core::hash::BuildHasher;
 
-use foldhash::fast::FixedState;
-
-use super::{BindingEntry, BindingRef, ExchangeEntry, QueueEntry, Router, is_reserved};
+use super::{
+    ExchangeEntry, QueueEntry, Router,
+    bindings::{self, BindingEntry, Extra},
+    is_reserved,
+};
 use crate::{
-    Binding, Destination, Dialect, Exchange, ExchangeId, ExchangeKind, Queue, QueueId,
+    Binding, Destination, Exchange, ExchangeId, ExchangeKind, Queue, QueueId,
+    chunks::Chunks,
     error::{BindError, DeclareError, MAX_SHORT_STRING},
+    hash::{hash, tag},
     id::BindingId,
-    id_list::IdList,
-    index::{Entry, Index, Matcher, Place},
+    index::{Entry, Index, Matcher, Place, Target},
 };
 
 impl Router {
@@ -37,24 +39,37 @@ impl Router {
     }
 
     pub(super) fn add_exchange(&mut self, name: &str, exchange: Exchange) -> ExchangeId {
+        let policy = self.policy_for(name);
         let id = ExchangeId(self.exchanges.insert(ExchangeEntry {
             name: name.into(),
+            index: Index::new(self.seed, &exchange),
             exchange,
-            index: Index::new(self.seed),
-            outgoing: IdList::default(),
-            incoming: IdList::default(),
+            policy,
+            outgoing: Chunks::default(),
+            incoming: Chunks::default(),
         }));
-        self.exchange_names.insert(name.into(), id);
+        self.exchange_names.insert(self.name_tag(name), id.0);
         self.revision += 1;
         id
     }
 
     pub(super) fn add_queue(&mut self, name: &str, queue: Queue) -> QueueId {
-        let entry = QueueEntry { name: name.into(), queue, incoming: IdList::default() };
+        let entry = QueueEntry { name: name.into(), queue, incoming: Chunks::default() };
         let id = QueueId(self.queues.insert(entry));
-        self.queue_names.insert(name.into(), id);
+        self.queue_names.insert(self.name_tag(name), id.0);
         self.revision += 1;
         id
+    }
+
+    /// The tag of a name in the tables of names.
+    pub(super) fn name_tag(&self, name: &str) -> u32 {
+        tag(hash(self.seed, name.as_bytes()))
+    }
+
+    pub(super) fn remove_queue(&mut self, queue: QueueId) -> Option<QueueEntry> {
+        let entry = self.queues.remove(queue.0)?;
+        self.queue_names.remove(self.name_tag(&entry.name), |id| *id == queue.0);
+        Some(entry)
     }
 
     pub(super) fn check_ends(
@@ -77,19 +92,7 @@ impl Router {
         }
     }
 
-    pub(super) fn find(
-        &self,
-        source: ExchangeId,
-        destination: Destination,
-        binding: &Binding<'_>,
-        identity: &[u8],
-    ) -> Option<BindingId> {
-        let parts = (source, destination, binding.key, identity, binding.dialect, binding.pattern);
-        let same = |id: &BindingId| self.bindings.get(id.0).is_some_and(|entry| entry.parts() == parts);
-        self.identities.find(self.hasher.hash_one(parts), same).copied()
-    }
-
-    pub(super) fn incoming(&mut self, destination: Destination) -> Option<&mut IdList> {
+    pub(super) fn incoming(&mut self, destination: Destination) -> Option<&mut Chunks<BindingId>> {
         match destination {
             Destination::Queue(id) => self.queues.get_mut(id.0).map(|entry| &mut entry.incoming),
             Destination::Exchange(id) => self.exchanges.get_mut(id.0).map(|entry| &mut entry.incoming),
@@ -99,58 +102,70 @@ impl Router {
     /// Makes a binding known in every place; the matcher is compiled, so that nothing can fail any more.
     pub(super) fn insert_binding(
         &mut self,
+        hash: u64,
         source: ExchangeId,
         destination: Destination,
         binding: &Binding<'_>,
         identity: Vec<u8>,
-        matcher: Matcher,
-    ) {
-        let id = BindingId(self.bindings.insert(BindingEntry {
-            source,
-            destination,
-            key: binding.key.into(),
-            arguments: binding.arguments.cloned().unwrap_or_default(),
-            identity: identity.into(),
-            dialect: binding.dialect,
-            pattern: binding.pattern.map(Into::into),
-            place: Place::Always,
-        }));
-        let place = self.exchanges.get_mut(source.0).map(|entry| {
+        mut matcher: Matcher,
+    ) -> BindingId {
+        let target = Target::new(destination, !bindings::is_plain(binding, &identity));
+        let words = match &mut matcher {
+            Matcher::Words(_, words) => words.take(),
+            _ => None,
+        };
+        // Filled in below: only the index knows the place, and it wants the number.
+        let entry = BindingEntry { source, target, place: Place::Always, extra: bindings::NONE };
+        let id = BindingId(self.bindings.insert(entry));
+        let mut place = Place::Always;
+        if let Some(entry) = self.exchanges.get_mut(source.0) {
             entry.outgoing.insert(id);
-            entry.index.insert(Entry::new(id, destination), binding.key, matcher)
-        });
-        if let (Some(entry), Some(place)) = (self.bindings.get_mut(id.0), place) {
-            entry.place = place;
+            count_kind(entry.exchange.kind(), &mut self.headers_bindings, &mut self.chosen_bindings, 1);
+            let key = words.as_deref().unwrap_or(binding.key);
+            place = entry.index.insert(Entry { binding: id, target }, key, matcher, &mut self.words);
+        }
+        let extra = Extra::of(binding, identity, words, place.keeps_key());
+        let extra = extra.map_or(bindings::NONE, |extra| self.extras.insert(extra));
+        if let Some(entry) = self.bindings.get_mut(id.0) {
+            (entry.place, entry.extra) = (place, extra);
         }
         if let Some(incoming) = self.incoming(destination) {
             incoming.insert(id);
         }
-        let (bindings, hasher) = (&self.bindings, &self.hasher);
-        let hash = |id: &BindingId| bindings.get(id.0).map_or(0, |entry| entry.hash(hasher));
-        self.identities.insert_unique(hash(&id), id, hash);
+        self.identities.insert(tag(hash), id.0);
         self.revision += 1;
+        id
     }
 
     /// Takes a binding out of every place that knows it.
     pub(super) fn remove_binding(&mut self, id: BindingId) {
-        let Some(entry) = self.bindings.remove(id.0) else { return };
-        if let Ok(occupied) = self.identities.find_entry(entry.hash(&self.hasher), |other| *other == id) {
-            occupied.remove();
+        let Some(&entry) = self.bindings.get(id.0) else { return };
+        self.identities.remove(tag(self.hash_of(&entry)), |other| *other == id.0);
+        let moved = match self.extras.remove(entry.extra) {
+            None => self.remove_from_source(id, &entry, &[]),
+            Some(extra) => self.remove_from_source(id, &entry, extra.words()),
+        };
+        if let Some(moved) = moved.and_then(|moved| self.bindings.get_mut(moved.0)) {
+            moved.place = entry.place;
         }
-        if let Some(source) = self.exchanges.get_mut(entry.source.0) {
-            source.outgoing.remove(id);
-            source.index.remove(id, &entry.key, &entry.place);
-        }
-        if let Some(incoming) = self.incoming(entry.destination) {
+        if let Some(incoming) = self.incoming(entry.target.destination()) {
             incoming.remove(id);
         }
+        self.bindings.remove(id.0);
+    }
+
+    /// Returns the binding that has the place of the removed one from now on, if any.
+    fn remove_from_source(&mut self, id: BindingId, entry: &BindingEntry, words: &[u8]) -> Option<BindingId> {
+        let source = self.exchanges.get_mut(entry.source.0)?;
+        source.outgoing.remove(id);
+        count_kind(source.exchange.kind(), &mut self.headers_bindings, &mut self.chosen_bindings, -1);
+        source.index.remove(Entry { binding: id, target: entry.target }, words, entry.place, &mut self.words)
     }
 
     /// Removes bindings that led to a destination that is gone; returns their sources.
-    pub(super) fn remove_incoming(&mut self, incoming: &IdList) -> Vec<ExchangeId> {
+    pub(super) fn remove_incoming(&mut self, incoming: &Chunks<BindingId>) -> Vec<ExchangeId> {
         // From the end: taking the last of a sorted list moves nothing.
-        let ids = incoming.as_slice().iter().rev();
-        let sources = ids.filter_map(|id| {
+        let sources = incoming.iter().rev().filter_map(|id| {
             let source = self.bindings.get(id.0)?.source;
             self.remove_binding(*id);
             Some(source)
@@ -160,12 +175,18 @@ impl Router {
 
     /// Removes an exchange with its bindings; returns the exchanges that had a binding to it.
     pub(super) fn remove_exchange(&mut self, exchange: ExchangeId) -> Vec<ExchangeId> {
-        let Some(entry) = self.exchanges.remove(exchange.0) else { return Vec::new() };
-        self.exchange_names.remove(&entry.name);
-        for id in entry.outgoing.as_slice().iter().rev() {
+        let Some(entry) = self.exchange_entry(exchange) else { return Vec::new() };
+        let name = self.name_tag(&entry.name);
+        // While the exchange is still there: the keys of its bindings are in its index.
+        let outgoing: Vec<BindingId> = entry.outgoing.iter().copied().collect();
+        self.exchange_names.remove(name, |id| *id == exchange.0);
+        for id in outgoing.iter().rev() {
             self.remove_binding(*id);
         }
-        self.remove_incoming(&entry.incoming)
+        match self.exchanges.remove(exchange.0) {
+            Some(entry) => self.remove_incoming(&entry.incoming),
+            None => Vec::new(),
+        }
     }
 
     /// Deletes those of `sources` that are auto-delete and have no binding left, then those that led to them.
@@ -188,27 +209,12 @@ impl ExchangeEntry {
     }
 }
 
-/// Everything by which a binding is told from others.
-type Parts<'a> = (ExchangeId, Destination, &'a [u8], &'a [u8], Dialect, Option<&'a str>);
-
-impl BindingEntry {
-    pub(super) fn parts(&self) -> Parts<'_> {
-        let pattern = self.pattern.as_deref();
-        (self.source, self.destination, &self.key, &self.identity, self.dialect, pattern)
-    }
-
-    pub(super) fn hash(&self, hasher: &FixedState) -> u64 {
-        hasher.hash_one(self.parts())
-    }
-
-    pub(super) fn as_ref(&self) -> BindingRef<'_> {
-        BindingRef {
-            source: self.source,
-            destination: self.destination,
-            key: &self.key,
-            arguments: &self.arguments,
-            dialect: self.dialect,
-            pattern: self.pattern.as_deref(),
-        }
-    }
+/// Counts bindings by what decides beside the routing key.
+fn count_kind(kind: ExchangeKind, headers: &mut usize, chosen: &mut usize, by: isize) {
+    let count = match kind {
+        ExchangeKind::Headers => headers,
+        ExchangeKind::ConsistentHash | ExchangeKind::Random => chosen,
+        ExchangeKind::Direct | ExchangeKind::Fanout | ExchangeKind::Topic => return,
+    };
+    *count = count.saturating_add_signed(by);
 }

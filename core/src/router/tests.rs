@@ -14,7 +14,13 @@ fn names(router: &Router, exchange: ExchangeId, key: &str) -> Vec<String> {
 
 #[test]
 fn unbinding_everything_leaves_nothing_behind() {
-    let kinds = [ExchangeKind::Direct, ExchangeKind::Fanout, ExchangeKind::Headers, ExchangeKind::Topic];
+    let kinds = [
+        ExchangeKind::Direct,
+        ExchangeKind::Fanout,
+        ExchangeKind::Headers,
+        ExchangeKind::Topic,
+        ExchangeKind::Random,
+    ];
     let keys = ["", "a", "a.*.#", "#", "a*", "x.y.z"];
     let arguments = Table::from_iter([("x-match", "any"), ("h", "v")]);
     for kind in kinds {
@@ -140,4 +146,72 @@ fn rows_of_both_kombus_live_side_by_side() {
     }
     assert_eq!(names(&router, exchange, "stock.usd.nyse"), ["old"]);
     assert_eq!(names(&router, exchange, "stock.usd"), ["old", "new"]);
+}
+
+#[test]
+fn a_binding_that_costs_too_much_is_taken_back() {
+    let mut router = Router::new();
+    let topic = topic(&mut router, "t");
+    let queue = router.declare_queue("q", Queue::new()).unwrap();
+    router.bind(topic, queue, &Binding::new("a.*")).unwrap();
+    let before = (router.revision(), router.counts(), router.worst_case(topic));
+    router.set_limits(Limits::default().steps(1_000));
+    for key in ["#.a.#.b.#.c.#.d.#", "#.*.#.*.#.*.#"] {
+        let error = router.bind(topic, queue, &Binding::new(key)).unwrap_err();
+        assert!(alloc::format!("{error}").contains(key), "{error}");
+    }
+    assert_eq!((router.revision(), router.counts(), router.worst_case(topic)), before);
+    assert!(router.bind(topic, queue, &Binding::new("b.#")).unwrap());
+    assert!(router.unbind(topic, queue, &Binding::new("a.*")).unwrap());
+}
+
+#[test]
+fn a_remembered_answer_is_never_another_tables() {
+    let mut router = Router::new();
+    let topic = router.declare_exchange("t", Exchange::new(ExchangeKind::Topic)).unwrap();
+    let queues = ["a", "b"].map(|name| router.declare_queue(name, Queue::new()).unwrap());
+    router.bind(topic, queues[0], &Binding::new("k.#")).unwrap();
+    let mut copy = router.clone();
+    let mut routes = Routes::new();
+    let mut route = |router: &Router| {
+        let outcomes: Vec<_> =
+            (0..3).map(|_| router.route(topic, &Message::new("k.1"), &mut routes)).collect();
+        assert!(outcomes.iter().all(|outcome| *outcome == outcomes[0]));
+        routes.queues().to_vec()
+    };
+    assert_eq!(route(&router), [queues[0]]);
+    // The copy and the original change once each, and so have the same revision again.
+    router.bind(topic, queues[1], &Binding::new("k.*")).unwrap();
+    copy.unbind(topic, queues[0], &Binding::new("k.#")).unwrap();
+    assert_eq!(router.revision(), copy.revision());
+    for _ in 0..3 {
+        assert_eq!(route(&router), queues);
+        assert!(route(&copy).is_empty());
+    }
+    router.delete_queue(queues[0]);
+    assert_eq!(route(&router), [queues[1]]);
+}
+
+#[test]
+fn what_is_remembered_is_what_is_matched() {
+    let mut router = Router::new();
+    let topic = router.declare_exchange("t", Exchange::new(ExchangeKind::Topic)).unwrap();
+    for n in 0..200 {
+        let queue = router.declare_queue(&alloc::format!("q{n}"), Queue::new()).unwrap();
+        for key in [alloc::format!("*.{n}.#"), alloc::format!("#.{}", n % 7), alloc::format!("{}.*.*", n % 3)]
+        {
+            router.bind(topic, queue, &Binding::new(&key)).unwrap();
+        }
+    }
+    let (mut kept, mut anew) = (Routes::new(), Routes::without_cache());
+    // Some keys come often, most of forty thousand once: memory fills and old answers go.
+    let mut noise = 1_u64;
+    for _ in 0..150_000 {
+        noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let n = if noise >> 62 == 0 { noise >> 40 } else { noise >> 55 };
+        let key = alloc::format!("{}.{}.{}", n % 3, n % 211, n % 40_000);
+        let message = Message::new(&key);
+        assert_eq!(router.route(topic, &message, &mut kept), router.route(topic, &message, &mut anew));
+        assert_eq!(kept.queues(), anew.queues(), "{key}");
+    }
 }

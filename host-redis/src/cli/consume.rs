@@ -6,7 +6,7 @@ use std::{
 };
 
 use keyrail_core::kombu::Subscription;
-use keyrail_redis::{Body, Executor, Host, Next, ReceivedMessage};
+use keyrail_redis::{Body, ConsumerOptions, Executor, Host, Next, QueueOrder, ReceivedMessage, Requeue};
 
 use super::{
     Failure,
@@ -51,9 +51,48 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with = "fanout", requires = "count")]
     requeue: bool,
 
+    /// With --requeue: put it back to be taken next
+    #[arg(long, requires = "requeue")]
+    front: bool,
+
+    /// How many messages to take ahead
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    prefetch: u32,
+
+    /// Which queue comes first: round_robin, sorted or priority, as in Kombu
+    #[arg(long, value_name = "ORDER", default_value = "round_robin")]
+    queue_order_strategy: Order,
+
+    /// Take without registering: what is lost on the way is lost
+    #[arg(long, conflicts_with_all = ["fanout", "requeue"])]
+    no_ack: bool,
+
+    /// After how many seconds an unacked delivery counts as left behind; all peers should agree on it
+    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
+    visibility_timeout: Duration,
+
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
+}
+
+/// Kombu's words.
+#[derive(Clone, Copy, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Order {
+    RoundRobin,
+    Sorted,
+    Priority,
+}
+
+impl From<Order> for QueueOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::RoundRobin => QueueOrder::RoundRobin,
+            Order::Sorted => QueueOrder::Sorted,
+            Order::Priority => QueueOrder::Priority,
+        }
+    }
 }
 
 /// Why a loop ended.
@@ -89,30 +128,31 @@ async fn consume<E: Executor>(
     host: &Host<E>,
     mut stop: Pin<&mut (impl Future<Output = ()> + Send)>,
 ) -> Result<End, Failure> {
-    let mut consumer = host.consumer(args.queues.clone())?;
+    let options = ConsumerOptions {
+        prefetch: args.prefetch as usize,
+        queue_order_strategy: args.queue_order_strategy.into(),
+        no_ack: args.no_ack,
+        visibility_timeout: args.visibility_timeout,
+        ..ConsumerOptions::default()
+    };
+    let mut consumer = host.consumer(args.queues.clone(), options)?;
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut last = Instant::now();
-    let end = loop {
+    let end: Result<End, Failure> = loop {
         if left == 0 {
             break Ok(End::Counted);
         }
-        // Not abandoned by an interrupt: the server may have given the message out already.
-        let delivery = match consumer.take().await? {
-            Next::Delivery(delivery) => delivery,
-            Next::Quarantined { queue, list } => {
-                tracing::warn!("a payload in `{queue}` is no message and was moved to `{list}`");
-                continue;
-            }
-            Next::Idle => {
-                if args.timeout.is_some_and(|limit| last.elapsed() >= limit) {
-                    break Ok(End::Idle);
-                }
-                tokio::select! {
-                    () = &mut stop => break Ok(End::Interrupted),
-                    waited = consumer.wait(Duration::from_secs(1)) => waited?,
-                }
-                continue;
-            }
+        let limit = args.timeout.map_or(FOREVER, |limit| limit.saturating_sub(last.elapsed()));
+        let next = tokio::select! {
+            biased;
+            () = &mut stop => break Ok(End::Interrupted),
+            next = consumer.next(limit) => next,
+        };
+        let delivery = match next {
+            Ok(Next::Delivery(delivery)) => delivery,
+            Ok(Next::Quarantined { .. }) => continue,
+            Ok(Next::Idle) => break Ok(End::Idle),
+            Err(error) => break Err(error.into()),
         };
         let line = line(&delivery.message(), args.json);
         tokio::select! {
@@ -120,17 +160,23 @@ async fn consume<E: Executor>(
             () = &mut stop => break Ok(End::Interrupted),
             printed = print(line) => if let Err(error) = printed { break Err(error.into()) },
         }
-        if args.requeue {
-            consumer.requeue(&delivery).await?;
-        } else {
-            consumer.ack(&delivery).await?;
-        }
+        // Not awaited: closing waits for it, and names what fails.
+        drop(match (args.requeue, args.front) {
+            (false, _) => delivery.ack(),
+            (true, false) => delivery.requeue(Requeue::Last),
+            (true, true) => delivery.requeue(Requeue::Front),
+        });
         left -= 1;
         last = Instant::now();
     };
-    consumer.close().await?;
-    end
+    let closed = consumer.close().await;
+    let end = end?;
+    closed?;
+    Ok(end)
 }
+
+/// Longer than anybody waits.
+const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 async fn listen<E: Executor>(
     args: &Args,
@@ -145,11 +191,10 @@ async fn listen<E: Executor>(
     eprintln!("listening to {}", super::show::clean(subscription.pattern()));
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 {
-        let forever = Duration::from_secs(u64::from(u32::MAX));
         let heard = tokio::select! {
             biased;
             () = &mut stop => return Ok(End::Interrupted),
-            heard = tokio::time::timeout(args.timeout.unwrap_or(forever), listener.next()) => heard,
+            heard = tokio::time::timeout(args.timeout.unwrap_or(FOREVER), listener.next()) => heard,
         };
         let Ok(heard) = heard else { return Ok(End::Idle) };
         let Some(heard) = heard else {

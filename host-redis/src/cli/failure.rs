@@ -1,4 +1,8 @@
-use std::{io, process::ExitCode};
+use std::{
+    fmt::{self, Write},
+    io,
+    process::ExitCode,
+};
 
 use keyrail_redis::{ExecuteError, HostError, LoadError};
 
@@ -22,13 +26,18 @@ impl Failure {
 
     /// One line on standard error.
     pub(crate) fn report(self) -> ExitCode {
-        if let Some(message) = self.message {
-            let line = message.replace('\n', "\\n");
-            // Control characters out of a file or a server must not reach the terminal.
-            let line: String = line.chars().flat_map(visible).collect();
-            eprintln!("keyrail: {line}");
+        if self.message.is_some() {
+            eprintln!("keyrail: {self}");
         }
         ExitCode::from(self.status)
+    }
+}
+
+impl fmt::Display for Failure {
+    /// One line. Control characters out of a file or a server must not reach the terminal.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let line = self.message.as_deref().unwrap_or_default().replace('\n', "\\n");
+        line.chars().flat_map(visible).try_for_each(|character| f.write_char(character))
     }
 }
 

@@ -9,7 +9,7 @@ use keyrail_core::{
     Outcome,
     kombu::{Envelope, Json, Priority, Task},
 };
-use keyrail_redis::{Executor, Host, Memory, Outgoing, Published, load};
+use keyrail_redis::{Compression, Executor, Host, Memory, Outgoing, Published, load};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -70,6 +70,14 @@ pub(crate) struct Args {
     /// From 0 to 9, and as everywhere in Kombu on Redis 0 is taken first
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
     priority: u8,
+
+    /// Compress the body: gzip, bzip2, lzma, zstd or brotli
+    #[arg(long, value_name = "NAME", value_parser = |name: &str| name.parse::<Compression>())]
+    compression: Option<Compression>,
+
+    /// Write so many seconds as the message's expiration. Nobody on Redis honours it, readers only see it
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    expiration: Option<Duration>,
 
     /// Write the queue into each copy as its address: if a Kombu consumer crashes, only that queue gets it again
     #[arg(long)]
@@ -154,6 +162,14 @@ fn outgoing(args: &Args, task: Option<&Task>) -> Result<Outgoing, Failure> {
     }
     for property in &args.properties {
         envelope = envelope.property(property.name(), property.json());
+    }
+    if let Some(compression) = args.compression {
+        let packed =
+            compression.compress(envelope.body()).map_err(|error| Failure::failed(error.to_string()))?;
+        envelope = envelope.compressed(packed, compression.content_type());
+    }
+    if let Some(expiration) = args.expiration {
+        envelope = envelope.expiration_ms(u64::try_from(expiration.as_millis()).unwrap_or(u64::MAX));
     }
     let default_key = if task.is_some() && args.exchange.is_empty() { "celery" } else { "" };
     let key = args.key.as_deref().unwrap_or(default_key);

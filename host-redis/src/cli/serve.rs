@@ -9,9 +9,12 @@ use keyrail_core::{
     Outcome, Router, Table, Trace,
     kombu::{Envelope, Json},
 };
-use keyrail_redis::{Executor, Host, Memory, Outgoing, load, serve};
+use keyrail_redis::{Executor, Host, Memory, Outgoing, Shared, load, serve};
 use serde::Deserialize;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
 
 use super::{
     Failure,
@@ -24,6 +27,9 @@ use super::{
 /// Without --redis everything happens in this process: queues are kept in memory and are gone at the end. Only loopback
 /// addresses are served. With --redis, requests that publish or take messages need the token that is printed at the
 /// start (or given with --token); in memory they need none unless --token is given.
+///
+/// SIGHUP reads the file of --topology again: requests that come after that go by the new one. A file that cannot be
+/// loaded changes nothing.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail serve --topology definitions.json --demo
@@ -145,6 +151,9 @@ async fn start<E: Executor>(
     let address = listener.local_addr()?;
     // Caught from here on, so that an interrupt during the introduction ends the server in order, too.
     let stop = super::consume::interrupt()?;
+    if let Some(table) = host.shared().filter(|_| args.source.topology.is_some()) {
+        tokio::spawn(reload(args.source.clone(), table.clone())?);
+    }
 
     let mut text = introduction(&args.source, host.executor().describe(), &table.router, address);
     if made_up && let Some(token) = &token {
@@ -164,6 +173,29 @@ async fn start<E: Executor>(
     let options = serve::Options { token, max_body: args.max_body, timeout: args.request_timeout };
     serve::run(listener, serve::app(host, options), stop).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Replaces the table at every SIGHUP after this call.
+fn reload(
+    source: Source,
+    table: Shared<keyrail_redis::Table>,
+) -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            let source = source.clone();
+            // A large file takes seconds, which are nobody else's.
+            match tokio::task::spawn_blocking(move || source.file()).await {
+                Ok(Ok(Some(file))) => {
+                    let (exchanges, queues, bindings) = file.router.counts();
+                    table.replace(keyrail_redis::Table { router: file.router, quarantine: Vec::new() });
+                    tracing::info!(exchanges, queues, bindings, "the topology was read again");
+                }
+                Ok(Err(failure)) => tracing::error!("the topology stays as it was: {failure}"),
+                Ok(Ok(None)) | Err(_) => {}
+            }
+        }
+    })
 }
 
 fn introduction(source: &Source, executor: String, router: &Router, address: SocketAddr) -> String {

@@ -117,7 +117,7 @@ async fn import(args: Import) -> Result<ExitCode, Failure> {
     };
     let host = args.source.tables("").await?;
     host.import(&file.topology, args.dialect.into()).await?;
-    let Topology { exchanges, queues, bindings } = &file.topology;
+    let Topology { exchanges, queues, bindings, .. } = &file.topology;
     let counts =
         [count(exchanges.len(), "exchange"), count(queues.len(), "queue"), count(bindings.len(), "binding")];
     writeln!(io::stdout().lock(), "imported {}", counts.join(", "))?;

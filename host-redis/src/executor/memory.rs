@@ -2,32 +2,36 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    hash::{DefaultHasher, Hash, Hasher},
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 
-use keyrail_core::kombu::{Command, Plan, glob_matches, plan};
+use keyrail_core::kombu::{Command, Layout, Plan, glob_matches};
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    BACKLOG, Executor, GiveBack, Heard, Listener, Reply, SetSize, Take, Taken,
+    BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Take,
+    Taken, Waiter,
     needs::{kind, needs},
-    pop_order, quarantine_list,
 };
 use crate::ExecuteError;
+
+mod held;
+mod take;
 
 /// Queues, tables and subscribers of one process. Nothing survives it.
 #[derive(Debug, Default)]
 pub struct Memory {
-    store: Mutex<Store>,
-    pushed: Notify,
+    store: Arc<Mutex<Store>>,
+    pushed: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
 struct Store {
     keys: HashMap<String, Entry>,
     listeners: Vec<(Vec<u8>, mpsc::Sender<Heard>)>,
+    /// Kombu's lock: token and end.
+    lock: Option<(String, Instant)>,
 }
 
 #[derive(Debug)]
@@ -42,6 +46,7 @@ enum Value {
     Set(BTreeSet<Vec<u8>>),
     Hash(BTreeMap<String, Vec<u8>>),
     SortedSet(BTreeMap<String, f64>),
+    Text(Vec<u8>),
 }
 
 impl Value {
@@ -51,6 +56,7 @@ impl Value {
             Value::Set(_) => "set",
             Value::Hash(_) => "hash",
             Value::SortedSet(_) => "zset",
+            Value::Text(_) => "string",
         }
     }
 
@@ -60,6 +66,8 @@ impl Value {
             Value::Set(set) => set.is_empty(),
             Value::Hash(hash) => hash.is_empty(),
             Value::SortedSet(set) => set.is_empty(),
+            // An empty text is there.
+            Value::Text(_) => false,
         }
     }
 }
@@ -71,9 +79,13 @@ impl Memory {
     }
 
     fn store(&self) -> MutexGuard<'_, Store> {
-        // Nothing below leaves the maps half-changed when it panics.
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
+        open(&self.store)
     }
+}
+
+fn open(store: &Mutex<Store>) -> MutexGuard<'_, Store> {
+    // Nothing below leaves the maps half-changed when it panics.
+    store.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Store {
@@ -187,6 +199,11 @@ impl Store {
                 count(known.is_none())
             }
             Command::ZRem { key, member } => count(self.sorted_set(key)?.remove(member).is_some()),
+            Command::SetEx { key, seconds, value } => {
+                let expires = Instant::now().checked_add(Duration::from_secs(*seconds));
+                self.keys.insert(key.clone(), Entry { value: Value::Text(value.clone()), expires });
+                Reply::Done
+            }
         })
     }
 
@@ -203,30 +220,38 @@ fn length(number: usize) -> Reply {
     Reply::Count(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
-/// The name of a payload's delivery tag, by the rules of the take script; nothing if the payload is no message.
-fn tag_of(payload: &[u8]) -> Option<String> {
-    // The script's reader does not mind bytes that are no text.
-    let payload = String::from_utf8_lossy(payload);
-    let message: serde_json::Value = serde_json::from_str(&payload).ok()?;
-    match message.get("properties")?.get("delivery_tag")? {
-        serde_json::Value::String(tag) => Some(tag.clone()),
-        serde_json::Value::Number(tag) => {
-            let tag = tag.as_f64().filter(|tag| tag.is_finite() && tag.fract() == 0.0)?;
-            if tag.abs() < EXACT {
-                return Some(format!("{tag:.0}"));
-            }
-            let mut hasher = DefaultHasher::new();
-            payload.hash(&mut hasher);
-            Some(format!("{:016x}", hasher.finish()))
+/// Waits on lists of one process.
+#[derive(Debug)]
+pub struct MemoryWaiter {
+    store: Arc<Mutex<Store>>,
+    pushed: Arc<Notify>,
+    lists: Vec<String>,
+}
+
+impl Waiter for MemoryWaiter {
+    async fn wait(&mut self, limit: Duration) -> Result<(), ExecuteError> {
+        let pushed = self.pushed.notified();
+        tokio::pin!(pushed);
+        // Registered before looking, so that no push falls between the two.
+        pushed.as_mut().enable();
+        let ready = {
+            let mut store = open(&self.store);
+            self.lists.iter().any(|list| store.entry(list).is_some())
+        };
+        if ready {
+            // A list of another type is there for good, and the caller must not spin.
+            tokio::task::yield_now().await;
+        } else {
+            // Either way the caller looks again.
+            let _ = tokio::time::timeout(limit, pushed).await;
         }
-        _ => None,
+        Ok(())
     }
 }
 
-/// 2^53: numbers from here on are read as a neighbour's, whose name they must not get.
-const EXACT: f64 = 9_007_199_254_740_992.0;
-
 impl Executor for Memory {
+    type Waiter = MemoryWaiter;
+
     async fn run(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
         let replies = {
             let mut store = self.store();
@@ -244,70 +269,53 @@ impl Executor for Memory {
         replies.into_iter().collect()
     }
 
-    async fn take(&self, take: &Take<'_>) -> Result<Taken, ExecuteError> {
-        let Take { layout, queues } = *take;
-        let mut store = self.store();
-        for (queue, list) in pop_order(take) {
-            let pop = Command::RPop { key: list.clone() };
-            store.check_command(&pop)?;
-            let Some(Entry { value: Value::List(messages), .. }) = store.entry(&list) else { continue };
-            let Some(payload) = messages.back().cloned() else { continue };
-            let queue = queues[queue].clone();
-            let Some(tag) = tag_of(&payload) else {
-                let quarantine = quarantine_list(layout, &queue);
-                let push = Command::LPush { key: quarantine.clone(), value: payload };
-                store.check_command(&push)?;
-                store.execute(&push);
-                store.execute(&pop);
-                return Ok(Taken::Quarantined { queue, list: quarantine });
-            };
-            let delivery = plan::delivery(&tag, &queue);
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-            store.check(&layout.unacked(), Some("hash"), "HSET")?;
-            store.check(&layout.unacked_index(), Some("zset"), "ZADD")?;
-            for command in plan::register(layout, &delivery, &queue, &payload, now).commands {
-                store.execute(&command);
-            }
-            store.execute(&pop);
-            return Ok(Taken::Message { delivery, queue, list, payload });
-        }
-        Ok(Taken::Empty)
+    async fn take(&self, take: &Take<'_>) -> Result<Vec<Taken>, ExecuteError> {
+        self.store().take(take)
+    }
+
+    async fn settle(&self, layout: &Layout, deliveries: &[String]) -> Result<Vec<bool>, ExecuteError> {
+        self.store().settle(layout, deliveries)
     }
 
     async fn give_back(&self, back: &GiveBack<'_>) -> Result<bool, ExecuteError> {
-        let GiveBack { layout, delivery, list, payload, next } = *back;
-        let held = {
-            let (key, value) = (list.to_owned(), payload.to_vec());
-            let push = if next { Command::RPush { key, value } } else { Command::LPush { key, value } };
-            let mut store = self.store();
-            store.check(&layout.unacked(), Some("hash"), "HDEL")?;
-            store.check(&layout.unacked_index(), Some("zset"), "ZREM")?;
-            store.check_command(&push)?;
-            let settled = plan::ack(layout, delivery).commands;
-            let held = settled.iter().map(|command| store.execute(command)).last() == Some(Reply::Count(1));
-            if held {
-                store.execute(&push);
-            }
-            held
-        };
+        let given = self.store().give_back(back);
         self.pushed.notify_waiters();
-        Ok(held)
+        given
     }
 
-    async fn wait(&self, lists: &[String], limit: Duration) -> Result<(), ExecuteError> {
-        let pushed = self.pushed.notified();
-        tokio::pin!(pushed);
-        // Registered before looking, so that no push falls between the two.
-        pushed.as_mut().enable();
-        let ready = {
-            let mut store = self.store();
-            lists.iter().any(|list| store.entry(list).is_some())
-        };
-        if !ready {
-            // Either way the caller looks again.
-            let _ = tokio::time::timeout(limit, pushed).await;
-        }
+    async fn touch(&self, layout: &Layout, deliveries: &[String]) -> Result<(), ExecuteError> {
+        self.store().touch(layout, deliveries)
+    }
+
+    async fn now(&self) -> Result<f64, ExecuteError> {
+        Ok(held::now())
+    }
+
+    async fn overdue(&self, overdue: &Overdue<'_>) -> Result<Vec<Held>, ExecuteError> {
+        self.store().overdue(overdue)
+    }
+
+    async fn owned(&self, layout: &Layout, owner: &str) -> Result<Vec<Held>, ExecuteError> {
+        self.store().owned(layout, owner)
+    }
+
+    async fn restore(&self, restore: &Restore<'_>) -> Result<Option<Vec<PutBack>>, ExecuteError> {
+        let restored = self.store().restore(restore);
+        self.pushed.notify_waiters();
+        restored
+    }
+
+    async fn lock(&self, _: &Layout, token: &str, limit: Duration) -> Result<bool, ExecuteError> {
+        Ok(self.store().lock(token, limit))
+    }
+
+    async fn unlock(&self, _: &Layout, token: &str) -> Result<(), ExecuteError> {
+        self.store().unlock(token);
         Ok(())
+    }
+
+    fn waiter(&self, lists: Vec<String>) -> MemoryWaiter {
+        MemoryWaiter { store: self.store.clone(), pushed: self.pushed.clone(), lists }
     }
 
     async fn subscribe(&self, patterns: &[String]) -> Result<Listener, ExecuteError> {
@@ -345,6 +353,7 @@ impl Executor for Memory {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ExecuteError> {
         match self.store().entry(key) {
             None => Ok(None),
+            Some(Entry { value: Value::Text(text), .. }) => Ok(Some(text.clone())),
             Some(_) => Err(ExecuteError::WrongType { key: key.into(), command: "GET" }),
         }
     }

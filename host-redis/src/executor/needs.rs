@@ -39,6 +39,9 @@ pub(super) fn needs(commands: &[Command]) -> Result<Vec<Need<'_>>, ExecuteError>
             Command::Del { .. } => {
                 settled.insert(key, None);
             }
+            Command::SetEx { .. } => {
+                settled.insert(key, Some("string"));
+            }
             _ if wanted.is_none() => {}
             _ => match settled.insert(key, wanted) {
                 Some(Some(other)) if Some(other) != wanted => return Err(need.refused()),
@@ -62,6 +65,9 @@ pub(super) const fn kind(command: &Command) -> Option<&'static str> {
         Command::SAdd { .. } | Command::SRem { .. } | Command::SMembers { .. } => Some("set"),
         Command::HSet { .. } | Command::HDel { .. } => Some("hash"),
         Command::ZAdd { .. } | Command::ZAddGt { .. } | Command::ZRem { .. } => Some("zset"),
-        Command::Publish { .. } | Command::Del { .. } | Command::PExpire { .. } => None,
+        // SETEX puts its text in the place of anything.
+        Command::Publish { .. } | Command::Del { .. } | Command::PExpire { .. } | Command::SetEx { .. } => {
+            None
+        }
     }
 }

@@ -2,15 +2,15 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use ::redis::{Cmd, Pipeline, RedisError, Script, Value, aio::MultiplexedConnection};
+use ::redis::{Cmd, Pipeline, RedisError, ScriptInvocation, Value, aio::MultiplexedConnection};
 use futures_util::StreamExt;
-use keyrail_core::kombu::{Command, Json, Plan};
-use tokio::sync::{Mutex, mpsc};
+use keyrail_core::kombu::{Command, Layout, Plan};
+use tokio::sync::mpsc;
 
 use super::{
-    BACKLOG, Executor, GiveBack, Heard, Listener, Reply, SetSize, Take, Taken,
+    BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Take,
+    Taken,
     needs::{Need, needs},
-    pop_order, quarantine_list,
 };
 use crate::{
     Connection, ExecuteError, TransportOptions,
@@ -19,20 +19,22 @@ use crate::{
 
 mod atomic;
 pub(crate) mod errors;
+mod held;
 mod replies;
+mod scripts;
+mod take;
+mod wait;
 
 use errors::{command_error, silent};
-use replies::{bytes, of_wrong_type, reply, text};
+use replies::{bytes, reply, text};
+use scripts::Scripts;
+pub use wait::RedisWaiter;
 
 /// One Redis, sentinels or a cluster, by their [`Connection`]. Reconnects by itself; what was under way when the
 /// connection broke is reported, not repeated.
 pub struct Redis {
     link: Link,
-    /// A blocking wait keeps its connection busy, so waits have one of their own.
-    waits: Mutex<Option<MultiplexedConnection>>,
-    run: Script,
-    take: Script,
-    give_back: Script,
+    scripts: Scripts,
 }
 
 /// How long to wait for Redis.
@@ -88,13 +90,7 @@ impl Redis {
         tracking: Tracking,
         changes: Option<Arc<dyn Changes>>,
     ) -> Result<Self, ExecuteError> {
-        Ok(Redis {
-            link: Link::open(connection, tracking, changes).await?,
-            waits: Mutex::new(None),
-            run: Script::new(include_str!("run.lua")),
-            take: Script::new(include_str!("take.lua")),
-            give_back: Script::new(include_str!("give_back.lua")),
-        })
+        Ok(Redis { link: Link::open(connection, tracking, changes).await?, scripts: Scripts::new() })
     }
 
     pub(crate) const fn link(&self) -> &Link {
@@ -109,20 +105,15 @@ impl Redis {
         command.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))
     }
 
-    async fn waiting(&self) -> Result<MultiplexedConnection, ExecuteError> {
-        let mut waits = self.waits.lock().await;
-        if let Some(connection) = &*waits {
-            return Ok(connection.clone());
-        }
-        Ok(waits.insert(self.link.dedicated().await?).clone())
+    async fn invoke(&self, script: &ScriptInvocation<'_>) -> Result<Value, ExecuteError> {
+        script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.error(error))
     }
 
     /// By a script, because Redis runs the rest of a MULTI when one of its commands meets a key of another type.
     async fn run_at_once(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
         let needs = needs(&plan.commands)?;
-        let script = atomic::invocation(&self.run, plan, &needs)?;
-        let value: Value =
-            script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
+        let script = atomic::invocation(&self.scripts.run, plan, &needs)?;
+        let value = self.invoke(&script).await?;
         self.at_once(plan, &needs, value)
     }
 
@@ -134,7 +125,7 @@ impl Redis {
         plan: &Plan,
     ) -> Result<Option<Vec<Reply>>, ExecuteError> {
         let needs = needs(&plan.commands)?;
-        let script = atomic::invocation(&self.run, plan, &needs)?;
+        let script = atomic::invocation(&self.scripts.run, plan, &needs)?;
         let mut pipeline = Pipeline::new();
         pipeline.atomic().invoke_script(&script);
         match pipeline.query_async::<Option<Vec<Value>>>(pinned).await {
@@ -190,7 +181,7 @@ impl Redis {
             }
             commands => {
                 let needs = needs(commands)?;
-                pipeline.invoke_script(&atomic::invocation(&self.run, plan, &needs)?);
+                pipeline.invoke_script(&atomic::invocation(&self.scripts.run, plan, &needs)?);
             }
         }
         Ok(())
@@ -229,6 +220,8 @@ pub(crate) fn command(command: &Command) -> Cmd {
 }
 
 impl Executor for Redis {
+    type Waiter = RedisWaiter;
+
     async fn run(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
         if plan.atomic && plan.commands.len() > 1 {
             return self.run_at_once(plan).await;
@@ -236,82 +229,48 @@ impl Executor for Redis {
         self.run_each(&plan.commands).await?.into_iter().collect()
     }
 
-    async fn take(&self, take: &Take<'_>) -> Result<Taken, ExecuteError> {
-        let Take { layout, queues } = *take;
-        let order = pop_order(take);
-        let mut script = self.take.prepare_invoke();
-        script.key(layout.unacked()).key(layout.unacked_index());
-        for (queue, list) in &order {
-            let queue = &queues[*queue];
-            script.key(list).key(quarantine_list(layout, queue));
-            script.arg(format!("#{queue}"));
-            script.arg(format!(", \"\", {}]", Json::from(queue.as_str()).to_python()));
-        }
-        let value: Value =
-            script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
-        let Value::Array(parts) = value else { return Ok(Taken::Empty) };
-        let mut parts = parts.into_iter();
-        let place = match (parts.next(), parts.as_slice().first()) {
-            (Some(Value::Int(0)), Some(Value::Int(place))) => {
-                let place = usize::try_from(*place).unwrap_or_default();
-                return Err(of_wrong_type(take, &order, place));
-            }
-            (Some(Value::Int(pair)), _) => usize::try_from(pair - 1).ok(),
-            _ => None,
-        };
-        let Some((queue, list)) = place.and_then(|place| order.into_iter().nth(place)) else {
-            return Err(ExecuteError::Server { message: "the take script got lost".into() });
-        };
-        let queue = queues[queue].clone();
-        Ok(match (parts.next().and_then(text), parts.next().and_then(bytes)) {
-            (Some(delivery), Some(payload)) => Taken::Message { delivery, queue, list, payload },
-            _ => Taken::Quarantined { list: quarantine_list(layout, &queue), queue },
-        })
+    async fn take(&self, take: &Take<'_>) -> Result<Vec<Taken>, ExecuteError> {
+        take::take(self, take).await
+    }
+
+    async fn settle(&self, layout: &Layout, deliveries: &[String]) -> Result<Vec<bool>, ExecuteError> {
+        held::settle(self, layout, deliveries).await
     }
 
     async fn give_back(&self, back: &GiveBack<'_>) -> Result<bool, ExecuteError> {
-        let GiveBack { layout, delivery, list, payload, next } = *back;
-        let mut script = self.give_back.prepare_invoke();
-        script.key(layout.unacked()).key(layout.unacked_index()).key(list);
-        script.arg(delivery).arg(payload).arg(if next { "RPUSH" } else { "LPUSH" });
-        let given: Value =
-            script.invoke_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
-        let (key, command) = match given {
-            Value::Int(given) => return Ok(given == 1),
-            Value::Array(place) => match place.first() {
-                Some(Value::Int(1)) => (layout.unacked(), "HDEL"),
-                Some(Value::Int(2)) => (layout.unacked_index(), "ZREM"),
-                _ => (list.to_owned(), if next { "RPUSH" } else { "LPUSH" }),
-            },
-            _ => return Err(ExecuteError::Server { message: "the script to give back got lost".into() }),
-        };
-        Err(ExecuteError::WrongType { key: key.into(), command })
+        held::give_back(self, back).await
     }
 
-    async fn wait(&self, lists: &[String], limit: Duration) -> Result<(), ExecuteError> {
-        let Some(first) = lists.first() else { return Ok(()) };
-        let mut connection = self.waiting().await?;
-        let mut rotate = Cmd::new();
-        // Moves the tail of the list onto itself: it wakes on a push, changes nothing, and takes nothing away.
-        rotate.arg("BLMOVE").arg(first).arg(first).arg("RIGHT").arg("RIGHT").arg(limit.as_secs_f64());
-        let answer = rotate.query_async::<Value>(&mut connection);
-        let patience = limit + self.link.timeouts().response_timeout;
-        match tokio::time::timeout(patience, answer).await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) if error.code() == Some("ERR") => {
-                // Servers before 6.2 have no BLMOVE.
-                tokio::time::sleep(limit).await;
-                Ok(())
-            }
-            Ok(Err(error)) => {
-                *self.waits.lock().await = None;
-                Err(self.error(error))
-            }
-            Err(_) => {
-                *self.waits.lock().await = None;
-                Err(silent(&self.link.address(), patience))
-            }
-        }
+    async fn touch(&self, layout: &Layout, deliveries: &[String]) -> Result<(), ExecuteError> {
+        held::touch(self, layout, deliveries).await
+    }
+
+    async fn now(&self) -> Result<f64, ExecuteError> {
+        held::now(self).await
+    }
+
+    async fn overdue(&self, overdue: &Overdue<'_>) -> Result<Vec<Held>, ExecuteError> {
+        held::overdue(self, overdue).await
+    }
+
+    async fn owned(&self, layout: &Layout, owner: &str) -> Result<Vec<Held>, ExecuteError> {
+        held::owned(self, layout, owner).await
+    }
+
+    async fn restore(&self, restore: &Restore<'_>) -> Result<Option<Vec<PutBack>>, ExecuteError> {
+        held::restore(self, restore).await
+    }
+
+    async fn lock(&self, layout: &Layout, token: &str, limit: Duration) -> Result<bool, ExecuteError> {
+        held::lock(self, layout, token, limit).await
+    }
+
+    async fn unlock(&self, layout: &Layout, token: &str) -> Result<(), ExecuteError> {
+        held::unlock(self, layout, token).await
+    }
+
+    fn waiter(&self, lists: Vec<String>) -> RedisWaiter {
+        RedisWaiter::new(self, lists)
     }
 
     async fn subscribe(&self, patterns: &[String]) -> Result<Listener, ExecuteError> {

@@ -1,55 +1,96 @@
--- Takes the next message of the first list that has one and registers it as unacked, in one step.
--- KEYS: the unacked hash, its index, then pairs of a list and the quarantine list of its queue.
--- ARGV: for each pair, what goes behind the tag in the delivery's name, and behind the payload in its record.
--- The payload is decoded only to read its tag, and stored as the bytes it came in.
--- A script does not undo what it did before an error: the types are asked first, and the message leaves its list last.
--- Returns false if nothing is there, {pair} after quarantine, {pair, delivery, payload} for a message, and {0, place}
--- if the key at that place of KEYS is of another type than it should be.
+-- Takes messages and registers them as unacked, in one step.
+-- KEYS: the unacked hash, its index; then step by step, and within a step queue by queue, a list and the quarantine list
+-- of its queue.
+-- ARGV: how many at most; after how many bytes no more; the owner, or '' to register nothing; the number of queues; '1'
+-- if they take turns; then for each queue what goes behind the owner in a delivery's name, and behind the payload in
+-- its record.
+-- A payload is decoded only to read its tag, and stored as the bytes it came in.
+-- A script does not undo what it did before an error: types are asked first, and messages leave their list last.
+-- Returns a list of {key, delivery, payload} for a message, {key} for one in quarantine, {0, key} for a key of another
+-- type than it should be; a key is its place in KEYS.
+local limit, budget, owner, width, in_turn = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
+local out, time = {}, redis.call('TIME')
+local now = time[1] .. '.' .. string.format('%06d', time[2])
+
 local function is(key, kind)
     local found = redis.call('TYPE', key).ok
     return found == 'none' or found == kind
 end
 
-for pair = 1, (#KEYS - 2) / 2 do
-    local list, quarantine = KEYS[2 * pair + 1], KEYS[2 * pair + 2]
-    if not is(list, 'list') then
-        return {0, 2 * pair + 1}
+-- The name of a payload's delivery tag, or nil if it is no message.
+local function tag_of(payload)
+    local read, message = pcall(cjson.decode, payload)
+    if not read or type(message) ~= 'table' or type(message.properties) ~= 'table' then
+        return nil
     end
-    local payload = redis.call('LINDEX', list, -1)
-    if payload then
-        local read, message = pcall(cjson.decode, payload)
-        local tag
-        if read and type(message) == 'table' and type(message.properties) == 'table' then
-            tag = message.properties.delivery_tag
+    local tag = message.properties.delivery_tag
+    if type(tag) == 'number' and tag == math.floor(tag) and math.abs(tag) < math.huge then
+        -- Numbers from 2^53 on are read as a neighbour's, whose name this must not be.
+        return math.abs(tag) < 2 ^ 53 and string.format('%.0f', tag) or redis.sha1hex(payload)
+    end
+    if type(tag) ~= 'string' then
+        return nil
+    end
+    -- Bytes beyond ASCII may be no text at all; any name will do that is this tag's alone.
+    return (#tag > 200 or string.find(tag, '[\128-\255]')) and redis.sha1hex(tag) or tag
+end
+
+if owner ~= '' then
+    for place, kind in ipairs({'hash', 'zset'}) do
+        if not is(KEYS[place], kind) then
+            return {{0, place}}
         end
-        if type(tag) == 'number' and tag == math.floor(tag) and math.abs(tag) < math.huge then
-            -- Numbers from 2^53 on are read as a neighbour's, whose name this must not be.
-            tag = math.abs(tag) < 2 ^ 53 and string.format('%.0f', tag) or redis.sha1hex(payload)
-        end
-        if type(tag) ~= 'string' then
-            if not is(quarantine, 'list') then
-                return {0, 2 * pair + 2}
-            end
-            redis.call('LPUSH', quarantine, payload)
-            redis.call('RPOP', list)
-            return {pair}
-        end
-        -- Bytes beyond ASCII may be no text at all; any name will do that is this tag's alone.
-        if string.find(tag, '[\128-\255]') then
-            tag = redis.sha1hex(tag)
-        end
-        if not is(KEYS[1], 'hash') then
-            return {0, 1}
-        end
-        if not is(KEYS[2], 'zset') then
-            return {0, 2}
-        end
-        local delivery = tag .. ARGV[2 * pair - 1]
-        local now = redis.call('TIME')
-        redis.call('ZADD', KEYS[2], now[1] .. '.' .. string.format('%06d', now[2]), delivery)
-        redis.call('HSET', KEYS[1], delivery, '[' .. payload .. ARGV[2 * pair])
-        redis.call('RPOP', list)
-        return {pair, delivery, payload}
     end
 end
-return false
+
+local count = 0
+for step = 3, #KEYS, 2 * width do
+    local left, taken = {}, {}
+    for queue = 1, width do
+        local place = step + 2 * (queue - 1)
+        left[queue], taken[queue] = 0, 0
+        if is(KEYS[place], 'list') then
+            left[queue] = redis.call('LLEN', KEYS[place])
+        else
+            out[#out + 1] = {0, place}
+        end
+    end
+    local queue, passed = 1, 0
+    while count < limit and budget > 0 and passed < width do
+        local place = step + 2 * (queue - 1)
+        if left[queue] == 0 then
+            queue, passed = queue % width + 1, passed + 1
+        else
+            local payload = redis.call('LINDEX', KEYS[place], -1 - taken[queue])
+            local tag = tag_of(payload)
+            if tag then
+                local delivery = ''
+                if owner ~= '' then
+                    delivery = tag .. '#' .. owner .. '.' .. count .. ARGV[4 + 2 * queue]
+                    redis.call('ZADD', KEYS[2], now, delivery)
+                    redis.call('HSET', KEYS[1], delivery, '[' .. payload .. ARGV[5 + 2 * queue])
+                end
+                out[#out + 1] = {place, delivery, payload}
+            elseif is(KEYS[place + 1], 'list') then
+                redis.call('LPUSH', KEYS[place + 1], payload)
+                out[#out + 1] = {place}
+            else
+                out[#out + 1] = {0, place + 1}
+                payload = nil
+            end
+            if payload then
+                taken[queue], left[queue] = taken[queue] + 1, left[queue] - 1
+                count, budget, passed = count + 1, budget - #payload, 0
+                queue = in_turn and queue % width + 1 or queue
+            else
+                left[queue] = 0
+            end
+        end
+    end
+    for queue = 1, width do
+        if taken[queue] > 0 then
+            redis.call('LTRIM', KEYS[step + 2 * (queue - 1)], 0, -1 - taken[queue])
+        end
+    end
+end
+return out

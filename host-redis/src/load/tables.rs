@@ -278,7 +278,7 @@ fn declare(
             queues.push(queue(name));
         }
     }
-    let topology = Topology { exchanges, queues, bindings: Vec::new() };
+    let topology = Topology { exchanges, queues, ..Topology::default() };
     topology.router().map_err(|error| match error.error {
         Error::Declare(error) => error.into(),
         Error::Bind(error) => error.into(),

@@ -17,9 +17,12 @@ pub(super) fn by_table(
     exchange: &str,
     routing_key: &str,
     headers: &Table,
+    tag: u128,
 ) -> Result<Ways, HostError> {
     let router = &reach.router;
     let (id, message) = router.message(exchange, routing_key, Some(headers))?;
+    // Counting on from a random number is no chance; mixed, it is enough of one for a random exchange.
+    let message = message.random(mixed(tag));
     if reach.fans_out {
         let mut trace = Trace::new();
         let _ = router.explain(id, &message, &mut trace);
@@ -47,4 +50,12 @@ pub(super) fn by_name(routing_key: &str, headers: &Table, limit: usize) -> Resul
     let names = message.keys().map(String::from_utf8_lossy).filter(|name| !name.is_empty());
     let queues = names.filter(|name| known.insert(name.clone())).map(|name| name.into_owned()).collect();
     Ok(Ways { queues, fanout: Vec::new() })
+}
+
+/// The tag's bits, each of which depends on all of them (the finish of splitmix64).
+const fn mixed(tag: u128) -> u64 {
+    let mut bits = (tag >> super::COPIES) as u64 ^ (tag >> 64) as u64;
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }

@@ -47,7 +47,7 @@ impl Producer {
         let Outgoing { exchange, routing_key, headers, .. } = &prepared.outgoing;
         // INVARIANT: what was announced before the answer to WATCH has been heard, on this connection alone.
         let current = self.tables.is_current(exchange, reach) && link.epoch() == epoch;
-        let routed = route::by_table(reach, exchange, routing_key, headers);
+        let routed = route::by_table(reach, exchange, routing_key, headers, prepared.tag);
         let mut ways = match routed {
             Ok(ways) if current => ways,
             refused => {

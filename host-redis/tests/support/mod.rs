@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) mod proxy;
+
 /// Makes two tests of a case.
 macro_rules! on_both {
     ($($case:ident),* $(,)?) => {
@@ -146,36 +148,25 @@ impl Drop for Folder {
 pub(crate) struct RedisServer {
     child: Child,
     pub(crate) port: u16,
-    _folder: Folder,
+    folder: Folder,
+    durable: bool,
 }
 
 impl RedisServer {
     pub(crate) fn start() -> Self {
-        let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+        RedisServer::start_as(false)
+    }
+
+    /// One that writes every command to its file before it answers, and can be restarted.
+    pub(crate) fn start_durable() -> Self {
+        RedisServer::start_as(true)
+    }
+
+    fn start_as(durable: bool) -> Self {
         for _ in 0..5 {
             let (folder, port) = (Folder::new(), free_port());
-            let folder_path = folder.0.clone();
-            let child = Command::new(&program)
-                .args([
-                    "--bind",
-                    "127.0.0.1",
-                    "--port",
-                    &port.to_string(),
-                    "--save",
-                    "",
-                    "--appendonly",
-                    "no",
-                ])
-                .arg("--dir")
-                .arg(&folder_path)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .unwrap_or_else(|error| {
-                    panic!("cannot start `{program}`: {error}; install redis-server or set REDIS_SERVER")
-                });
-            let mut server = RedisServer { child, port, _folder: folder };
+            let child = spawn_redis(port, &folder, durable);
+            let mut server = RedisServer { child, port, folder, durable };
             if server.is_ready() {
                 return server;
             }
@@ -196,7 +187,7 @@ impl RedisServer {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start `{program}`: {error}; install redis-server"));
-        let mut server = RedisServer { child, port, _folder: folder };
+        let mut server = RedisServer { child, port, folder, durable: false };
         assert!(server.is_ready(), "redis-server does not start on port {port}");
         server
     }
@@ -215,6 +206,14 @@ impl RedisServer {
             line.and_then(|line| line.split(',').next()).map_or(0, |calls| calls.parse().expect("a number"))
         };
         commands.iter().map(calls).collect()
+    }
+
+    /// Kills it and starts it again, on its port and with its file.
+    pub(crate) fn restart(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        self.child = spawn_redis(self.port, &self.folder, self.durable);
+        assert!(self.is_ready(), "redis-server does not start again");
     }
 
     /// False if it ended, for instance because somebody else took the port first.
@@ -250,6 +249,19 @@ impl Drop for RedisServer {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn_redis(port: u16, folder: &Folder, durable: bool) -> Child {
+    let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+    let port = port.to_string();
+    let durable = if durable { "yes" } else { "no" };
+    let mut command = Command::new(&program);
+    command.args(["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", durable]);
+    command.args(["--appendfsync", "always"]);
+    command.arg("--dir").arg(&folder.0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap_or_else(|error| {
+        panic!("cannot start `{program}`: {error}; install redis-server or set REDIS_SERVER")
+    })
 }
 
 pub(crate) fn free_port() -> u16 {

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use keyrail_core::{
-    Binding, DestinationName, Dialect, Error, Exchange, Limits, Message, Operation, Outcome, Queue, Router,
-    Routes, Table,
+    ApplyTo, Binding, ByteString, DestinationName, Dialect, Error, Exchange, Limits, Message, Operation,
+    Outcome, PolicyDefinition, Queue, Router, Routes, Table,
     kombu::{Layout, Priority},
 };
 
 use super::{KombuAnswers, Quarantined, Target, Unplayed};
 use crate::scenario::{
     AmqpScenario, Answer, ExchangeBinding, KombuExchange, KombuScenario, ListedEnd, Publish, Published,
-    QueueBinding, Refusal, Step, Transport,
+    QueueBinding, Refusal, Repeated, Step, Transport,
 };
 
 #[derive(Debug)]
@@ -83,27 +83,18 @@ fn play(router: &mut Router, routes: &mut Routes, step: &Step) -> Result<Answer,
     Ok(match step {
         Step::Publish(publish) => self::publish(router, routes, publish),
         Step::BindingsList(end) => list(router, end),
-        _ => match router.apply(&supported(step)?) {
+        Step::PublishRepeat { exchange, routing_key, times } => {
+            repeat(router, routes, exchange, routing_key, *times)
+        }
+        _ => match router.apply(&operation(step)) {
             Ok(()) => Answer::OK,
             Err(error) => refusal(&error),
         },
     })
 }
 
-/// The method as the core knows it, if it does.
-pub(super) fn supported(step: &Step) -> Result<Operation, Unplayed> {
-    match step {
-        Step::PublishRepeat { .. } | Step::PolicySet { .. } | Step::PolicyClear { .. } => {
-            Err(Unplayed::Unsupported(format!("{step:?}")))
-        }
-        Step::ExchangeDeclare { kind, .. } if kind.starts_with("x-") => {
-            Err(Unplayed::Unsupported(format!("exchange type {kind}")))
-        }
-        _ => Ok(operation(step)),
-    }
-}
-
-fn operation(step: &Step) -> Operation {
+/// The method as the core knows it.
+pub(super) fn operation(step: &Step) -> Operation {
     match step.clone() {
         Step::ExchangeDeclare { exchange, kind, passive, durable, auto_delete, internal, arguments } => {
             Operation::ExchangeDeclare { exchange, kind, passive, durable, auto_delete, internal, arguments }
@@ -119,6 +110,14 @@ fn operation(step: &Step) -> Operation {
         Step::QueueUnbind(binding) => Operation::QueueUnbind(queue_binding(binding)),
         Step::ExchangeBind(binding) => Operation::ExchangeBind(exchange_binding(binding)),
         Step::ExchangeUnbind(binding) => Operation::ExchangeUnbind(exchange_binding(binding)),
+        Step::PolicySet { name, pattern, alternate, priority } => Operation::PolicySet(PolicyDefinition {
+            name,
+            pattern,
+            apply_to: ApplyTo::All,
+            priority: priority.into(),
+            definition: Table::from_iter([("alternate-exchange", &*alternate)]),
+        }),
+        Step::PolicyClear { name } => Operation::PolicyClear { name },
         other => unreachable!("{other:?} is no operation on a topology"),
     }
 }
@@ -139,6 +138,7 @@ fn publish(router: &Router, routes: &mut Routes, publish: &Publish) -> Answer {
         Ok(message) => message,
         Err(error) => return refusal(&error.into()),
     };
+    let message = with_properties(message, publish);
     let outcome = router.route(exchange, &message, routes);
     let delivered_headers = publish.record_headers.then(|| match outcome {
         Outcome::Routed => {
@@ -151,6 +151,35 @@ fn publish(router: &Router, routes: &mut Routes, publish: &Publish) -> Answer {
     });
     let returned = outcome == Outcome::Unroutable && publish.mandatory;
     Answer::Published(Published { queues: names(router, routes), returned, delivered_headers })
+}
+
+fn with_properties<'a>(mut message: Message<'a>, publish: &'a Publish) -> Message<'a> {
+    if let Some(id) = &publish.message_id {
+        message = message.message_id(&**id);
+    }
+    if let Some(id) = &publish.correlation_id {
+        message = message.correlation_id(&**id);
+    }
+    match publish.timestamp {
+        Some(seconds) => message.timestamp(seconds),
+        None => message,
+    }
+}
+
+/// Publishes again and again, each time with another number to choose by.
+fn repeat(router: &Router, routes: &mut Routes, exchange: &str, key: &ByteString, times: u32) -> Answer {
+    let (id, message) = match router.message(exchange, key, None) {
+        Ok(message) => message,
+        Err(error) => return refusal(&error.into()),
+    };
+    let mut each = BTreeSet::new();
+    let mut union = BTreeSet::new();
+    for random in 0..times.into() {
+        let _ = router.route(id, &message.random(random), routes);
+        each.insert(routes.len());
+        union.extend(names(router, routes));
+    }
+    Answer::Repeated(Repeated { each: each.into_iter().collect(), union: union.into_iter().collect() })
 }
 
 fn names(router: &Router, routes: &Routes) -> BTreeSet<String> {

@@ -21,8 +21,8 @@ use tokio::runtime::Runtime;
 
 use super::{KombuAnswers, Quarantined, Target, Unplayed, core};
 use crate::scenario::{
-    AmqpScenario, Answer, KombuBinding, KombuExchange, KombuPublish, KombuScenario, Publish, Published, Step,
-    Transport,
+    AmqpScenario, Answer, KombuBinding, KombuExchange, KombuPublish, KombuScenario, Publish, Published,
+    Repeated, Step, Transport,
 };
 
 /// A Redis of its own, emptied before each scenario.
@@ -113,14 +113,17 @@ impl Play {
                 let table = self.host.table(None).await.map_err(broken)?;
                 Ok(core::list(&table.router, end))
             }
-            _ => {
-                let operation = core::supported(step)?;
-                match self.host.apply(&operation).await {
-                    Ok(()) => Ok(Answer::OK),
-                    Err(HostError::Refused(error)) => Ok(core::refusal(&error)),
-                    Err(error) => Err(broken(error)),
-                }
+            Step::PublishRepeat { exchange, routing_key, times } => {
+                self.repeat(exchange, routing_key.as_str().unwrap_or_default(), *times).await
             }
+            Step::PolicySet { .. } | Step::PolicyClear { .. } => {
+                Err(Unplayed::Unsupported("policies, which Redis does not keep".into()))
+            }
+            _ => match self.host.apply(&core::operation(step)).await {
+                Ok(()) => Ok(Answer::OK),
+                Err(HostError::Refused(error)) => Ok(core::refusal(&error)),
+                Err(error) => Err(broken(error)),
+            },
         }
     }
 
@@ -142,6 +145,21 @@ impl Play {
         let (queues, headers) = self.delivered().await?;
         let delivered_headers = publish.record_headers.then_some(headers);
         Ok(Answer::Published(Published { queues, returned, delivered_headers }))
+    }
+
+    async fn repeat(&self, exchange: &str, routing_key: &str, times: u32) -> Result<Answer, Unplayed> {
+        let message = Message::text("x").exchange(exchange).routing_key(routing_key);
+        let (mut each, mut union) = (BTreeSet::new(), BTreeSet::new());
+        for _ in 0..times {
+            self.producer.publish(&message).await.map_err(broken)?;
+            let queues = self.delivered().await?.0;
+            each.insert(queues.len());
+            union.extend(queues);
+        }
+        Ok(Answer::Repeated(Repeated {
+            each: each.into_iter().collect(),
+            union: union.into_iter().collect(),
+        }))
     }
 
     /// The lists that have a message, and the names of its headers; the lists are empty afterwards.

@@ -16,6 +16,16 @@ const SHAPES: Record<ExchangeKind, { readonly body: string; readonly sign: strin
     body: 'M -5 -8 H 5 L 8 -5 V 5 L 5 8 H -5 L -8 5 V -5 Z',
     sign: 'M -4 -3 H 4 M -4 0 H 4 M -4 3 H 1',
   },
+  // A ring with its buckets.
+  'x-consistent-hash': {
+    body: 'M -8.5 0 A 8.5 8.5 0 1 1 8.5 0 A 8.5 8.5 0 1 1 -8.5 0 Z',
+    sign: 'M -4 0 A 4 4 0 1 1 4 0 A 4 4 0 1 1 -4 0 M 0 -6 V -2 M 0 6 V 2',
+  },
+  // A die.
+  'x-random': {
+    body: 'M -6 -8 H 6 L 8 -6 V 6 L 6 8 H -6 L -8 6 V -6 Z',
+    sign: 'M -4 -3.5 h 1 M 3 -3.5 h 1 M -0.5 0 h 1 M -4 3.5 h 1 M 3 3.5 h 1',
+  },
 };
 
 export function KindIcon({ kind }: { kind: ExchangeKind }) {

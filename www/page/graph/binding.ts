@@ -18,6 +18,8 @@ export function bindingLabel(binding: Binding, kind: ExchangeKind): string {
 function keyLabel(binding: Binding, kind: ExchangeKind): string {
   const key = bytesText(binding.routingKey);
   if (kind === 'fanout') return 'every message';
+  if (kind === 'x-consistent-hash') return `weight ${key}`;
+  if (kind === 'x-random') return 'one at random';
   return key === '' ? 'the empty key' : key;
 }
 

@@ -4,8 +4,8 @@ use keyrail_core::{Message, Routes, Table};
 use keyrail_workload::{Keys, Kind, Loaded, headers};
 
 use crate::{
+    ALLOCATOR,
     engine::{Engine, Job},
-    memory,
 };
 
 /// keyrail through its public API, every kind.
@@ -21,9 +21,9 @@ impl Engine for Keyrail {
     fn build(job: &Job<'_>) -> Result<Self, String> {
         let mut loaded = Loaded::declare(job.kind, job.table).map_err(|error| error.to_string())?;
         // Names of exchanges and queues are no part of a binding, and no peer keeps any.
-        let before = memory::live();
+        let before = ALLOCATOR.held();
         loaded.bind_all(job.kind, job.table).map_err(|error| error.to_string())?;
-        let bytes = memory::live() - before;
+        let bytes = ALLOCATOR.held() - before;
         let headers = if job.kind == Kind::Headers {
             let keys: Keys = job.keys.iter().collect();
             headers::parse_messages(&keys).map_err(|(line, reason)| format!("line {line}: {reason}"))?

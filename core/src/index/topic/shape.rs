@@ -2,13 +2,14 @@
 
 use alloc::vec::Vec;
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
-use crate::index::words::{Word, finish, placed_from_end};
+use crate::{
+    hash::{hash, join, tag},
+    index::words::{Text, finish, placed_from_end},
+    tags::Tags,
+};
 
 /// The wildcards of a pattern with at most one `#`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     /// Words before the `#`, or all of them.
     pub(crate) prefix: u32,
@@ -24,49 +25,45 @@ pub(crate) struct Form {
 
 impl Form {
     /// The form of a pattern; `None` if it has several `#`, or wildcards too far from its ends.
-    pub(crate) fn of(key: &[u8], words: &[Word]) -> Option<Self> {
-        let text = |word: &Word| &key[word.start as usize..word.end as usize];
-        let hashes = words.iter().filter(|word| text(word) == b"#").count();
-        if hashes > 1 {
+    pub(crate) fn of(key: &[u8], words: impl Text) -> Option<Self> {
+        let text = |at: usize| &key[words.word(at).start as usize..words.word(at).end as usize];
+        let count = words.count();
+        let mut hashes = (0..count).filter(|at| text(*at) == b"#");
+        let at = hashes.next();
+        if hashes.next().is_some() {
             return None;
         }
-        let at = words.iter().position(|word| text(word) == b"#");
-        let (prefix, suffix) = match at {
-            Some(at) => (&words[..at], &words[at + 1..]),
-            None => (words, &words[..0]),
-        };
+        let prefix = at.unwrap_or(count);
+        let suffix = at.map_or(0, |at| count - at - 1);
         Some(Form {
-            prefix: prefix.len() as u32,
-            suffix: suffix.len() as u32,
+            prefix: prefix as u32,
+            suffix: suffix as u32,
             hash: at.is_some(),
-            stars: stars(prefix.iter().map(text))?,
-            end_stars: stars(suffix.iter().rev().map(text))?,
+            stars: stars((0..prefix).map(text))?,
+            end_stars: stars((0..suffix).map(|at| text(count - 1 - at)))?,
         })
     }
 
     /// The fewest words that a key of this form has.
-    pub(crate) fn least(&self) -> u32 {
+    pub(crate) const fn least(&self) -> u32 {
         self.prefix + self.suffix
     }
 
     /// The hash of the literal words that a key, or the pattern itself, has in this form.
     /// `words` are at least [`least`](Self::least) many; of the pattern itself the `#` is no word of the suffix.
     #[inline(always)]
-    pub(crate) fn hash(&self, seed: u64, words: &[Word]) -> u64 {
-        let mut sum = seed;
-        if let Some(last) = (self.prefix as usize).checked_sub(1).and_then(|last| words.get(last)) {
-            sum = sum.wrapping_add(last.sum);
-            let mut stars = self.stars;
-            while stars != 0 {
-                let at = stars.trailing_zeros() as usize;
-                sum = sum.wrapping_sub(words.get(at).map_or(0, |word| word.placed));
-                stars &= stars - 1;
-            }
+    pub(crate) fn hash(&self, seed: u64, words: impl Text) -> u64 {
+        let mut sum = seed.wrapping_add(words.sum(self.prefix as usize));
+        let mut stars = self.stars;
+        while stars != 0 {
+            sum = sum.wrapping_sub(words.word(stars.trailing_zeros() as usize).placed);
+            stars &= stars - 1;
         }
         if self.suffix > 0 {
-            for (at, word) in words.iter().rev().take(self.suffix as usize).enumerate() {
+            let last = words.count() - 1;
+            for at in 0..self.suffix as usize {
                 if !is_star(self.end_stars, at) {
-                    sum = sum.wrapping_add(placed_from_end(word.hash, at));
+                    sum = sum.wrapping_add(placed_from_end(words.word(last - at).hash, at));
                 }
             }
         }
@@ -75,7 +72,7 @@ impl Form {
 
     /// Whether the literal words of `pattern`, which has this form, are those of `key`.
     #[inline(always)]
-    pub(crate) fn verify(&self, pattern: &[u8], key: &[u8], words: &[Word]) -> bool {
+    pub(crate) fn verify(&self, pattern: &[u8], key: &[u8], words: impl Text) -> bool {
         if !self.hash && self.stars == 0 {
             return pattern == key;
         }
@@ -83,40 +80,47 @@ impl Form {
     }
 
     /// Compares what stands between the wildcards, which is text on both sides.
-    fn verify_wild(&self, pattern: &[u8], key: &[u8], words: &[Word]) -> Option<bool> {
+    #[inline]
+    fn verify_wild(&self, pattern: &[u8], key: &[u8], words: impl Text) -> Option<bool> {
         let (mut rest, mut from) = (pattern, 0);
         let mut stars = self.stars;
         while stars != 0 {
-            let word = words.get(stars.trailing_zeros() as usize)?;
-            let literal = key.get(from..word.start as usize)?;
-            rest = rest.strip_prefix(literal)?.strip_prefix(b"*")?;
+            let word = words.word(stars.trailing_zeros() as usize);
+            rest = after(rest, key.get(from..word.start as usize)?, b'*')?;
             from = word.end as usize;
             stars &= stars - 1;
         }
         if !self.hash {
             return Some(rest == key.get(from..)?);
         }
-        if let Some(last) = (self.prefix as usize).checked_sub(1) {
-            let literal = key.get(from..words.get(last)?.end as usize)?;
-            rest = rest.strip_prefix(literal)?.strip_prefix(b".")?;
+        if self.prefix > 0 {
+            let end = words.word(self.prefix as usize - 1).end as usize;
+            rest = after(rest, key.get(from..end)?, b'.')?;
         }
         rest = rest.strip_prefix(b"#")?;
-        let first = words.len().checked_sub(self.suffix as usize)?;
         if self.suffix == 0 {
             return Some(rest.is_empty());
         }
         rest = rest.strip_prefix(b".")?;
-        from = words.get(first)?.start as usize;
-        for at in (0..self.suffix).rev() {
-            if is_star(self.end_stars, at as usize) {
-                let word = words.get(words.len() - 1 - at as usize)?;
-                let literal = key.get(from..word.start as usize)?;
-                rest = rest.strip_prefix(literal)?.strip_prefix(b"*")?;
+        let first = words.count().checked_sub(self.suffix as usize)?;
+        from = words.word(first).start as usize;
+        for at in (0..self.suffix as usize).rev() {
+            if is_star(self.end_stars, at) {
+                let word = words.word(words.count() - 1 - at);
+                rest = after(rest, key.get(from..word.start as usize)?, b'*')?;
                 from = word.end as usize;
             }
         }
         Some(rest == key.get(from..)?)
     }
+}
+
+/// What follows `literal` and one more byte, if `text` begins with them.
+#[inline(always)]
+fn after<'a>(text: &'a [u8], literal: &[u8], mark: u8) -> Option<&'a [u8]> {
+    let (start, rest) = text.split_at_checked(literal.len())?;
+    let (first, rest) = rest.split_first()?;
+    (*first == mark && start == literal).then_some(rest)
 }
 
 /// Words beyond the 64th are never stars here; such patterns have no form.
@@ -157,24 +161,25 @@ impl Shape {
     }
 }
 
-/// Neither the bits that choose a bucket nor its tag nor the segment.
+/// Bits that are no part of the tag.
 #[inline(always)]
 const fn filter_bit(hash: u64) -> u64 {
-    1 << (hash >> 50 & 63)
+    1 << (hash & 63)
 }
 
 /// The shapes of one exchange, and which of them a key of a given length can have.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Shapes {
     shapes: Vec<Shape>,
-    by_form: HashMap<Form, u32, FixedState>,
+    by_form: Tags<u32>,
     free: Vec<u32>,
-    /// Per number of words: the shapes without `#` that have so many.
-    exact: Vec<Group>,
-    /// Per number of words: the shapes with `#` that need at most so many.
-    with_hash: Vec<Group>,
+    /// Per number of words: the shapes that a key of so many can have.
+    groups: Vec<Group>,
+    /// The shapes that a longer key can have.
+    beyond: Group,
     /// Per position: the shapes that have literal words there. Bits only ever come; they go with the last shape.
     literal: [u128; POSITIONS],
+    steps: u64,
 }
 
 /// Positions, from the front, that the dictionary knows.
@@ -183,15 +188,45 @@ pub(crate) const POSITIONS: usize = 8;
 /// Shapes the dictionary can leave out, as a set; the others are asked always.
 pub(crate) const FILTERED: u32 = 128;
 
+/// Shapes that a key can have: those that the dictionary may leave out, and the others.
 #[derive(Clone, Debug, Default)]
-struct Group {
-    filtered: u128,
-    others: Vec<u32>,
+pub(crate) struct Group {
+    pub(crate) filtered: u128,
+    pub(crate) others: Vec<u32>,
+}
+
+impl Group {
+    fn enter(&mut self, id: u32) {
+        if id < FILTERED {
+            self.filtered |= 1 << id;
+        } else {
+            self.others.push(id);
+        }
+    }
+
+    fn leave(&mut self, id: u32) {
+        if id < FILTERED {
+            self.filtered &= !(1 << id);
+        } else {
+            self.others.retain(|other| *other != id);
+        }
+    }
 }
 
 impl Shapes {
+    #[inline(always)]
     pub(crate) fn get(&self, shape: u32) -> Option<&Shape> {
         self.shapes.get(shape as usize)
+    }
+
+    /// What tells its hashes from those of other shapes.
+    pub(crate) fn seed(&self, shape: u32) -> u64 {
+        self.get(shape).map_or(0, |shape| shape.seed)
+    }
+
+    /// The most steps that asking all of them takes: one each, and one for each word that is subtracted or added.
+    pub(crate) const fn worst_case(&self) -> u64 {
+        self.steps
     }
 
     pub(crate) fn literal(&self, position: usize) -> u128 {
@@ -204,7 +239,7 @@ impl Shapes {
             self.shapes[shape as usize].patterns += 1;
             return shape;
         }
-        let shape = Shape { form, seed: seed(&form), patterns: 1, filter: 0 };
+        let shape = Shape { form, seed: form.mixed(), patterns: 1, filter: 0 };
         let id = match self.free.pop() {
             Some(id) => {
                 self.shapes[id as usize] = shape;
@@ -215,7 +250,8 @@ impl Shapes {
                 self.shapes.len() as u32 - 1
             }
         };
-        self.by_form.insert(form, id);
+        self.by_form.insert(form.tag(), id);
+        self.steps += form.steps();
         self.enter(id, &form);
         id
     }
@@ -228,7 +264,8 @@ impl Shapes {
     }
 
     pub(crate) fn find(&self, form: &Form) -> Option<u32> {
-        self.by_form.get(form).copied()
+        let same = |id: &u32| self.shapes.get(*id as usize).is_some_and(|shape| shape.form == *form);
+        self.by_form.find(form.tag(), same).copied()
     }
 
     /// Counts one pattern less; the shape goes with its last.
@@ -238,14 +275,9 @@ impl Shapes {
         if shape.patterns > 0 {
             return;
         }
-        self.by_form.remove(&shape.form);
-        for group in self.exact.iter_mut().chain(&mut self.with_hash) {
-            if id < FILTERED {
-                group.filtered &= !(1 << id);
-            } else {
-                group.others.retain(|other| *other != id);
-            }
-        }
+        self.steps -= shape.form.steps();
+        self.by_form.remove(shape.form.tag(), |other| *other == id);
+        self.groups.iter_mut().chain([&mut self.beyond]).for_each(|group| group.leave(id));
         if id < FILTERED {
             self.literal.iter_mut().for_each(|literal| *literal &= !(1 << id));
         }
@@ -257,19 +289,13 @@ impl Shapes {
 
     fn enter(&mut self, id: u32, form: &Form) {
         let least = form.least() as usize;
-        let groups = if form.hash { &mut self.with_hash } else { &mut self.exact };
-        if groups.len() <= least {
-            // A longer key can have every shape with `#` that a shorter one can.
-            let last = if form.hash { groups.last().cloned() } else { None };
-            groups.resize(least + 1, last.unwrap_or_default());
+        if self.groups.len() <= least {
+            self.groups.resize(least + 1, self.beyond.clone());
         }
-        let end = if form.hash { groups.len() } else { least + 1 };
-        for group in &mut groups[least..end] {
-            if id < FILTERED {
-                group.filtered |= 1 << id;
-            } else {
-                group.others.push(id);
-            }
+        if form.hash {
+            self.groups[least..].iter_mut().chain([&mut self.beyond]).for_each(|group| group.enter(id));
+        } else {
+            self.groups[least].enter(id);
         }
         if id < FILTERED {
             for position in (0..POSITIONS).take(form.prefix as usize) {
@@ -280,24 +306,34 @@ impl Shapes {
         }
     }
 
-    /// The shapes that a key of so many words can have: a set, and two lists of further ones.
+    /// The shapes that a key of so many words can have.
     #[inline(always)]
-    pub(crate) fn of_length(&self, words: usize) -> (u128, [&[u32]; 2]) {
-        let exact = self.exact.get(words);
-        let with_hash = self.with_hash.get(words).or(self.with_hash.last());
-        let filtered = exact.map_or(0, |group| group.filtered) | with_hash.map_or(0, |group| group.filtered);
-        (
-            filtered,
-            [exact.map_or(&[][..], |group| &group.others), with_hash.map_or(&[][..], |group| &group.others)],
-        )
+    pub(crate) fn of_length(&self, words: usize) -> &Group {
+        self.groups.get(words).unwrap_or(&self.beyond)
     }
 
+    /// One more than the largest number of a shape.
     pub(crate) fn len(&self) -> usize {
         self.shapes.len()
     }
+
+    #[cfg(test)]
+    pub(crate) fn is_clean(&self) -> bool {
+        self.shapes.is_empty() && self.by_form.is_empty() && self.groups.is_empty()
+    }
 }
 
-fn seed(form: &Form) -> u64 {
-    let lengths = u64::from(form.prefix) << 33 | u64::from(form.suffix) << 1 | u64::from(form.hash);
-    finish(finish(lengths) ^ finish(form.stars.wrapping_add(1)) ^ form.end_stars.rotate_left(17))
+impl Form {
+    fn steps(&self) -> u64 {
+        1 + u64::from(self.stars.count_ones()) + u64::from(self.suffix)
+    }
+
+    fn mixed(&self) -> u64 {
+        let lengths = u64::from(self.prefix) << 33 | u64::from(self.suffix) << 1 | u64::from(self.hash);
+        join(hash(lengths, &self.stars.to_le_bytes()), self.end_stars)
+    }
+
+    fn tag(&self) -> u32 {
+        tag(self.mixed())
+    }
 }

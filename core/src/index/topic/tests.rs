@@ -42,7 +42,7 @@ fn words(key: &str) -> Vec<&str> {
 
 fn found(index: &TopicIndex, key: &str, scratch: &mut TopicScratch) -> Vec<u32> {
     let mut found = Vec::new();
-    index.matches(key.as_bytes(), scratch, &mut |entry| found.push(entry.binding.0));
+    index.matches(key.as_bytes(), scratch, &mut Work::default(), &mut |entry| found.push(entry.binding.0));
     let once = found.len();
     found.sort_unstable();
     found.dedup();
@@ -60,30 +60,32 @@ fn finds_what_a_search_finds_while_patterns_come_and_go() {
         let mut noise = Noise(seed);
         let mut index = TopicIndex::new(3);
         let mut scratch = TopicScratch::default();
-        let mut patterns: Vec<(u32, String)> = Vec::new();
+        let mut patterns: Vec<(u32, String, Spot)> = Vec::new();
+        let mut memory = Words::default();
         for binding in 0..1500 {
             let pattern = noise.key(&WORDS, 6);
-            index.insert(pattern.as_bytes(), entry(binding));
-            patterns.push((binding, pattern));
+            let spot = index.insert(pattern.as_bytes(), entry(binding), &mut memory);
+            assert_eq!(index.key(spot), pattern.as_bytes());
+            patterns.push((binding, pattern, spot));
             if binding % 3 == 0 {
                 let gone = noise.below(patterns.len() as u64) as usize;
-                let (gone, pattern) = patterns.swap_remove(gone);
-                index.remove(pattern.as_bytes(), BindingId(gone));
+                let (gone, _, spot) = patterns.swap_remove(gone);
+                index.remove(spot, BindingId(gone), &mut memory);
             }
             if binding % 20 == 0 {
                 let key = noise.key(&WORDS[..LITERALS], 7);
                 let key_words = words(&key);
                 let mut expected: Vec<_> = patterns
                     .iter()
-                    .filter(|(_, pattern)| matches(&words(pattern), &key_words))
-                    .map(|(binding, _)| *binding)
+                    .filter(|(_, pattern, _)| matches(&words(pattern), &key_words))
+                    .map(|(binding, ..)| *binding)
                     .collect();
                 expected.sort_unstable();
                 assert_eq!(found(&index, &key, &mut scratch), expected, "{key:?}");
             }
         }
-        for (binding, pattern) in patterns {
-            index.remove(pattern.as_bytes(), BindingId(binding));
+        for (binding, _, spot) in patterns {
+            index.remove(spot, BindingId(binding), &mut memory);
         }
         assert!(index.is_clean());
     }
@@ -116,7 +118,7 @@ fn long_keys_agree_with_the_reference() {
         let choice = if noise.below(2) == 0 { &alphabet[..] } else { &alphabet[..11] };
         let patterns: Vec<String> = (0..30).map(|_| noise.key(choice, 100)).collect();
         for (binding, pattern) in (0..).zip(&patterns) {
-            index.insert(pattern.as_bytes(), entry(binding));
+            index.insert(pattern.as_bytes(), entry(binding), &mut Words::default());
         }
         let reference: Vec<_> =
             patterns.iter().map(|pattern| GluedPattern::compile(pattern, Dialect::Amqp).unwrap()).collect();
@@ -138,7 +140,7 @@ fn more_shapes_than_the_dictionary_holds() {
     // Every way to put a star into eight words: 256 shapes, one pattern each.
     for stars in 0..256_u32 {
         let pattern: Vec<_> = (0..8).map(|at| if stars >> at & 1 == 1 { "*" } else { "a" }).collect();
-        index.insert(pattern.join(".").as_bytes(), entry(stars));
+        index.insert(pattern.join(".").as_bytes(), entry(stars), &mut Words::default());
     }
     assert_eq!(found(&index, "a.a.a.a.a.a.a.a", &mut scratch).len(), 256);
     assert_eq!(found(&index, "b.a.a.a.a.a.a.a", &mut scratch).len(), 128);
@@ -165,7 +167,7 @@ fn keys_beyond_amqp_and_wildcards_far_from_the_ends() {
     .into_iter()
     .enumerate()
     {
-        index.insert(pattern.as_bytes(), entry(binding as u32));
+        index.insert(pattern.as_bytes(), entry(binding as u32), &mut Words::default());
     }
     assert_eq!(found(&index, &long, &mut scratch), [0, 1, 2, 5]);
     assert_eq!(found(&index, &alloc::format!("{deep}.b"), &mut scratch), [2, 3, 6]);

@@ -3,7 +3,7 @@
 use ::redis::Value;
 use keyrail_core::kombu::Command;
 
-use super::super::{Reply, Take, quarantine_list};
+use super::super::Reply;
 use super::errors::unavailable;
 use crate::ExecuteError;
 
@@ -11,6 +11,7 @@ pub(super) fn reply(address: &str, asked: &Command, value: Value) -> Result<Repl
     Ok(match value {
         Value::Int(count) => Reply::Count(count),
         Value::Nil => Reply::Value(None),
+        Value::Okay => Reply::Done,
         Value::BulkString(bytes) => Reply::Value(Some(bytes)),
         Value::Array(items) | Value::Set(items) => {
             Reply::Members(items.into_iter().filter_map(bytes).collect())
@@ -41,19 +42,4 @@ pub(super) fn bytes(value: Value) -> Option<Vec<u8>> {
 
 pub(super) fn text(value: Value) -> Option<String> {
     bytes(value).and_then(|bytes| String::from_utf8(bytes).ok())
-}
-
-/// The key at this place, from 1, of the keys that the take script got.
-pub(super) fn of_wrong_type(take: &Take<'_>, order: &[(usize, String)], place: usize) -> ExecuteError {
-    let layout = take.layout;
-    let (key, command) = match place {
-        1 => (layout.unacked(), "HSET"),
-        2 => (layout.unacked_index(), "ZADD"),
-        _ => match order.get(place.saturating_sub(3) / 2) {
-            Some((_, list)) if place % 2 == 1 => (list.clone(), "RPOP"),
-            Some((queue, _)) => (quarantine_list(layout, &take.queues[*queue]), "LPUSH"),
-            None => (String::new(), "RPOP"),
-        },
-    };
-    ExecuteError::WrongType { key: key.into(), command }
 }

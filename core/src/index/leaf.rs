@@ -1,4 +1,4 @@
-//! One pattern and the bindings that have it, in a cache line.
+//! One key and the bindings that have it, in a cache line.
 
 use alloc::boxed::Box;
 
@@ -6,8 +6,6 @@ use crate::index::entries::{Entries, Entry};
 
 #[derive(Clone, Debug)]
 pub(crate) struct Leaf {
-    /// The hash of shape and literal words.
-    pub(crate) hash: u64,
     pub(crate) entries: Entries,
     key: Key,
 }
@@ -19,10 +17,11 @@ enum Key {
     Heap(Box<[u8]>),
 }
 
-const INLINE: usize = 38;
+const INLINE: usize = 46;
+const _: () = assert!(size_of::<usize>() != 8 || size_of::<Option<Leaf>>() == 64);
 
 impl Leaf {
-    pub(crate) fn new(hash: u64, key: &[u8], entry: Entry) -> Self {
+    pub(crate) fn new(key: &[u8], entry: Entry) -> Self {
         let mut inline = [0; INLINE];
         let key = match inline.get_mut(..key.len()) {
             Some(space) => {
@@ -31,7 +30,7 @@ impl Leaf {
             }
             None => Key::Heap(key.into()),
         };
-        Leaf { hash, entries: Entries::new(entry), key }
+        Leaf { entries: Entries::new(entry), key }
     }
 
     #[inline(always)]

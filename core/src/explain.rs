@@ -1,0 +1,11 @@
+//! How a binding matched, or where it failed: the details of a [`Trace`](crate::Trace).
+
+mod how;
+mod near_miss;
+mod suggest;
+mod text;
+
+pub(crate) use how::selected_key;
+pub use how::{HeaderVerdict, How, MatchMode, SelectedKey, Verdict, WordKind, WordMatch};
+pub(crate) use near_miss::NearMisses;
+pub use near_miss::{Mismatch, NearMiss};

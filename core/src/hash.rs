@@ -1,0 +1,94 @@
+//! Hashes of names and keys, begun with a seed that whoever chooses them does not know.
+
+/// Odd, and without a pattern in its bits (2^64 divided by the golden ratio).
+pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
+pub(crate) const MIX: u64 = 0xd6e8_feb8_6659_fd93;
+
+/// The hash of some bytes: sixteen of them a step.
+#[inline]
+pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
+    let seed = seed ^ (bytes.len() as u64).wrapping_mul(GOLDEN);
+    let Some(last) = bytes.last_chunk::<16>() else { return short(seed, bytes) };
+    let mut hash = seed;
+    let mut rest = bytes;
+    while rest.len() > 16 {
+        let Some((block, after)) = rest.split_first_chunk::<16>() else { break };
+        hash = step(hash, block);
+        rest = after;
+    }
+    // The last sixteen, which may overlap those before.
+    fold(step(hash, last), GOLDEN)
+}
+
+#[inline(always)]
+fn step(hash: u64, block: &[u8; 16]) -> u64 {
+    let both = u128::from_le_bytes(*block);
+    fold(both as u64 ^ hash, (both >> 64) as u64 ^ MIX)
+}
+
+#[inline(always)]
+fn short(seed: u64, bytes: &[u8]) -> u64 {
+    let (low, high) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
+        _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                (u32::from_le_bytes(*first).into(), u32::from_le_bytes(*last).into())
+            }
+            _ => (bytes.iter().fold(0, |low, byte| low << 8 | u64::from(*byte)), 0),
+        },
+    };
+    fold(fold(low ^ seed, high ^ MIX), GOLDEN)
+}
+
+/// Both hashes as one.
+#[inline(always)]
+pub(crate) fn join(a: u64, b: u64) -> u64 {
+    fold(a ^ GOLDEN, b ^ MIX)
+}
+
+/// A seed of few bits as one of many.
+pub(crate) fn spread(seed: u64) -> u64 {
+    fold(seed ^ GOLDEN, MIX) | 1
+}
+
+/// Multiplies, and lays the upper half over the lower.
+#[inline(always)]
+pub(crate) fn fold(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+/// The bits of a hash that a [`Tags`](crate::tags::Tags) table keeps.
+#[inline(always)]
+pub(crate) const fn tag(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{collections::BTreeSet, vec::Vec};
+
+    #[test]
+    fn every_byte_and_the_length_count() {
+        let bytes: Vec<u8> = (0..64).collect();
+        let mut seen = BTreeSet::new();
+        for length in 0..bytes.len() {
+            assert!(seen.insert(hash(1, &bytes[..length])));
+            for at in 0..length {
+                let mut other = bytes[..length].to_vec();
+                other[at] ^= 0x40;
+                assert!(seen.insert(hash(1, &other)), "byte {at} of {length}");
+            }
+        }
+        assert!(seen.insert(hash(2, &bytes)));
+        assert!(seen.insert(hash(1, &[0, 0])));
+    }
+
+    #[test]
+    fn tags_spread() {
+        let tags: BTreeSet<u32> = (0..100_000_u32).map(|n| tag(hash(7, &n.to_le_bytes())) >> 12).collect();
+        // A random function leaves about 91,000 of 2^20 places taken.
+        assert!(tags.len() > 90_000 && tags.len() < 96_500, "{}", tags.len());
+    }
+}

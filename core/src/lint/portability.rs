@@ -1,0 +1,133 @@
+//! What other brokers read differently, or cannot carry.
+
+use alloc::{format, string::String, vec::Vec};
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+use super::{Code, Culprit, DialectAnswer, Finding, Lint, QUESTION};
+use crate::{
+    ByteString, Dialect, Exchange, ExchangeKind,
+    kombu::{SEPARATOR, check_fanout_exchange, translate},
+    pattern::{Budget, Found, Language, Query, reading::Reading},
+};
+
+/// What the dialects make of one binding key, found once for all bindings with this key.
+#[derive(Clone, Default)]
+struct Traps {
+    keys: Vec<DialectAnswer>,
+    undecided: bool,
+}
+
+impl Lint<'_> {
+    pub(super) fn portability(&mut self) {
+        self.names();
+        let mut known: HashMap<(ByteString, Dialect), Traps, FixedState> = HashMap::default();
+        for at in 0..self.topology.bindings.len() {
+            let Some(binding) = self.binding(at) else { continue };
+            if binding.key.windows(SEPARATOR.len()).any(|bytes| bytes == SEPARATOR.as_bytes()) {
+                let sentence =
+                    "its key has `\\x06\\x16` in it, with which Kombu separates the fields of a row in Redis";
+                self.report_binding(Code::KombuName, at, sentence);
+            }
+            let kind = self.router.exchange_properties(binding.source).map(Exchange::kind);
+            if kind != Some(ExchangeKind::Topic) {
+                continue;
+            }
+            let Reading::Words { key, dialect } = Reading::of(&binding) else { continue };
+            let Ok(text) = core::str::from_utf8(&key) else { continue };
+            if let Err(error) = translate(text, Dialect::Kombu57) {
+                self.report_binding(
+                    Code::KombuInvalidPattern,
+                    at,
+                    format!("Kombu cannot compile it: {error}"),
+                );
+                continue;
+            }
+            if !text.contains(['*', '#']) {
+                continue;
+            }
+            let id = (ByteString::from(text), dialect);
+            let traps = match known.get(&id) {
+                Some(traps) => traps.clone(),
+                None => {
+                    let traps = traps(text, dialect, &mut self.budget);
+                    known.insert(id, traps.clone());
+                    traps
+                }
+            };
+            if let Some(first) = traps.keys.first() {
+                let sentence = sentence(first);
+                self.report_binding(Code::DialectTrap, at, sentence).keys = traps.keys;
+            } else if traps.undecided {
+                let sentence = "whether brokers read it differently was not decided within the budget";
+                self.report_binding(Code::Undecided, at, sentence);
+            }
+        }
+    }
+
+    fn names(&mut self) {
+        let router = self.router;
+        for (_, name, _) in router.queues().filter(|(_, name, _)| name.contains(SEPARATOR)) {
+            let sentence =
+                "its name has `\\x06\\x16` in it, with which Kombu separates the fields of a row in Redis";
+            self.report(Code::KombuName, Culprit::Queue { name: name.into() }, sentence);
+        }
+        for (_, name, exchange) in router.exchanges() {
+            if let (ExchangeKind::Fanout, Err(error)) = (exchange.kind(), check_fanout_exchange(name)) {
+                let culprit = Culprit::Exchange { name: name.into() };
+                self.push(Finding::new(Code::KombuName, culprit, format!("{error}")));
+            }
+        }
+    }
+}
+
+/// For each other dialect a shortest key that it answers differently. Keys with line feeds are left out: nobody publishes
+/// them, and nearly every pattern differs there.
+fn traps(key: &str, dialect: Dialect, budget: &mut Budget) -> Traps {
+    let mut traps = Traps::default();
+    let languages: Vec<(Dialect, Language)> =
+        Dialect::ALL.iter().filter_map(|other| Some((*other, Language::topic(key, *other).ok()?))).collect();
+    let Some((_, own)) = languages.iter().find(|(other, _)| *other == dialect) else { return traps };
+    for (_, language) in languages.iter().filter(|(other, _)| *other != dialect) {
+        let mut part = budget.split(QUESTION);
+        let mut ask = |inside: &Language, outside: &Language| {
+            Query { inside: &[inside], outside: &[outside], tracked: &[], line_feeds: false }.find(&mut part)
+        };
+        let found = match ask(own, language) {
+            Found::None => ask(language, own),
+            found => found,
+        };
+        budget.join(part);
+        match found {
+            Found::Key(key) if traps.keys.iter().any(|known| known.key == key) => {}
+            Found::Key(key) => traps.keys.push(answer(key, &languages)),
+            Found::None => {}
+            Found::Undecided => traps.undecided = true,
+        }
+    }
+    traps
+}
+
+fn answer(key: ByteString, languages: &[(Dialect, Language)]) -> DialectAnswer {
+    let (matches, misses): (Vec<_>, Vec<_>) =
+        languages.iter().partition(|(_, language)| language.matches(&key));
+    let dialects = |list: Vec<&(Dialect, Language)>| list.iter().map(|(dialect, _)| *dialect).collect();
+    DialectAnswer { key, matches: dialects(matches), misses: dialects(misses) }
+}
+
+fn sentence(answer: &DialectAnswer) -> String {
+    let names = |dialects: &[Dialect]| {
+        let names: Vec<&str> = dialects
+            .iter()
+            .map(|dialect| match dialect {
+                Dialect::Amqp => "RabbitMQ",
+                Dialect::Kombu57 => "Kombu 5.7",
+                Dialect::Kombu56 => "Kombu up to 5.6",
+            })
+            .collect();
+        names.join(" and ")
+    };
+    let DialectAnswer { key, matches, misses } = answer;
+    format!("`{key}` matches in {}, not in {}", names(matches), names(misses))
+}

@@ -1,0 +1,154 @@
+//! A task's message, read; and how a task ends.
+
+use std::{any::Any, time::Duration};
+
+use keyrail_core::kombu::Json;
+use serde_json::{Map, Value};
+
+use super::time;
+use crate::{Body, Delivery};
+
+/// A call of a task.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The name of the task.
+    pub name: String,
+    /// The id of this call, under which its result is stored.
+    pub id: String,
+    /// The positional arguments.
+    pub args: Vec<Value>,
+    /// The arguments with names.
+    pub kwargs: Map<String, Value>,
+    /// How often it was tried before, as its caller says.
+    pub retries: u64,
+    /// Whether the message was delivered before: the task may have run already.
+    pub redelivered: bool,
+    /// The task that this one belongs to in the end.
+    pub root_id: Option<String>,
+    /// The task that called it.
+    pub parent_id: Option<String>,
+}
+
+/// Why a task failed, in Python's words, since its callers raise it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskFailure {
+    /// The name of the exception, `ValueError`.
+    pub exc_type: String,
+    /// Its message.
+    pub exc_message: String,
+    /// The module that it comes from; `builtins` for Python's own.
+    pub exc_module: String,
+    /// What Celery shows as the traceback.
+    pub traceback: Option<String>,
+}
+
+impl TaskFailure {
+    /// A built-in exception.
+    pub fn new(exc_type: &str, exc_message: &str) -> Self {
+        TaskFailure {
+            exc_type: exc_type.into(),
+            exc_message: exc_message.into(),
+            exc_module: "builtins".into(),
+            traceback: None,
+        }
+    }
+
+    pub(super) fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        TaskFailure::new("RuntimeError", &format!("the task panicked: {}", text.unwrap_or_default()))
+    }
+}
+
+/// How a task ended.
+pub(super) enum Ended {
+    Done(Value),
+    Failed(TaskFailure),
+    /// Its time was over before it began.
+    Revoked,
+}
+
+/// A message that is a task.
+pub(super) struct Task {
+    pub(super) call: Call,
+    pub(super) eta: Option<String>,
+    pub(super) expires: Option<String>,
+    pub(super) ignore_result: bool,
+    pub(super) group: Option<String>,
+    pub(super) argsrepr: String,
+    pub(super) kwargsrepr: String,
+    /// What should follow, if anything.
+    follows: Option<&'static str>,
+}
+
+impl Task {
+    /// Reads protocol 2, or says why it is none.
+    pub(super) fn read(delivery: &Delivery) -> Result<Self, Box<str>> {
+        let received = delivery.received();
+        let header = |name| received.headers.member(name);
+        let text = |name| header(name).and_then(Json::as_str).map(str::to_owned);
+        let (Some(name), Some(id)) = (text("task"), text("id")) else {
+            return Err("it has no headers `task` and `id`".into());
+        };
+        let Body::Json(body) = delivery.message().body else {
+            let content_type = received.content_type.as_deref().unwrap_or("nothing");
+            return Err(format!("its body is {content_type}, expected application/json").into());
+        };
+        let Value::Array(parts) = body else { return Err("its body is no list".into()) };
+        let Ok([Value::Array(args), Value::Object(kwargs), embed]) = <[Value; 3]>::try_from(parts) else {
+            return Err("its body is not [args, kwargs, embed]".into());
+        };
+        let full = |value: &Value| match value {
+            Value::Null => false,
+            Value::Array(list) => !list.is_empty(),
+            _ => true,
+        };
+        let follows =
+            ["callbacks", "errbacks", "chain", "chord"].into_iter().find(|name| full(&embed[*name]));
+        let number = |name| match header(name) {
+            Some(Json::Int(number)) => u64::try_from(*number).unwrap_or_default(),
+            _ => 0,
+        };
+        Ok(Task {
+            call: Call {
+                name,
+                id,
+                args,
+                kwargs,
+                retries: number("retries"),
+                redelivered: delivery.redelivered(),
+                root_id: text("root_id"),
+                parent_id: text("parent_id"),
+            },
+            eta: text("eta"),
+            expires: text("expires"),
+            ignore_result: header("ignore_result") == Some(&Json::Bool(true)),
+            group: text("group"),
+            argsrepr: text("argsrepr").unwrap_or_default(),
+            kwargsrepr: text("kwargsrepr").unwrap_or_default(),
+            follows,
+        })
+    }
+
+    /// How long to wait until it is due.
+    pub(super) fn wait(&self) -> Option<Duration> {
+        let left = time::parse(self.eta.as_deref()?)? - time::now();
+        // Beyond what a duration holds nobody waits.
+        (left > 0.0)
+            .then(|| Duration::try_from_secs_f64(left).unwrap_or(Duration::from_secs(u64::from(u32::MAX))))
+    }
+
+    pub(super) fn is_expired(&self) -> bool {
+        self.expires.as_deref().and_then(time::parse).is_some_and(|expires| expires <= time::now())
+    }
+
+    /// Why it cannot be run.
+    pub(super) fn refusal(&self) -> Option<&'static str> {
+        Some(match self.follows? {
+            "callbacks" => "this worker runs no callbacks (`link`)",
+            "errbacks" => "this worker runs no errbacks (`link_error`)",
+            "chain" => "this worker runs no chains",
+            _ => "this worker runs no chords",
+        })
+    }
+}

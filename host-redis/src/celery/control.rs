@@ -1,0 +1,117 @@
+//! Remote control: `celery inspect` and `celery control` ask on a fanout exchange, and each worker answers by itself.
+
+use keyrail_core::kombu::{Member, glob_matches, plan};
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+use uuid::Uuid;
+
+use super::{node::Node, node::envelope, time};
+use crate::{Body, Executor, ReceivedMessage, Reply};
+
+/// Where the questions come from.
+pub(super) const EXCHANGE: &str = "celery.pidbox";
+
+/// Answers a question, if it is one and meant for this node.
+pub(super) async fn answer<E: Executor>(
+    node: &Node<E>,
+    tasks: &[String],
+    queues: &[String],
+    message: &ReceivedMessage,
+) {
+    let Body::Json(question) = &message.body else { return };
+    let clock = message.headers.get("clock").and_then(Value::as_u64).unwrap_or_default();
+    let expires = message.headers.get("expires").and_then(Value::as_f64).unwrap_or_default();
+    if !is_for(&node.name, question) || (expires > 0.0 && expires < time::now()) {
+        return;
+    }
+    let clock = node.tick(clock);
+    let method = question["method"].as_str().unwrap_or_default();
+    let reply = match method {
+        "ping" => json!({"ok": "pong"}),
+        "hello" => json!({"clock": clock, "revoked": {}}),
+        "registered" => json!(tasks),
+        "active_queues" => queues.iter().map(|queue| queue_of(queue)).collect(),
+        "active" | "reserved" | "scheduled" | "revoked" => json!([]),
+        "stats" => json!({
+            "pid": std::process::id(), "clock": clock.to_string(), "prefetch_count": Value::Null,
+            "total": {"processed": node.processed()}, "broker": {"transport": "redis"},
+            "pool": {"implementation": "keyrail", "active": node.active()},
+        }),
+        "heartbeat" => {
+            node.heartbeat().await;
+            return;
+        }
+        "enable_events" => events(node, true),
+        "disable_events" => events(node, false),
+        _ => json!({"error": format!("keyrail has no remote control `{method}`")}),
+    };
+    let Some((exchange, key)) = reply_to(question) else { return };
+    let sent = send(node, exchange, key, &question["ticket"], clock, reply).await;
+    if let Err(error) = sent {
+        tracing::warn!("the answer to `{method}` is lost: {error}");
+    }
+}
+
+fn events<E: Executor>(node: &Node<E>, on: bool) -> Value {
+    let word = if on { "enabled" } else { "disabled" };
+    match node.events.swap(on, Ordering::Relaxed) == on {
+        true => json!({"ok": format!("task events already {word}")}),
+        false => json!({"ok": format!("task events {word}")}),
+    }
+}
+
+/// A question without a destination is for everyone.
+fn is_for(name: &str, question: &Value) -> bool {
+    if let Value::Array(destination) = &question["destination"]
+        && !destination.iter().any(|wanted| wanted == name)
+    {
+        return false;
+    }
+    match (question["matcher"].as_str(), question["pattern"].as_str()) {
+        (Some("glob"), Some(pattern)) => glob_matches(pattern.as_bytes(), name.as_bytes()),
+        // Other matchers need Python.
+        (Some(_), Some(_)) => false,
+        _ => true,
+    }
+}
+
+fn queue_of(queue: &str) -> Value {
+    json!({
+        "name": queue, "exchange": {"name": queue, "type": "direct"}, "routing_key": queue, "durable": true,
+        "exclusive": false, "auto_delete": false, "no_ack": false, "alias": null, "bindings": [],
+    })
+}
+
+fn reply_to(question: &Value) -> Option<(&str, &str)> {
+    let reply_to = &question["reply_to"];
+    Some((reply_to["exchange"].as_str()?, reply_to["routing_key"].as_str()?))
+}
+
+/// Whoever asked has bound a queue to the direct exchange of answers; without it the answer is for nobody.
+async fn send<E: Executor>(
+    node: &Node<E>,
+    exchange: &str,
+    key: &str,
+    ticket: &Value,
+    clock: u64,
+    reply: Value,
+) -> Result<(), crate::ExecuteError> {
+    let layout = node.host.layout();
+    let rows = node.host.executor().run(&plan::table(layout, exchange)).await?;
+    let rows = rows.iter().flat_map(|reply| match reply {
+        Reply::Members(rows) => &rows[..],
+        _ => &[],
+    });
+    let members: Vec<Member> = rows
+        .filter_map(|row| Member::parse(row, &layout.sep).ok())
+        .filter(|member| member.routing_key == key)
+        .collect();
+    let body = json!({ node.name.clone(): reply });
+    let ticket = ticket.as_str().unwrap_or_default();
+    let clock = i64::try_from(clock).unwrap_or(i64::MAX);
+    let envelope = envelope(&body).header("ticket", ticket).header("clock", clock);
+    let publish = plan::Publish::new(exchange, key, &envelope);
+    let queues = members.iter().map(|member| member.queue.as_str());
+    let plan = plan::publish(layout, &publish, queues, || Uuid::new_v4().to_string());
+    if plan.commands.is_empty() { Ok(()) } else { node.send(&plan).await }
+}

@@ -1,0 +1,186 @@
+//! One message in the hands of a consumer.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use keyrail_core::kombu::Received;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{ExecuteError, ReceivedMessage};
+
+/// A message that is taken and not yet settled. A clone is the same delivery.
+///
+/// It stays held until one of [`ack`](Self::ack), [`reject`](Self::reject) and [`requeue`](Self::requeue), or until its
+/// consumer is closed; dropping it settles nothing.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    inner: Arc<Inner>,
+    requests: mpsc::UnboundedSender<Request>,
+}
+
+/// Where a message goes when it is put back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Requeue {
+    /// Behind all others of its priority step, as Kombu's requeue does.
+    #[default]
+    Last,
+    /// To be taken next.
+    Front,
+}
+
+/// The way of an ack, a reject or a requeue to Redis.
+///
+/// It goes there whether or not this is awaited. Awaited, it says whether the delivery was still this consumer's: if
+/// not, somebody restored it in the meantime and it is delivered a second time.
+///
+/// # Errors
+/// A broken connection is no error, the way is taken again. [`ExecuteError::Closed`] if the consumer was closed before;
+/// the message is in its queue again then, or restored later. Other errors leave the delivery held.
+#[derive(Debug)]
+pub struct Settlement(oneshot::Receiver<Result<bool, ExecuteError>>);
+
+impl Future for Settlement {
+    type Output = Result<bool, ExecuteError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(context).map(|settled| settled.unwrap_or(Err(ExecuteError::Closed)))
+    }
+}
+
+impl Delivery {
+    pub(super) const fn new(inner: Arc<Inner>, requests: mpsc::UnboundedSender<Request>) -> Self {
+        Delivery { inner, requests }
+    }
+
+    /// The name under which it is registered; empty without acks.
+    pub fn id(&self) -> &str {
+        &self.inner.id
+    }
+
+    /// The queue it came from.
+    pub fn queue(&self) -> &str {
+        &self.inner.queue
+    }
+
+    /// The message, its body decompressed and decoded if it is JSON or text. The work is done by each call.
+    pub fn message(&self) -> ReceivedMessage {
+        ReceivedMessage::of(&self.inner.queue, &self.inner.received)
+    }
+
+    /// The message as it was read, its body as it was sent.
+    pub fn received(&self) -> &Received {
+        &self.inner.received
+    }
+
+    /// The bytes as they lay in the list.
+    pub fn payload(&self) -> &[u8] {
+        &self.inner.payload
+    }
+
+    /// Whether it was delivered before, to anybody.
+    pub fn redelivered(&self) -> bool {
+        self.inner.received.redelivered
+    }
+
+    /// How often it was delivered before without being settled, as far as is known: keyrail counts, in the header that
+    /// RabbitMQ uses (`x-delivery-count`), while Kombu only marks a message as redelivered.
+    pub fn delivery_count(&self) -> u64 {
+        crate::decode::delivery_count(&self.inner.received)
+    }
+
+    /// Settles it: the message is done.
+    pub fn ack(&self) -> Settlement {
+        self.settle(Verdict::Done)
+    }
+
+    /// Settles it: the message is not wanted. As in Kombu on Redis it is gone; there is no dead lettering.
+    pub fn reject(&self) -> Settlement {
+        self.settle(Verdict::Done)
+    }
+
+    /// Puts it back, marked as redelivered.
+    pub fn requeue(&self, place: Requeue) -> Settlement {
+        self.settle(Verdict::Back(place))
+    }
+
+    /// Puts it aside for somebody to look at: into its queue's quarantine list, byte for byte.
+    pub fn quarantine(&self) -> Settlement {
+        self.settle(Verdict::Aside)
+    }
+
+    fn settle(&self, verdict: Verdict) -> Settlement {
+        let (done, settled) = oneshot::channel();
+        // Without a consumer the sender is dropped, which is how the settlement learns of it.
+        let _ = self.requests.send(Request::Settle { delivery: self.inner.clone(), verdict, done });
+        Settlement(settled)
+    }
+}
+
+/// What is known of a delivery, shared by the task that takes and everybody who has it in hand.
+#[derive(Debug)]
+pub(super) struct Inner {
+    /// Empty if it is not registered.
+    pub(super) id: String,
+    pub(super) queue: String,
+    pub(super) list: String,
+    pub(super) payload: Vec<u8>,
+    pub(super) received: Received,
+    /// The order in which messages were taken.
+    pub(super) place: u64,
+    state: AtomicU8,
+}
+
+const UNREAD: u8 = 0;
+const HANDED_OUT: u8 = 1;
+const RETURNED: u8 = 2;
+
+impl Inner {
+    pub(super) const fn new(
+        id: String,
+        queue: String,
+        list: String,
+        payload: Vec<u8>,
+        received: Received,
+        place: u64,
+    ) -> Self {
+        Inner { id, queue, list, payload, received, place, state: AtomicU8::new(UNREAD) }
+    }
+
+    /// Whether it may be handed out: not if it went back before anybody read it.
+    pub(super) fn hand_out(&self) -> bool {
+        self.state.compare_exchange(UNREAD, HANDED_OUT, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Whether nobody has read it; then nobody will.
+    pub(super) fn call_back(&self) -> bool {
+        self.state.compare_exchange(UNREAD, RETURNED, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// What becomes of a delivery.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Verdict {
+    /// It is forgotten.
+    Done,
+    /// It goes back.
+    Back(Requeue),
+    /// It goes to quarantine.
+    Aside,
+}
+
+/// What the task that takes is asked for.
+#[derive(Debug)]
+pub(super) enum Request {
+    Settle { delivery: Arc<Inner>, verdict: Verdict, done: oneshot::Sender<Result<bool, ExecuteError>> },
+    Recover { done: oneshot::Sender<Result<usize, ExecuteError>> },
+    Prefetch(usize),
+    Cancel { queue: String, done: oneshot::Sender<Result<usize, ExecuteError>> },
+    Close { unread: Vec<Arc<Inner>>, done: oneshot::Sender<Result<usize, ExecuteError>> },
+}

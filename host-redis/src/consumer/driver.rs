@@ -1,0 +1,447 @@
+//! The task behind a consumer: the only one that talks to Redis.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use keyrail_core::kombu::Received;
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    ConsumerOptions,
+    delivery::{Inner, Request, Verdict},
+    outage::{Outage, passes},
+};
+use crate::{ExecuteError, Executor, Host, QueueOrder, Take, Taken, Waiter, executor::pop_order};
+
+/// What comes to the consumer's owner.
+#[derive(Debug)]
+pub(super) enum Event {
+    Delivery(Arc<Inner>),
+    Quarantined { queue: String, list: String, reason: Box<str> },
+}
+
+/// How many messages were taken ahead and wait to be read.
+#[derive(Debug, Default)]
+pub(super) struct Unread {
+    count: AtomicUsize,
+    drained: Notify,
+}
+
+impl Unread {
+    pub(super) fn one_less(&self) {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.drained.notify_one();
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.count.load(Ordering::Acquire)
+    }
+}
+
+pub(super) type Done = oneshot::Sender<Result<bool, ExecuteError>>;
+
+pub(super) struct Driver<E: Executor> {
+    pub(super) host: Host<E>,
+    pub(super) options: ConsumerOptions,
+    /// In the order of the next take.
+    queues: Vec<String>,
+    owner: String,
+    takes: u64,
+    places: u64,
+    /// Registered, and not yet on the way back or settled.
+    pub(super) held: HashMap<String, Arc<Inner>>,
+    pub(super) acks: Vec<(Arc<Inner>, Done)>,
+    /// What goes back, or to quarantine.
+    pub(super) backs: Vec<(Arc<Inner>, Option<super::Requeue>, Done)>,
+    /// Registered by us and no message; each with the reason.
+    pub(super) poison: Vec<(Arc<Inner>, Box<str>)>,
+    /// Not registered and not read: what a consumer without acks gives back when it is closed.
+    pub(super) loose: Vec<Arc<Inner>>,
+    /// How many went back because nobody reads on.
+    pub(super) returned: usize,
+    pub(super) out: mpsc::UnboundedSender<Result<Event, ExecuteError>>,
+    pub(super) requests: mpsc::UnboundedReceiver<Request>,
+    /// What was asked for, settling apart.
+    asked: VecDeque<Request>,
+    unread: Arc<Unread>,
+    pub(super) outage: Outage,
+    /// The keys of another type that were told of.
+    complaints: HashSet<String>,
+    /// When to look for what a lost answer took.
+    reclaims: Vec<Instant>,
+    beat: Instant,
+    /// Ends the restoring when this task ends.
+    _sweep: oneshot::Sender<()>,
+}
+
+/// A batch for a consumer without a limit, and the largest one for any.
+const BATCH: usize = 256;
+
+/// When to look for what was taken by a request whose answer is lost: at once, and later, because the server may come to
+/// read the request after that.
+const RECLAIMS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(10)];
+
+impl<E: Executor> Driver<E> {
+    #[expect(clippy::too_many_arguments, reason = "the parts of one value, put together in one place")]
+    pub(super) fn new(
+        host: Host<E>,
+        mut queues: Vec<String>,
+        options: ConsumerOptions,
+        owner: String,
+        out: mpsc::UnboundedSender<Result<Event, ExecuteError>>,
+        requests: mpsc::UnboundedReceiver<Request>,
+        unread: Arc<Unread>,
+        sweep: oneshot::Sender<()>,
+    ) -> Self {
+        if options.queue_order_strategy == QueueOrder::Sorted {
+            queues.sort_unstable();
+        }
+        let mut known = HashSet::new();
+        queues.retain(|queue| known.insert(queue.clone()));
+        let beat = Instant::now() + options.visibility_timeout / 3;
+        Driver {
+            host,
+            options,
+            queues,
+            owner,
+            takes: 0,
+            places: 0,
+            held: HashMap::new(),
+            acks: Vec::new(),
+            backs: Vec::new(),
+            poison: Vec::new(),
+            loose: Vec::new(),
+            returned: 0,
+            out,
+            requests,
+            asked: VecDeque::new(),
+            unread,
+            outage: Outage::default(),
+            complaints: HashSet::new(),
+            reclaims: Vec::new(),
+            beat,
+            _sweep: sweep,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut waiter = self.waiter();
+        let mut abandoned = false;
+        let closing = loop {
+            while let Ok(request) = self.requests.try_recv() {
+                self.accept(request);
+            }
+            match self.asked.pop_front() {
+                Some(Request::Cancel { queue, done }) => {
+                    self.queues.retain(|known| *known != queue);
+                    waiter = self.waiter();
+                    let _ = done.send(self.return_unread(Some(&queue)).await);
+                    continue;
+                }
+                Some(Request::Prefetch(prefetch)) => {
+                    self.options.prefetch = prefetch;
+                    continue;
+                }
+                Some(Request::Recover { done }) => {
+                    let _ = done.send(self.return_held().await);
+                    continue;
+                }
+                Some(closing) => break Some(closing),
+                None => {}
+            }
+            let paused = self.outage.until();
+            if paused.is_none() {
+                self.reclaim().await;
+                self.heartbeat().await;
+                if self.exchange().await {
+                    continue;
+                }
+            }
+            let paused = self.outage.until();
+            let room = if paused.is_some() { 0 } else { self.room() };
+            let until = self.wake(paused);
+            tokio::select! {
+                request = self.requests.recv() => match request {
+                    Some(request) => self.accept(request),
+                    None => break None,
+                },
+                () = self.out.closed(), if !abandoned => {
+                    // Nobody reads on: what was taken ahead goes back, what was handed out may still be settled.
+                    abandoned = true;
+                    self.returned += self.return_unread(None).await.unwrap_or_default();
+                }
+                () = self.unread.drained.notified() => {}
+                woken = waiter.wait(Duration::from_secs(1)), if room > 0 => {
+                    if let Err(error) = woken {
+                        self.fail(error);
+                    }
+                }
+                () = sleep_until(until) => {}
+            }
+        };
+        self.finish(closing).await;
+    }
+
+    fn waiter(&self) -> E::Waiter {
+        let lists = pop_order(self.host.layout(), &self.queues).into_iter().map(|(_, list)| list);
+        self.host.executor().waiter(lists.collect())
+    }
+
+    /// Until when there is nothing to do by itself.
+    fn wake(&self, paused: Option<Instant>) -> Instant {
+        let reclaim = self.reclaims.iter().min().copied().unwrap_or(self.beat);
+        paused.unwrap_or(reclaim.min(self.beat))
+    }
+
+    /// Notes what is to be done in the next round.
+    pub(super) fn accept(&mut self, request: Request) {
+        let Request::Settle { delivery, verdict, done } = request else {
+            self.asked.push_back(request);
+            return;
+        };
+        match (self.held.remove(&delivery.id), verdict) {
+            // Settled before, or put back; or never registered, and then there is nothing to settle.
+            (None, verdict) => {
+                let unregistered = delivery.id.is_empty() && matches!(verdict, Verdict::Done);
+                let _ = done.send(Ok(unregistered));
+            }
+            (Some(_), Verdict::Done) => self.acks.push((delivery, done)),
+            (Some(_), Verdict::Back(place)) => self.backs.push((delivery, Some(place), done)),
+            (Some(_), Verdict::Aside) => self.backs.push((delivery, None, done)),
+        }
+    }
+
+    /// How many more messages to take now.
+    fn room(&self) -> usize {
+        if self.out.is_closed() || self.queues.is_empty() {
+            return 0;
+        }
+        let (prefetch, unread) = (self.options.prefetch, self.unread.count());
+        let room = match (prefetch, self.options.no_ack) {
+            (0, _) => BATCH.saturating_sub(unread),
+            (_, true) => prefetch.saturating_sub(unread),
+            (_, false) => prefetch.saturating_sub(self.held.len() + self.poison.len()),
+        };
+        // As long as there is something to read, small batches are not worth their way.
+        if room * 2 < prefetch && unread > 0 { 0 } else { room.min(BATCH) }
+    }
+
+    /// Sends what is settled and takes what there is room for, in one exchange. Whether anything came of it.
+    async fn exchange(&mut self) -> bool {
+        // Before taking: what goes back to be the next must be there.
+        let returned = self.give_back().await;
+        let acks = mem::take(&mut self.acks);
+        let ids: Vec<String> = acks.iter().map(|(delivery, _)| delivery.id.clone()).collect();
+        let room = self.room();
+        let (executor, layout) = (self.host.executor(), self.host.layout());
+        let owner = format!("{}.{}", self.owner, self.takes);
+        let take = Take {
+            layout,
+            queues: &self.queues,
+            limit: room,
+            in_turn: self.options.queue_order_strategy == QueueOrder::RoundRobin,
+            owner: (!self.options.no_ack).then_some(&owner),
+        };
+        let settle =
+            async { if ids.is_empty() { Ok(Vec::new()) } else { executor.settle(layout, &ids).await } };
+        let taking = async { if room == 0 { Ok(Vec::new()) } else { executor.take(&take).await } };
+        let (settled, taken) = tokio::join!(settle, taking);
+        let mut progress = returned || (!acks.is_empty() && settled.is_ok());
+        self.settled(acks, settled);
+        if room > 0 {
+            self.takes += 1;
+        }
+        match taken {
+            Ok(_) if room == 0 => {}
+            Ok(taken) => {
+                self.outage.over();
+                progress |= self.deliver(taken);
+            }
+            Err(error) => {
+                // Whether anything was taken is not known.
+                self.reclaims = RECLAIMS.iter().map(|later| Instant::now() + *later).collect();
+                self.fail(error);
+            }
+        }
+        // What turned out to be no message is put aside at once.
+        progress | (!self.poison.is_empty() && self.give_back().await)
+    }
+
+    pub(super) fn settled(
+        &mut self,
+        acks: Vec<(Arc<Inner>, Done)>,
+        settled: Result<Vec<bool>, ExecuteError>,
+    ) {
+        match settled {
+            Ok(settled) => {
+                for ((_, done), known) in acks.into_iter().zip(settled) {
+                    let _ = done.send(Ok(known));
+                }
+            }
+            Err(error) if passes(&error) => {
+                self.acks.splice(0..0, acks);
+                self.fail(error);
+            }
+            Err(error) => {
+                for (delivery, done) in acks {
+                    self.held.insert(delivery.id.clone(), delivery);
+                    let _ = done.send(Err(error.clone()));
+                }
+                self.fail(error);
+            }
+        }
+    }
+
+    /// Hands on what was taken. Whether it was anything that calls for taking again.
+    fn deliver(&mut self, taken: Vec<Taken>) -> bool {
+        let mut complaints = HashSet::new();
+        let mut progress = false;
+        for taken in taken {
+            match taken {
+                Taken::WrongType { key, command } => {
+                    if !self.complaints.contains(&key) {
+                        self.tell(Err(ExecuteError::WrongType { key: key.as_str().into(), command }));
+                    }
+                    complaints.insert(key);
+                    continue;
+                }
+                Taken::Quarantined { queue, list } => {
+                    let reason = "it is no JSON object with a delivery tag".into();
+                    tracing::warn!(queue, "a payload that is no message was moved to `{list}`");
+                    self.tell(Ok(Event::Quarantined { queue, list, reason }));
+                }
+                Taken::Message { delivery, queue, list, payload } => {
+                    self.rotate(&queue);
+                    self.places += 1;
+                    self.hold(delivery, queue, list, payload);
+                }
+            }
+            progress = true;
+        }
+        self.complaints = complaints;
+        progress
+    }
+
+    /// The queue that has delivered goes to the end.
+    fn rotate(&mut self, queue: &str) {
+        if self.options.queue_order_strategy == QueueOrder::RoundRobin
+            && let Some(at) = self.queues.iter().position(|known| known == queue)
+        {
+            self.queues[at..].rotate_left(1);
+        }
+    }
+
+    fn hold(&mut self, id: String, queue: String, list: String, payload: Vec<u8>) {
+        let (received, reason) = match read(&payload) {
+            Ok(received) => (received, None),
+            Err(reason) => (nothing(), Some(reason)),
+        };
+        let inner = Arc::new(Inner::new(id, queue, list, payload, received, self.places));
+        if let Some(reason) = reason {
+            self.poison.push((inner, reason));
+            return;
+        }
+        if !inner.id.is_empty() {
+            self.held.insert(inner.id.clone(), inner.clone());
+        }
+        self.unread.count.fetch_add(1, Ordering::AcqRel);
+        if let Err(mpsc::error::SendError(Ok(Event::Delivery(inner)))) =
+            self.out.send(Ok(Event::Delivery(inner)))
+            && inner.id.is_empty()
+        {
+            self.loose.push(inner);
+        }
+    }
+
+    pub(super) fn tell(&self, event: Result<Event, ExecuteError>) {
+        // Nobody may be there to hear it.
+        let _ = self.out.send(event);
+    }
+
+    pub(super) fn fail(&mut self, error: ExecuteError) {
+        if let Some(error) = self.outage.note(error) {
+            self.tell(Err(error));
+        }
+    }
+
+    /// Keeps what is held from being restored by others.
+    async fn heartbeat(&mut self) {
+        if self.beat > Instant::now() {
+            return;
+        }
+        self.beat = Instant::now() + (self.options.visibility_timeout / 3).max(Duration::from_millis(10));
+        let ids: Vec<String> = self.ours().cloned().collect();
+        if !self.options.heartbeat || ids.is_empty() {
+            return;
+        }
+        if let Err(error) = self.host.executor().touch(self.host.layout(), &ids).await {
+            // Soon again, before a third of the time has passed once more.
+            self.beat = Instant::now();
+            self.fail(error);
+        }
+    }
+
+    /// The names of everything that is registered and known here.
+    fn ours(&self) -> impl Iterator<Item = &String> {
+        let acks = self.acks.iter().map(|(delivery, _)| &delivery.id);
+        let backs = self.backs.iter().map(|(delivery, _, _)| &delivery.id);
+        let poison = self.poison.iter().map(|(delivery, _)| &delivery.id);
+        self.held.keys().chain(acks).chain(backs).chain(poison)
+    }
+
+    /// Puts back what was taken for this consumer and never arrived here.
+    async fn reclaim(&mut self) {
+        let now = Instant::now();
+        if !self.reclaims.iter().any(|due| *due <= now) {
+            return;
+        }
+        let known: HashSet<String> = self.ours().cloned().collect();
+        match self.host.return_owned(&self.owner, |delivery| known.contains(delivery)).await {
+            Ok(0) => self.reclaims.retain(|due| *due > now),
+            Ok(returned) => {
+                self.reclaims.retain(|due| *due > now);
+                tracing::info!("{returned} messages whose delivery was cut off are back in their queues");
+            }
+            Err(error) => {
+                let error = match error {
+                    crate::HostError::Execute(error) => error,
+                    other => ExecuteError::Server { message: other.to_string().into() },
+                };
+                self.fail(error);
+            }
+        }
+    }
+}
+
+/// Reads a payload, or says why Kombu would raise on it.
+fn read(payload: &[u8]) -> Result<Received, Box<str>> {
+    let envelope = serde_json::from_slice(payload).map_err(|error| error.to_string().into_boxed_str())?;
+    Received::read(envelope).map_err(|error| error.to_string().into_boxed_str())
+}
+
+/// Stands for what could not be read.
+fn nothing() -> Received {
+    let empty = keyrail_core::kombu::Json::Object(Vec::new());
+    Received {
+        body: Vec::new(),
+        content_type: None,
+        content_encoding: None,
+        headers: empty.clone(),
+        properties: empty,
+        exchange: String::new(),
+        routing_key: String::new(),
+        delivery_tag: String::new(),
+        redelivered: false,
+    }
+}

@@ -1,0 +1,178 @@
+//! The ways back: requeue, recover, cancel, close, quarantine.
+
+use std::{cmp::Reverse, mem, sync::Arc, time::Duration};
+
+use keyrail_core::kombu::{Command, Plan};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    Requeue,
+    delivery::{Inner, Request},
+    driver::{Driver, Event},
+    outage::passes,
+};
+use crate::{ExecuteError, Executor, GiveBack, quarantine_list, raw};
+
+/// How long closing takes at most.
+const CLOSING: Duration = Duration::from_secs(5);
+
+impl<E: Executor> Driver<E> {
+    /// Sends what goes back and what goes to quarantine. Whether anything went.
+    pub(super) async fn give_back(&mut self) -> bool {
+        let mut progress = false;
+        for (delivery, place, done) in mem::take(&mut self.backs) {
+            let gone = match place {
+                Some(place) => self.put_back(&delivery, place, true).await,
+                None => self.quarantine(&delivery).await.map(|(known, _)| known),
+            };
+            match gone {
+                Ok(known) => {
+                    progress = true;
+                    let _ = done.send(Ok(known));
+                }
+                Err(error) if passes(&error) => {
+                    self.backs.push((delivery, place, done));
+                    self.fail(error);
+                }
+                Err(error) => {
+                    self.held.insert(delivery.id.clone(), delivery);
+                    let _ = done.send(Err(error));
+                }
+            }
+        }
+        for (delivery, reason) in mem::take(&mut self.poison) {
+            match self.quarantine(&delivery).await {
+                Ok((_, list)) => {
+                    progress = true;
+                    let queue = delivery.queue.clone();
+                    tracing::warn!(queue, "a payload that is no message was moved to `{list}`: {reason}");
+                    self.tell(Ok(Event::Quarantined { queue, list, reason }));
+                }
+                Err(error) => {
+                    self.poison.push((delivery, reason));
+                    self.fail(error);
+                }
+            }
+        }
+        progress
+    }
+
+    /// Puts a delivery back; false if it is no longer registered. `seen` if somebody had it in hand.
+    async fn put_back(&self, delivery: &Inner, place: Requeue, seen: bool) -> Result<bool, ExecuteError> {
+        let marked = seen.then(|| raw::redelivered(&delivery.payload));
+        let payload = marked.as_deref().unwrap_or(&delivery.payload);
+        self.move_to(delivery, &delivery.list, payload, place).await
+    }
+
+    /// Puts a delivery into the quarantine list of its queue; whether it was registered, and the list.
+    async fn quarantine(&self, delivery: &Inner) -> Result<(bool, String), ExecuteError> {
+        let list = quarantine_list(self.host.layout(), &delivery.queue);
+        let known = self.move_to(delivery, &list, &delivery.payload, Requeue::Last).await?;
+        Ok((known, list))
+    }
+
+    async fn move_to(
+        &self,
+        delivery: &Inner,
+        list: &str,
+        payload: &[u8],
+        place: Requeue,
+    ) -> Result<bool, ExecuteError> {
+        let (next, layout) = (place == Requeue::Front, self.host.layout());
+        if delivery.id.is_empty() {
+            let (key, value) = (list.to_owned(), payload.to_vec());
+            let push = if next { Command::RPush { key, value } } else { Command::LPush { key, value } };
+            self.host.executor().run(&Plan { commands: vec![push], atomic: false }).await?;
+            return Ok(true);
+        }
+        let back = GiveBack { layout, delivery: &delivery.id, list, payload, next };
+        self.host.executor().give_back(&back).await
+    }
+
+    /// Puts back what nobody has read, of one queue or of all.
+    pub(super) async fn return_unread(&mut self, queue: Option<&str>) -> Result<usize, ExecuteError> {
+        let wanted = |delivery: &&Arc<Inner>| queue.is_none_or(|queue| delivery.queue == queue);
+        let unread = self.held.values().filter(wanted).filter(|delivery| delivery.call_back());
+        let unread = unread.cloned().collect();
+        self.return_these(unread, false).await
+    }
+
+    /// Puts back everything that is held.
+    pub(super) async fn return_held(&mut self) -> Result<usize, ExecuteError> {
+        let (unread, seen): (Vec<_>, Vec<_>) =
+            self.held.values().cloned().partition(|delivery| delivery.call_back());
+        // What was taken last goes back first, and nobody reads before they have been handed out what is older.
+        Ok(self.return_these(unread, false).await? + self.return_these(seen, true).await?)
+    }
+
+    async fn return_these(&mut self, mut these: Vec<Arc<Inner>>, seen: bool) -> Result<usize, ExecuteError> {
+        these.sort_by_key(|delivery| Reverse(delivery.place));
+        let mut returned = 0;
+        for delivery in these {
+            match self.put_back(&delivery, Requeue::Front, seen).await {
+                Ok(known) => returned += usize::from(known),
+                Err(error) => {
+                    self.fail(error.clone());
+                    return Err(error);
+                }
+            }
+            self.held.remove(&delivery.id);
+        }
+        Ok(returned)
+    }
+
+    /// Settles what can be settled, puts the rest back, and tells whoever asked for the end.
+    pub(super) async fn finish(mut self, closing: Option<Request>) {
+        self.requests.close();
+        while let Ok(request) = self.requests.try_recv() {
+            self.accept(request);
+        }
+        let (unread, done) = match closing {
+            Some(Request::Close { unread, done }) => (unread, Some(done)),
+            _ => (Vec::new(), None),
+        };
+        self.loose.extend(unread.into_iter().filter(|delivery| delivery.id.is_empty()));
+        let deadline = Instant::now() + CLOSING;
+        let result = match timeout_at(deadline, self.return_everything()).await {
+            Ok(result) => result,
+            Err(_) => Err(ExecuteError::Timeout {
+                address: self.host.executor().describe().into(),
+                milliseconds: CLOSING.as_millis() as u64,
+            }),
+        };
+        if let (None, Err(error)) = (&done, &result) {
+            tracing::warn!(code = error.code(), "what was held stays registered: {error}");
+        }
+        if let Some(done) = done {
+            let _ = done.send(result);
+        }
+    }
+
+    async fn return_everything(&mut self) -> Result<usize, ExecuteError> {
+        let mut returned = self.returned;
+        loop {
+            match self.try_return_everything(&mut returned).await {
+                Ok(()) => return Ok(returned),
+                Err(error) if passes(&error) => sleep(Duration::from_millis(50)).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn try_return_everything(&mut self, returned: &mut usize) -> Result<(), ExecuteError> {
+        if !self.acks.is_empty() {
+            let ids: Vec<String> = self.acks.iter().map(|(delivery, _)| delivery.id.clone()).collect();
+            let settled = self.host.executor().settle(self.host.layout(), &ids).await?;
+            let acks = mem::take(&mut self.acks);
+            self.settled(acks, Ok(settled));
+        }
+        self.give_back().await;
+        while let Some(delivery) = self.loose.iter().max_by_key(|delivery| delivery.place).cloned() {
+            self.put_back(&delivery, Requeue::Front, false).await?;
+            self.loose.retain(|loose| !Arc::ptr_eq(loose, &delivery));
+            *returned += 1;
+        }
+        *returned += self.return_held().await?;
+        Ok(())
+    }
+}

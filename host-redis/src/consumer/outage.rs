@@ -1,0 +1,62 @@
+//! What to do about errors: wait longer each time, and tell once.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::ExecuteError;
+
+/// The state of the way to Redis.
+#[derive(Debug, Default)]
+pub(super) struct Outage {
+    delay: Duration,
+    until: Option<Instant>,
+    told: Option<ExecuteError>,
+}
+
+const SHORTEST: Duration = Duration::from_millis(20);
+const LONGEST: Duration = Duration::from_secs(2);
+
+impl Outage {
+    /// Until when nothing should be sent.
+    pub(super) fn until(&self) -> Option<Instant> {
+        self.until.filter(|until| *until > Instant::now())
+    }
+
+    /// Notes an error. Gives it back if somebody has to hear of it: once, and not if the connection broke, which mends
+    /// itself.
+    pub(super) fn note(&mut self, error: ExecuteError) -> Option<ExecuteError> {
+        self.delay = (self.delay * 2).clamp(SHORTEST, LONGEST);
+        self.until = Some(Instant::now() + self.delay);
+        if self.told.as_ref() == Some(&error) {
+            return None;
+        }
+        tracing::warn!(code = error.code(), "{error}; the consumer tries again");
+        self.told = Some(error.clone());
+        (!passes(&error)).then_some(error)
+    }
+
+    /// Notes that Redis answers.
+    pub(super) fn over(&mut self) {
+        if self.until.is_some() {
+            tracing::info!("the consumer goes on");
+            *self = Outage::default();
+        }
+    }
+}
+
+/// Whether an error goes away without anybody's help, so that the same may be tried again.
+pub(super) fn passes(error: &ExecuteError) -> bool {
+    match error {
+        ExecuteError::Unreachable { .. }
+        | ExecuteError::Timeout { .. }
+        | ExecuteError::Disconnected { .. }
+        | ExecuteError::NotRedis { .. } => true,
+        ExecuteError::Server { message } => {
+            ["LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "UNBLOCKED"]
+                .iter()
+                .any(|word| message.starts_with(word))
+        }
+        _ => false,
+    }
+}

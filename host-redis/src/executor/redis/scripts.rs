@@ -1,0 +1,30 @@
+//! What runs on the server in one step.
+
+use ::redis::Script;
+
+/// Each is loaded once and then called by its digest.
+pub(super) struct Scripts {
+    pub(super) run: Script,
+    pub(super) take: Script,
+    pub(super) settle: Script,
+    pub(super) give_back: Script,
+    pub(super) touch: Script,
+    pub(super) overdue: Script,
+    pub(super) restore: Script,
+    pub(super) unlock: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Self {
+        Scripts {
+            run: Script::new(include_str!("../run.lua")),
+            take: Script::new(include_str!("../take.lua")),
+            settle: Script::new(include_str!("../settle.lua")),
+            give_back: Script::new(include_str!("../give_back.lua")),
+            touch: Script::new(include_str!("../touch.lua")),
+            overdue: Script::new(include_str!("../overdue.lua")),
+            restore: Script::new(include_str!("../restore.lua")),
+            unlock: Script::new(include_str!("../unlock.lua")),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Listening to fanout exchanges as Kombu does: who does not listen misses it.
+
+use std::time::Duration;
+
+use keyrail_core::kombu::{Subscription, check_fanout_exchange};
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{ExecuteError, Executor, Host, HostError, ReceivedMessage};
+
+/// Hears what is published to a fanout exchange while it listens. Listens again when the connection breaks, and says so.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::{ExchangeKind, kombu::{Envelope, Layout}};
+/// use keyrail_redis::{Host, Memory, News, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let kinds = [("news".to_owned(), ExchangeKind::Fanout)].into();
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options { kinds, ..Default::default() });
+/// let mut fanout = host.listen("news", "").await.unwrap();
+/// host.publish(&Outgoing::new("news", "", Envelope::text("hello"))).await.unwrap();
+/// let News::Message(message) = fanout.next(Duration::from_secs(5)).await.unwrap() else { panic!() };
+/// assert_eq!(message.body.as_text(), Some("hello"));
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct FanoutListener {
+    news: mpsc::Receiver<News>,
+}
+
+/// What a fanout exchange has to say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// A message. One that is no envelope comes as a body of bytes.
+    Message(Box<ReceivedMessage>),
+    /// The connection broke and is there again: what was published in between is missed.
+    Gap,
+    /// Nothing came in time.
+    Idle,
+}
+
+/// How many messages may wait for whoever reads; while so many do, the server is not read from.
+const BACKLOG: usize = 1024;
+
+impl<E: Executor> Host<E> {
+    /// Listens to a fanout exchange with a binding key: empty hears only messages without a routing key, `#` and `*` hear
+    /// anything at their place.
+    ///
+    /// # Errors
+    /// [`HostError::NotExpressible`] for a name that Kombu peers cannot live with; those of the executor.
+    pub async fn listen(&self, exchange: &str, binding_key: &str) -> Result<FanoutListener, HostError> {
+        check_fanout_exchange(exchange)
+            .map_err(|error| HostError::NotExpressible { reason: error.to_string().into() })?;
+        let pattern = Subscription::with_layout(self.layout(), exchange, binding_key).pattern().to_owned();
+        let patterns = [pattern];
+        let mut listener = self.executor().subscribe(&patterns).await?;
+        let (sender, news) = mpsc::channel(BACKLOG);
+        let host = self.clone();
+        tokio::spawn(async move {
+            loop {
+                while let Some(heard) = listener.next().await {
+                    let message = ReceivedMessage::decode(&heard.channel, &heard.payload);
+                    if sender.send(News::Message(message.into())).await.is_err() {
+                        return;
+                    }
+                }
+                let mut delay = Duration::from_millis(20);
+                listener = loop {
+                    if sender.is_closed() {
+                        return;
+                    }
+                    match host.executor().subscribe(&patterns).await {
+                        Ok(listener) => break listener,
+                        Err(error) => {
+                            tracing::warn!(
+                                code = error.code(),
+                                "cannot listen to `{}`: {error}",
+                                patterns[0]
+                            );
+                        }
+                    }
+                    tokio::time::sleep(delay).await;
+                    delay = (delay * 2).min(Duration::from_secs(2));
+                };
+                if sender.send(News::Gap).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(FanoutListener { news })
+    }
+}
+
+impl FanoutListener {
+    /// The next message, waiting for it at most so long. May be abandoned.
+    ///
+    /// # Errors
+    /// [`ExecuteError::Closed`] if the runtime ends.
+    pub async fn next(&mut self, limit: Duration) -> Result<News, ExecuteError> {
+        let deadline = Instant::now() + limit.min(Duration::from_secs(3_000_000_000));
+        match tokio::time::timeout_at(deadline, self.news.recv()).await {
+            Ok(Some(news)) => Ok(news),
+            Ok(None) => Err(ExecuteError::Closed),
+            Err(_) => Ok(News::Idle),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Putting back what consumers left behind.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use keyrail_core::kombu::{Json, Layout, Priority};
+use uuid::Uuid;
+
+use crate::{
+    ExecuteError, Executor, Held, Host, HostError, Overdue, PutBack, Restore, Table, publish::Ways, raw,
+};
+
+/// What a restore came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Restored {
+    /// So many deliveries are in their queues again.
+    pub restored: usize,
+    /// So many were settled, restored or touched by somebody else in the meantime.
+    pub gone: usize,
+    /// What stays registered, because nobody can say where it belongs, with the reason. The first
+    /// [`NAMED`](Restored::NAMED) of them.
+    pub left: Vec<Left>,
+    /// How many those are.
+    pub left_count: usize,
+    /// Somebody else is restoring, and nothing was done.
+    pub locked: bool,
+}
+
+impl Restored {
+    /// How many of those that stay are named.
+    pub const NAMED: usize = 10;
+}
+
+/// A delivery that stays registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Its name.
+    pub delivery: String,
+    /// Why.
+    pub reason: Box<str>,
+}
+
+/// How many deliveries are moved in one step. Each step is short, so that nobody waits long for Redis.
+const BATCH: usize = 128;
+
+/// How long the lock outlives a restorer that dies. Every step takes it anew.
+const LOCKED: Duration = Duration::from_secs(30);
+
+impl<E: Executor> Host<E> {
+    /// Puts back what was taken longer ago than the visibility timeout, keyrail's deliveries and Kombu's, to be taken next,
+    /// the oldest first, marked as redelivered.
+    ///
+    /// keyrail's go to the queue that they came from. Kombu's say only where they were published to, and go wherever
+    /// that leads now, as when Kombu restores; but what leads nowhere stays registered and is named, where Kombu drops it.
+    /// Kombu's lock is respected: if another process restores, this does nothing.
+    ///
+    /// # Cost
+    /// A constant number of commands for each hundred deliveries. Nothing is watched and nothing is tried twice, however
+    /// busy Redis is.
+    ///
+    /// # Errors
+    /// Those of the executor and of [`table`](Self::table); what is not yet moved stays registered.
+    pub async fn restore(&self, visibility_timeout: Duration) -> Result<Restored, HostError> {
+        let (executor, layout) = (self.executor(), self.layout());
+        let before = executor.now().await? - visibility_timeout.as_secs_f64();
+        let first = executor.overdue(&Overdue { layout, before, skip: 0, limit: BATCH }).await?;
+        if first.is_empty() {
+            return Ok(Restored::default());
+        }
+        let token = Uuid::new_v4().simple().to_string();
+        if !executor.lock(layout, &token, LOCKED).await? {
+            return Ok(Restored { locked: true, ..Restored::default() });
+        }
+        let restored = self.restore_locked(before, first, &token).await;
+        executor.unlock(layout, &token).await?;
+        restored
+    }
+
+    async fn restore_locked(
+        &self,
+        before: f64,
+        mut page: Vec<Held>,
+        token: &str,
+    ) -> Result<Restored, HostError> {
+        let (executor, layout) = (self.executor(), self.layout());
+        let mut report = Restored::default();
+        let mut tables = HashMap::new();
+        while !page.is_empty() {
+            let mut moves = Vec::with_capacity(page.len());
+            for held in page {
+                match self.destination(&held, &mut tables).await? {
+                    Ok((lists, payload)) => moves.push((held, lists, payload)),
+                    Err(reason) => report.leave(held.delivery, reason),
+                }
+            }
+            let lock = Some((token, LOCKED));
+            let Some(moved) = executor.restore(&Restore { layout, lock, deliveries: &moves }).await? else {
+                report.locked = true;
+                break;
+            };
+            for ((held, _, _), put_back) in moves.into_iter().zip(moved) {
+                match put_back {
+                    PutBack::Done => report.restored += 1,
+                    PutBack::Gone => report.gone += 1,
+                    PutBack::WrongType(list) => {
+                        let reason = format!("its list `{list}` holds another type").into();
+                        report.leave(held.delivery, reason);
+                    }
+                }
+            }
+            // What is left stands in front of what comes next, and is passed over.
+            let skip = report.left_count;
+            page = executor.overdue(&Overdue { layout, before, skip, limit: BATCH }).await?;
+        }
+        for left in &report.left {
+            tracing::warn!(
+                "delivery `{}` cannot be restored and stays registered: {}",
+                left.delivery,
+                left.reason
+            );
+        }
+        Ok(report)
+    }
+
+    /// The lists a delivery goes to and what to put there, or why it stays.
+    async fn destination(
+        &self,
+        held: &Held,
+        tables: &mut HashMap<String, Arc<Table>>,
+    ) -> Result<Result<(Vec<String>, Vec<u8>), Box<str>>, HostError> {
+        // A time without a record: the script removes it.
+        let Some(record) = &held.record else { return Ok(Ok((Vec::new(), Vec::new()))) };
+        let Some(Address { payload, exchange, routing_key }) = address(record) else {
+            return Ok(Err("its record is no message with an exchange and a routing key".into()));
+        };
+        let layout = self.layout();
+        let envelope: Json = serde_json::from_slice(payload).unwrap_or(Json::Null);
+        let queues = if exchange.is_empty() {
+            vec![routing_key.clone()]
+        } else {
+            if !tables.contains_key(&exchange) {
+                tables.insert(exchange.clone(), self.table(Some(&exchange)).await?);
+            }
+            let headers = envelope.member("headers").and_then(|headers| {
+                let text = serde_json::to_string(headers).ok()?;
+                serde_json::from_str(&text).ok()
+            });
+            let routed = crate::publish::route(
+                &tables[&exchange].router,
+                &exchange,
+                &routing_key,
+                &headers.unwrap_or_default(),
+            );
+            routed.map(|routed| Ways::of(&routed.trace).queues).unwrap_or_default()
+        };
+        if queues.is_empty() {
+            let reason = format!("exchange `{exchange}` leads no queue to `{routing_key}`");
+            return Ok(Err(reason.into()));
+        }
+        let lists = queues.iter().map(|queue| list_of(layout, queue, &envelope)).collect();
+        Ok(Ok((lists, raw::redelivered(payload))))
+    }
+
+    /// Puts back what is registered under an owner and not `known`, unmarked, since nobody has seen it. How many went.
+    pub(crate) async fn return_owned(
+        &self,
+        owner: &str,
+        known: impl Fn(&str) -> bool,
+    ) -> Result<usize, HostError> {
+        let (executor, layout) = (self.executor(), self.layout());
+        let mut moves = Vec::new();
+        for held in executor.owned(layout, owner).await? {
+            let Some(record) = held.record.as_ref().filter(|_| !known(&held.delivery)) else { continue };
+            let Some(Address { payload, routing_key, .. }) = address(record) else { continue };
+            let envelope: Json = serde_json::from_slice(payload).unwrap_or(Json::Null);
+            let (list, payload) = (list_of(layout, &routing_key, &envelope), payload.to_vec());
+            moves.push((held, vec![list], payload));
+        }
+        // What was taken last goes back first. Names end in the place in their batch.
+        moves.sort_by_key(|(held, _, _)| std::cmp::Reverse(place(&held.delivery, owner)));
+        let mut returned = 0;
+        for deliveries in moves.chunks(BATCH) {
+            let restore = Restore { layout, lock: None, deliveries };
+            let moved = executor.restore(&restore).await?.unwrap_or_default();
+            for put_back in moved {
+                match put_back {
+                    PutBack::Done => returned += 1,
+                    PutBack::Gone => {}
+                    PutBack::WrongType(list) => {
+                        return Err(ExecuteError::WrongType { key: list.into(), command: "RPUSH" }.into());
+                    }
+                }
+            }
+        }
+        Ok(returned)
+    }
+}
+
+impl Restored {
+    fn leave(&mut self, delivery: String, reason: Box<str>) {
+        self.left_count += 1;
+        if self.left.len() < Self::NAMED {
+            self.left.push(Left { delivery, reason });
+        }
+    }
+}
+
+fn list_of(layout: &Layout, queue: &str, envelope: &Json) -> String {
+    let priority = envelope.member("properties").and_then(|properties| properties.member("priority"));
+    layout.list(queue, priority.map_or(Priority::FIRST, Priority::of))
+}
+
+/// Take and place of a delivery's name, `<tag>#<owner>.<take>.<place>#<queue>`.
+fn place(delivery: &str, owner: &str) -> (u64, u64) {
+    let behind = delivery.split_once(&format!("#{owner}.")).map_or("", |(_, behind)| behind);
+    let numbers = behind.split('#').next().unwrap_or_default();
+    let (take, place) = numbers.split_once('.').unwrap_or_default();
+    (take.parse().unwrap_or_default(), place.parse().unwrap_or_default())
+}
+
+/// A record taken apart.
+#[derive(Debug, PartialEq, Eq)]
+struct Address<'r> {
+    /// Byte for byte.
+    payload: &'r [u8],
+    exchange: String,
+    routing_key: String,
+}
+
+/// How many places a record is cut at before it is given up.
+const CUTS: usize = 16;
+
+/// Takes `[message, exchange, routing key]` apart from its end: the message may be more than a strict reader takes, as
+/// Python writes `NaN`, and must keep its bytes.
+fn address(record: &[u8]) -> Option<Address<'_>> {
+    let inside = record.trim_ascii().strip_prefix(b"[")?.strip_suffix(b"]")?;
+    let commas = inside.iter().enumerate().rev().filter(|(_, byte)| **byte == b',').map(|(at, _)| at);
+    for at in commas.take(CUTS) {
+        let end = [b"[", &inside[at + 1..], b"]"].concat();
+        if let Ok((exchange, routing_key)) = serde_json::from_slice::<(Option<String>, Option<String>)>(&end)
+        {
+            let payload = inside[..at].trim_ascii();
+            let (exchange, routing_key) = (exchange.unwrap_or_default(), routing_key.unwrap_or_default());
+            return payload.starts_with(b"{").then_some(Address { payload, exchange, routing_key });
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_taken_apart() {
+        let read = |record: &'static str| {
+            let address = address(record.as_bytes())?;
+            let payload = std::str::from_utf8(address.payload).expect("text");
+            Some((payload, address.exchange, address.routing_key))
+        };
+        let some = |payload, exchange: &str, key: &str| Some((payload, exchange.to_owned(), key.to_owned()));
+        assert_eq!(read(r#"[{"a": 1}, "", "q"]"#), some(r#"{"a": 1}"#, "", "q"));
+        assert_eq!(read(r#"[{"a": NaN},"ex","a, \"b"]"#), some(r#"{"a": NaN}"#, "ex", "a, \"b"));
+        assert_eq!(read(r#" [{"a": ["x", "y"]}, null, "q"] "#), some(r#"{"a": ["x", "y"]}"#, "", "q"));
+        for bad in
+            ["", "[]", "{}", "[1, 2, 3]", r#"["a", "b"]"#, r#"[[], "", "q"]"#, r#"[{}, 1, 2]"#, "[,,,,"]
+        {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn places_are_read() {
+        assert_eq!(place("t#1#o.12.3#q", "o"), (12, 3));
+        assert_eq!(place("t", "o"), (0, 0));
+    }
+}

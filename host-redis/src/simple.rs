@@ -1,0 +1,107 @@
+//! Two calls for those who want two.
+
+use std::time::Duration;
+
+use keyrail_core::kombu::{Envelope, Member, plan};
+use uuid::Uuid;
+
+use crate::{Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, Next};
+
+/// Kombu's `SimpleQueue`: a queue with a direct exchange of its name, bound by its name. Kombu's finds what this one puts,
+/// and the other way round.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Envelope, Json, Layout};
+/// use keyrail_redis::{Host, Memory, SimpleQueue, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let mut queue = SimpleQueue::open(&host, "jobs").await.unwrap();
+/// queue.put(&Envelope::json(&Json::from("resize"))).await.unwrap();
+/// let job = queue.get(Duration::from_secs(5)).await.unwrap().expect("a job");
+/// assert_eq!(job.message().body.as_json().unwrap(), "resize");
+/// job.ack().await.unwrap();
+/// assert!(queue.get(Duration::from_millis(100)).await.unwrap().is_none());
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct SimpleQueue<E> {
+    host: Host<E>,
+    name: String,
+    /// From the first get on.
+    consumer: Option<Consumer>,
+}
+
+impl<E: Executor> SimpleQueue<E> {
+    /// Declares exchange, queue and binding, as Kombu does.
+    ///
+    /// # Errors
+    /// A name that a row of the binding table cannot hold; those of the executor.
+    pub async fn open(host: &Host<E>, name: &str) -> Result<Self, HostError> {
+        let binding = plan::bind(host.layout(), name, &Member::plain(name, name))?;
+        host.executor().run(&binding).await?;
+        Ok(SimpleQueue { host: host.clone(), name: name.into(), consumer: None })
+    }
+
+    /// Puts a message into the queue.
+    ///
+    /// # Errors
+    /// Those of the executor.
+    pub async fn put(&self, envelope: &Envelope) -> Result<(), ExecuteError> {
+        let publish = plan::Publish::new(&self.name, &self.name, envelope);
+        let tag = || Uuid::new_v4().to_string();
+        let plan = plan::publish(self.host.layout(), &publish, [self.name.as_str()], tag);
+        self.host.executor().run(&plan).await.map(drop)
+    }
+
+    /// The next message, waiting for it at most so long. It stays held until it is acked, rejected or requeued, and no
+    /// other one is taken meanwhile.
+    ///
+    /// # Errors
+    /// As [`Consumer::next`].
+    pub async fn get(&mut self, limit: Duration) -> Result<Option<Delivery>, ExecuteError> {
+        let (host, name) = (&self.host, &self.name);
+        let consumer = self.consumer.get_or_insert_with(|| {
+            let options = ConsumerOptions { prefetch: 1, ..ConsumerOptions::default() };
+            Consumer::start(host, vec![name.clone()], options)
+        });
+        let deadline = tokio::time::Instant::now() + limit;
+        loop {
+            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
+            match consumer.next(left).await? {
+                Next::Delivery(delivery) => return Ok(Some(delivery)),
+                Next::Idle => return Ok(None),
+                // Kept and logged; others follow.
+                Next::Quarantined { .. } => {}
+            }
+        }
+    }
+
+    /// How many messages wait, those apart that are held; Kombu's `qsize`.
+    ///
+    /// # Errors
+    /// Those of the executor.
+    pub async fn qsize(&self) -> Result<i64, HostError> {
+        self.host.count(&self.name).await
+    }
+
+    /// Deletes every message that waits.
+    ///
+    /// # Errors
+    /// Those of the executor.
+    pub async fn clear(&self) -> Result<(), ExecuteError> {
+        self.host.executor().run(&plan::purge(self.host.layout(), &self.name)).await.map(drop)
+    }
+
+    /// Puts back what is held.
+    ///
+    /// # Errors
+    /// As [`Consumer::close`].
+    pub async fn close(self) -> Result<(), ExecuteError> {
+        match self.consumer {
+            Some(consumer) => consumer.close().await.map(drop),
+            None => Ok(()),
+        }
+    }
+}

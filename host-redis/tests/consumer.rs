@@ -1,0 +1,535 @@
+//! What a consumer promises, in memory and on a real Redis.
+
+mod support;
+
+use std::time::Duration;
+
+use keyrail_core::kombu::{Command, Envelope, Layout, Plan, Priority, plan};
+use keyrail_redis::{
+    Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, Memory, Next, Outgoing, QueueOrder,
+    Redis, RedisOptions, Reply, Requeue, Take, Taken, load, quarantine_list,
+};
+use support::{PATIENCE, RedisServer, on_both};
+
+on_both!(
+    taking_registers_and_acking_forgets,
+    several_queues_take_turns,
+    queues_come_by_name_or_as_given,
+    an_urgent_step_of_any_queue_comes_first,
+    no_more_is_held_than_prefetch_says,
+    closing_returns_what_is_held_in_the_old_order,
+    dropping_a_consumer_returns_what_nobody_read,
+    what_was_handed_out_can_be_acked_without_its_consumer,
+    requeued_messages_come_last_or_first,
+    deliveries_are_counted,
+    recover_returns_everything_and_goes_on,
+    cancel_returns_what_nobody_read,
+    without_acks_nothing_is_registered,
+    without_acks_closing_returns_what_nobody_read,
+    a_delivery_that_was_restored_is_not_settled_twice,
+    a_late_ack_cannot_touch_the_next_delivery,
+    tags_may_be_reused,
+    waiting_ends_with_a_push,
+    what_was_left_behind_is_restored_in_order,
+    what_is_held_by_the_living_is_not_restored,
+    poison_is_put_aside_and_the_others_flow,
+    a_list_of_another_type_is_named_once_and_the_others_flow,
+    a_lost_answer_is_found_again,
+);
+
+fn host<E: Executor>(executor: E) -> Host<E> {
+    Host::from_tables(executor, Layout::default(), load::Options::default())
+}
+
+async fn run(executor: &impl Executor, commands: Vec<Command>) -> Vec<Reply> {
+    executor.run(&Plan { commands, atomic: true }).await.expect("replies")
+}
+
+async fn put<E: Executor>(host: &Host<E>, queue: &str, bodies: &[&str], priority: u8) {
+    for body in bodies {
+        let envelope = Envelope::text(body).priority(Priority::new(priority));
+        host.publish(&Outgoing::new("", queue, envelope)).await.expect("published");
+    }
+}
+
+fn consumer<E: Executor>(host: &Host<E>, queues: &[&str], options: ConsumerOptions) -> Consumer {
+    host.consumer(queues.iter().map(|queue| (*queue).to_owned()).collect(), options).expect("a consumer")
+}
+
+fn prefetch(prefetch: usize) -> ConsumerOptions {
+    ConsumerOptions { prefetch, ..ConsumerOptions::default() }
+}
+
+#[track_caller]
+fn text(delivery: &Delivery) -> String {
+    delivery.message().body.as_text().expect("text").to_owned()
+}
+
+async fn next(consumer: &mut Consumer) -> Delivery {
+    match consumer.next(PATIENCE).await.expect("a message") {
+        Next::Delivery(delivery) => delivery,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn is_idle(consumer: &mut Consumer) -> bool {
+    matches!(consumer.next(Duration::from_millis(60)).await, Ok(Next::Idle))
+}
+
+/// Reads and acks so many messages.
+async fn drain(consumer: &mut Consumer, count: usize) -> Vec<String> {
+    let mut bodies = Vec::new();
+    for _ in 0..count {
+        let delivery = next(consumer).await;
+        bodies.push(text(&delivery));
+        assert!(delivery.ack().await.expect("acked"));
+    }
+    bodies
+}
+
+async fn held(executor: &impl Executor) -> usize {
+    executor.hash("unacked").await.expect("hash").len()
+}
+
+async fn keys(executor: &impl Executor) -> Vec<String> {
+    executor.keys("").await.expect("keys")
+}
+
+/// Waits until so many are registered, by whomever.
+async fn until_held(executor: &impl Executor, count: usize) {
+    for _ in 0..2000 {
+        if held(executor).await == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("{} deliveries are registered, not {count}", held(executor).await);
+}
+
+/// What a consumer that died held: registered so long ago, as keyrail does it.
+async fn leave_behind(executor: &impl Executor, queue: &str, tag: &str, seconds: f64) {
+    let payload = Envelope::text(tag).to_bytes("", queue, tag);
+    let since = executor.now().await.expect("now") - seconds;
+    let delivery = plan::delivery(tag, "dead.0.0", queue);
+    run(executor, plan::register(&Layout::default(), &delivery, queue, &payload, since).commands).await;
+}
+
+async fn taking_registers_and_acking_forgets(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["one"], 0).await;
+    let mut consumer = consumer(&host, &["q"], ConsumerOptions::default());
+    let delivery = next(&mut consumer).await;
+    assert_eq!((text(&delivery), delivery.queue(), delivery.redelivered()), ("one".into(), "q", false));
+    assert_eq!(held(host.executor()).await, 1);
+    assert_eq!(host.count("q").await.expect("count"), 0);
+    assert!(delivery.ack().await.expect("acked"));
+    assert_eq!(keys(host.executor()).await, Vec::<String>::new());
+    assert!(!delivery.ack().await.expect("acked twice"));
+    assert!(is_idle(&mut consumer).await);
+    assert_eq!(consumer.close().await, Ok(0));
+    assert_eq!(delivery.ack().await, Err(ExecuteError::Closed));
+}
+
+async fn several_queues_take_turns(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "a", &["a1", "a2", "a3"], 0).await;
+    put(&host, "b", &["b1", "b2", "b3"], 0).await;
+    for size in [1, 64] {
+        let mut consumer = consumer(&host, &["a", "b"], prefetch(size));
+        let order = ["a1", "b1", "a2", "b2", "a3", "b3"];
+        let mut held = Vec::new();
+        for body in order {
+            let delivery = next(&mut consumer).await;
+            assert_eq!(text(&delivery), body, "prefetch {size}");
+            // The last round shows that nothing was acked before.
+            if size == 1 {
+                delivery.ack().await.expect("acked");
+            } else {
+                held.push(delivery);
+            }
+        }
+        consumer.close().await.expect("closed");
+        if size == 1 {
+            put(&host, "a", &["a1", "a2", "a3"], 0).await;
+            put(&host, "b", &["b1", "b2", "b3"], 0).await;
+        }
+    }
+    assert_eq!(host.counts(&["a", "b"]).await.expect("counts"), [3, 3]);
+}
+
+async fn queues_come_by_name_or_as_given(executor: impl Executor) {
+    let host = host(executor);
+    for (strategy, order) in
+        [(QueueOrder::Sorted, ["a1", "a2", "c1", "c2"]), (QueueOrder::Priority, ["c1", "c2", "a1", "a2"])]
+    {
+        put(&host, "a", &["a1", "a2"], 0).await;
+        put(&host, "c", &["c1", "c2"], 0).await;
+        for size in [1, 64] {
+            let options = ConsumerOptions { queue_order_strategy: strategy, ..prefetch(size) };
+            let mut consumer = consumer(&host, &["c", "a"], options);
+            if size == 1 {
+                assert_eq!(drain(&mut consumer, 2).await, order[..2], "{strategy:?}");
+            } else {
+                assert_eq!(drain(&mut consumer, 2).await, order[2..], "{strategy:?}");
+            }
+            consumer.close().await.expect("closed");
+        }
+    }
+}
+
+async fn an_urgent_step_of_any_queue_comes_first(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "a", &["a9"], 9).await;
+    put(&host, "b", &["b3"], 3).await;
+    put(&host, "a", &["a6"], 6).await;
+    put(&host, "b", &["b0"], 0).await;
+    let options =
+        ConsumerOptions { queue_order_strategy: QueueOrder::Priority, ..ConsumerOptions::default() };
+    let mut consumer = consumer(&host, &["a", "b"], options);
+    assert_eq!(drain(&mut consumer, 4).await, ["b0", "b3", "a6", "a9"]);
+}
+
+async fn no_more_is_held_than_prefetch_says(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1", "2", "3", "4", "5"], 0).await;
+    let mut consumer = consumer(&host, &["q"], prefetch(2));
+    let (first, second) = (next(&mut consumer).await, next(&mut consumer).await);
+    assert!(is_idle(&mut consumer).await);
+    assert_eq!((held(host.executor()).await, host.count("q").await.expect("count")), (2, 3));
+    first.ack().await.expect("acked");
+    let third = next(&mut consumer).await;
+    assert!(is_idle(&mut consumer).await);
+    assert_eq!(held(host.executor()).await, 2);
+    second.ack().await.expect("acked");
+    third.ack().await.expect("acked");
+    assert_eq!(drain(&mut consumer, 2).await, ["4", "5"]);
+    assert_eq!(keys(host.executor()).await, Vec::<String>::new());
+}
+
+async fn closing_returns_what_is_held_in_the_old_order(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1", "2", "3", "4", "5"], 3).await;
+    let mut consumer = consumer(&host, &["q"], prefetch(4));
+    let first = next(&mut consumer).await;
+    for _ in 0..2 {
+        next(&mut consumer).await;
+    }
+    // Not awaited: closing sends it.
+    drop(first.ack());
+    let returned = consumer.close().await.expect("closed");
+    assert!((3..=4).contains(&returned), "{returned}");
+    assert_eq!(held(host.executor()).await, 0);
+    for (body, again) in [("2", true), ("3", true), ("4", false), ("5", false)] {
+        let message = host.get("q").await.expect("got").expect("a message");
+        assert_eq!((message.body.as_text(), message.redelivered), (Some(body), again));
+    }
+}
+
+async fn dropping_a_consumer_returns_what_nobody_read(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1", "2", "3"], 0).await;
+    let mut consumer = consumer(&host, &["q"], ConsumerOptions::default());
+    let first = next(&mut consumer).await;
+    drop(consumer);
+    until_held(host.executor(), 1).await;
+    assert_eq!(host.count("q").await.expect("count"), 2);
+    // With the last delivery goes the last one who could settle it.
+    drop(first);
+    until_held(host.executor(), 0).await;
+    assert_eq!(host.get("q").await.expect("got").expect("a message").body.as_text(), Some("1"));
+}
+
+async fn what_was_handed_out_can_be_acked_without_its_consumer(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1"], 0).await;
+    let mut consumer = consumer(&host, &["q"], ConsumerOptions::default());
+    let first = next(&mut consumer).await;
+    drop(consumer);
+    assert!(first.ack().await.expect("acked"));
+    drop(first);
+    assert_eq!(keys(host.executor()).await, Vec::<String>::new());
+}
+
+async fn requeued_messages_come_last_or_first(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1", "2", "3"], 0).await;
+    let mut consumer = consumer(&host, &["q"], prefetch(1));
+    assert!(next(&mut consumer).await.requeue(Requeue::Last).await.expect("requeued"));
+    let second = next(&mut consumer).await;
+    assert_eq!((text(&second), second.redelivered()), ("2".into(), false));
+    assert!(second.requeue(Requeue::Front).await.expect("requeued"));
+    let again = next(&mut consumer).await;
+    assert_eq!((text(&again), again.redelivered()), ("2".into(), true));
+    again.ack().await.expect("acked");
+    assert_eq!(drain(&mut consumer, 2).await, ["3", "1"]);
+}
+
+async fn deliveries_are_counted(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1"], 6).await;
+    let mut consumer = consumer(&host, &["q"], prefetch(1));
+    for count in 0..3 {
+        let delivery = next(&mut consumer).await;
+        assert_eq!((delivery.delivery_count(), delivery.redelivered()), (count, count > 0));
+        delivery.requeue(Requeue::Last).await.expect("requeued");
+    }
+    consumer.close().await.expect("closed");
+    // It stays in the list of its priority.
+    let list = Layout::default().list("q", Priority::new(6));
+    assert_eq!(keys(host.executor()).await, [list]);
+}
+
+async fn recover_returns_everything_and_goes_on(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1", "2", "3"], 0).await;
+    let mut consumer = consumer(&host, &["q"], ConsumerOptions::default());
+    let first = next(&mut consumer).await;
+    assert_eq!(consumer.recover().await, Ok(3));
+    assert!(!first.ack().await.expect("no longer ours"));
+    let (first, second) = (next(&mut consumer).await, next(&mut consumer).await);
+    assert_eq!((text(&first), first.redelivered()), ("1".into(), true));
+    assert_eq!((text(&second), second.redelivered()), ("2".into(), false));
+}
+
+async fn cancel_returns_what_nobody_read(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "a", &["a1", "a2"], 0).await;
+    put(&host, "b", &["b1"], 0).await;
+    let mut consumer = consumer(&host, &["a", "b"], ConsumerOptions::default());
+    let first = next(&mut consumer).await;
+    assert_eq!(text(&first), "a1");
+    until_held(host.executor(), 3).await;
+    assert_eq!(consumer.cancel("a").await, Ok(1));
+    assert_eq!(host.counts(&["a", "b"]).await.expect("counts"), [1, 0]);
+    assert_eq!(drain(&mut consumer, 1).await, ["b1"]);
+    put(&host, "b", &["b2"], 0).await;
+    assert_eq!(drain(&mut consumer, 1).await, ["b2"]);
+    assert!(first.ack().await.expect("still held"));
+    assert_eq!(consumer.cancel("b").await, Ok(0));
+    put(&host, "b", &["b3"], 0).await;
+    assert!(is_idle(&mut consumer).await);
+}
+
+async fn without_acks_nothing_is_registered(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1", "2"], 0).await;
+    let options = ConsumerOptions { no_ack: true, ..ConsumerOptions::default() };
+    let mut consumer = consumer(&host, &["q"], options);
+    for body in ["1", "2"] {
+        let delivery = next(&mut consumer).await;
+        assert_eq!((text(&delivery), delivery.id()), (body.to_owned(), ""));
+        assert!(delivery.ack().await.expect("nothing to do"));
+        assert!(!delivery.requeue(Requeue::Last).await.expect("nothing to put back"));
+    }
+    assert_eq!(keys(host.executor()).await, Vec::<String>::new());
+}
+
+async fn without_acks_closing_returns_what_nobody_read(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1", "2", "3"], 0).await;
+    let options = ConsumerOptions { no_ack: true, ..ConsumerOptions::default() };
+    let mut consumer = consumer(&host, &["q"], options);
+    next(&mut consumer).await;
+    for _ in 0..500 {
+        if host.count("q").await.expect("count") == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(consumer.close().await, Ok(2));
+    for body in ["2", "3"] {
+        let message = host.get("q").await.expect("got").expect("a message");
+        assert_eq!((message.body.as_text(), message.redelivered), (Some(body), false));
+    }
+}
+
+async fn a_delivery_that_was_restored_is_not_settled_twice(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1"], 0).await;
+    let mut consumer = consumer(&host, &["q"], prefetch(1));
+    let delivery = next(&mut consumer).await;
+    // Somebody else's restore takes the record.
+    run(host.executor(), plan::ack(host.layout(), delivery.id()).commands).await;
+    assert!(!delivery.requeue(Requeue::Last).await.expect("requeued"));
+    assert_eq!(host.count("q").await.expect("count"), 0);
+}
+
+/// The visibility timeout of others has passed: the same message is in two hands, and each settles its own delivery.
+async fn a_late_ack_cannot_touch_the_next_delivery(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1"], 0).await;
+    let mut slow = consumer(&host, &["q"], prefetch(1));
+    let first = next(&mut slow).await;
+    let executor = host.executor();
+    let restored = host.restore(Duration::ZERO).await.expect("restored");
+    assert_eq!(restored.restored, 1);
+    let taken = executor.take(&Take::one(host.layout(), &["q".to_owned()], "other")).await.expect("taken");
+    let [Taken::Message { delivery, .. }] = &taken[..] else {
+        // The slow one may have been faster; then there is nothing to show.
+        let again = next(&mut slow).await;
+        assert_ne!(again.id(), first.id());
+        return;
+    };
+    assert!(!first.ack().await.expect("late"));
+    assert_eq!(executor.hash("unacked").await.expect("hash")[0].0, *delivery);
+}
+
+async fn tags_may_be_reused(executor: impl Executor) {
+    let payload = Envelope::text("x").to_bytes("", "q", "same");
+    for _ in 0..3 {
+        run(&executor, vec![Command::LPush { key: "q".into(), value: payload.clone() }]).await;
+    }
+    let host = host(executor);
+    let mut consumer = consumer(&host, &["q"], ConsumerOptions::default());
+    let first = next(&mut consumer).await;
+    until_held(host.executor(), 3).await;
+    assert!(first.ack().await.expect("acked"));
+    assert_eq!(held(host.executor()).await, 2);
+    assert_eq!(consumer.close().await, Ok(2));
+    assert_eq!(host.count("q").await.expect("count"), 2);
+}
+
+async fn waiting_ends_with_a_push(executor: impl Executor) {
+    let host = host(executor);
+    let mut consumer = consumer(&host, &["other", "q"], ConsumerOptions::default());
+    for priority in [0, 9] {
+        assert!(is_idle(&mut consumer).await);
+        put(&host, "q", &["late"], priority).await;
+        assert_eq!(drain(&mut consumer, 1).await, ["late"]);
+    }
+}
+
+async fn what_was_left_behind_is_restored_in_order(executor: impl Executor) {
+    let host = host(executor);
+    let executor = host.executor();
+    leave_behind(executor, "q", "oldest", 300.0).await;
+    leave_behind(executor, "q", "younger", 200.0).await;
+    leave_behind(executor, "q", "alive", 1.0).await;
+    // Registered by a clock that is ahead.
+    leave_behind(executor, "q", "future", -100.0).await;
+    put(&host, "q", &["waiting"], 0).await;
+    let restored = host.restore(Duration::from_secs(100)).await.expect("restored");
+    assert_eq!((restored.restored, restored.left_count, restored.locked), (2, 0, false));
+    assert_eq!(held(executor).await, 2);
+    for (body, again) in [("oldest", true), ("younger", true), ("waiting", false)] {
+        let message = host.get("q").await.expect("got").expect("a message");
+        assert_eq!((message.body.as_text(), message.redelivered), (Some(body), again));
+    }
+    // A consumer does it by itself.
+    let options =
+        ConsumerOptions { visibility_timeout: Duration::from_millis(900), ..ConsumerOptions::default() };
+    let mut consumer = consumer(&host, &["other", "q"], options);
+    assert_eq!(drain(&mut consumer, 1).await, ["alive"]);
+}
+
+async fn what_is_held_by_the_living_is_not_restored(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["long"], 0).await;
+    let timeout = Duration::from_millis(400);
+    let options = ConsumerOptions { visibility_timeout: timeout, ..ConsumerOptions::default() };
+    let mut consumer = consumer(&host, &["q"], options.clone());
+    let delivery = next(&mut consumer).await;
+    tokio::time::sleep(timeout * 4).await;
+    assert!(is_idle(&mut consumer).await, "it was restored");
+    assert!(delivery.ack().await.expect("still ours"));
+    // Without the heartbeat it is.
+    put(&host, "q", &["long"], 0).await;
+    let mut mute = self::consumer(&host, &["q"], ConsumerOptions { heartbeat: false, ..options });
+    consumer.cancel("q").await.expect("cancelled");
+    let delivery = next(&mut mute).await;
+    let again = next(&mut mute).await;
+    assert_eq!((text(&again), again.redelivered()), ("long".into(), true));
+    assert!(!delivery.ack().await.expect("late"));
+    assert!(again.ack().await.expect("acked"));
+}
+
+async fn poison_is_put_aside_and_the_others_flow(executor: impl Executor) {
+    let bad: [&[u8]; 6] = [
+        b"\xff garbage",
+        br#"{"properties": {}}"#,
+        br#"{"body": "_", "properties": {"delivery_tag": "t", "body_encoding": "base64"}}"#,
+        br#"{"body": "", "properties": {"delivery_tag": "t", "body_encoding": "rot13"}}"#,
+        br#"{"properties": {"delivery_tag": "t"}}"#,
+        br#"{"body": "x", "n": NaN, "properties": {"delivery_tag": "t"}}"#,
+    ];
+    let host = host(executor);
+    let list = quarantine_list(host.layout(), "q");
+    for no_ack in [false, true] {
+        let good = Envelope::text("good").to_bytes("", "q", "t");
+        for payload in bad.iter().copied().chain([&good[..]]) {
+            run(host.executor(), vec![Command::LPush { key: "q".into(), value: payload.to_vec() }]).await;
+        }
+        let options = ConsumerOptions { no_ack, ..prefetch(7) };
+        let mut consumer = consumer(&host, &["q"], options);
+        let (mut good, mut quarantined) = (0, Vec::new());
+        while good + quarantined.len() < 7 {
+            match consumer.next(PATIENCE).await.expect("an event") {
+                Next::Delivery(delivery) => {
+                    assert_eq!(text(&delivery), "good");
+                    good += 1;
+                    delivery.ack().await.expect("acked");
+                }
+                Next::Quarantined { queue, list: to, reason } => {
+                    assert_eq!((queue.as_str(), &to), ("q", &list));
+                    quarantined.push(reason);
+                }
+                Next::Idle => panic!("{good} good, {} in quarantine", quarantined.len()),
+            }
+        }
+        assert!(quarantined.iter().any(|reason| reason.contains("`rot13`")), "{quarantined:?}");
+        consumer.close().await.expect("closed");
+    }
+    assert_eq!(held(host.executor()).await, 0);
+    let kept = run(host.executor(), vec![Command::LLen { key: list.clone() }]).await;
+    assert_eq!(kept, [Reply::Count(12)]);
+    let mut found = Vec::new();
+    for _ in 0..12 {
+        match &run(host.executor(), vec![Command::RPop { key: list.clone() }]).await[..] {
+            [Reply::Value(Some(payload))] => found.push(payload.clone()),
+            other => panic!("{other:?}"),
+        }
+    }
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found.len(), bad.len(), "byte for byte");
+}
+
+async fn a_list_of_another_type_is_named_once_and_the_others_flow(executor: impl Executor) {
+    let add = Command::ZAdd { key: "bad".into(), score: 1.0, member: "celery-redis-plus".into() };
+    run(&executor, vec![add]).await;
+    let host = host(executor);
+    put(&host, "good", &["1"], 0).await;
+    let mut consumer = consumer(&host, &["bad", "good"], prefetch(1));
+    let (mut errors, mut bodies) = (Vec::new(), Vec::new());
+    while errors.is_empty() || bodies.len() < 2 {
+        match consumer.next(PATIENCE).await {
+            Ok(Next::Delivery(delivery)) => {
+                bodies.push(text(&delivery));
+                delivery.ack().await.expect("acked");
+                if bodies.len() == 1 {
+                    put(&host, "good", &["2"], 0).await;
+                }
+            }
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => errors.push(error),
+        }
+    }
+    assert_eq!(errors, [ExecuteError::WrongType { key: "bad".into(), command: "RPOP" }]);
+    assert_eq!(bodies, ["1", "2"]);
+    run(host.executor(), vec![Command::Del { key: "bad".into() }]).await;
+    put(&host, "bad", &["mended"], 0).await;
+    assert_eq!(drain(&mut consumer, 1).await, ["mended"]);
+}
+
+/// What a consumer took and never heard of is registered under its name.
+async fn a_lost_answer_is_found_again(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1", "2"], 6).await;
+    let (layout, queues) = (host.layout(), ["q".to_owned()]);
+    let take = Take { limit: 5, ..Take::one(layout, &queues, "me.3") };
+    assert_eq!(host.executor().take(&take).await.expect("taken").len(), 2);
+    let owned = host.executor().owned(layout, "me").await.expect("owned");
+    assert_eq!(owned.len(), 2);
+    assert!(host.executor().owned(layout, "m").await.expect("owned").is_empty());
+    assert!(host.executor().owned(layout, "me.4").await.expect("owned").is_empty());
+}

@@ -1,0 +1,304 @@
+"""Whoever publishes and whoever consumes: Kombu 5.6.2, Kombu 5.7.0 and keyrail, through every exchange, with every feature.
+
+Each cell is asserted on what arrives and on the keys that are left in Redis. 216 cells: 3 publishers, 3 consumers, 4 exchanges,
+6 features.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import unittest
+from typing import Any
+
+from support import HERE, PATIENCE, InteropCase, Process, keyrail_bin, peer_python, until
+
+FEATURES = ["priority", "compression", "headers", "expiration", "requeue", "restore"]
+HEADERS = {"tenant": "a", "n": 3, "nested": {"x": [1, None, "caf\u00e9"]}}
+COMPRESSIONS = {"gzip": "application/x-gzip", "bzip2": "application/x-bz2", "lzma": "application/x-lzma"}
+
+
+def places(feature: str) -> dict[str, dict[str, str]]:
+    """The way to the queue of a feature, by the type of exchange."""
+    return {
+        "direct": {"exchange": "m.direct", "type": "direct", "queue": f"direct.{feature}", "key": f"k.{feature}",
+                   "binding": f"k.{feature}"},
+        "topic": {"exchange": "m.topic", "type": "topic", "queue": f"topic.{feature}", "key": f"o.eu.{feature}",
+                  "binding": f"o.*.{feature}"},
+        "default": {"exchange": "", "type": "direct", "queue": f"default.{feature}", "key": f"default.{feature}",
+                    "binding": f"default.{feature}"},
+        "fanout": {"exchange": "m.fanout", "type": "fanout", "queue": "inbox", "key": "", "binding": ""},
+    }
+
+
+def messages(feature: str) -> list[dict[str, Any]]:
+    """What is published for a feature: bodies with publish options by Kombu's names."""
+    if feature == "priority":
+        return [{"body": {"n": priority}, "options": {"priority": priority}} for priority in (9, 0, 3)]
+    if feature == "compression":
+        return [{"body": {"codec": name, "text": "x" * 500}, "options": {"compression": name}} for name in COMPRESSIONS]
+    if feature == "headers":
+        return [{"body": "caf\u00e9", "options": {"headers": HEADERS}}]
+    if feature == "expiration":
+        return [{"body": [1, 2.5, None], "options": {"expiration": 1.5}}]
+    if feature == "requeue":
+        return [{"body": "first", "options": {}}, {"body": "second", "options": {}}]
+    return [{"body": "left behind", "options": {}}]
+
+
+class Kombu:
+    """A Kombu process for all of the matrix."""
+
+    def __init__(self, version: str) -> None:
+        self.child = subprocess.Popen([peer_python(version), str(HERE / "matrix_peer.py")], stdin=subprocess.PIPE,
+                                      stdout=subprocess.PIPE, text=True)
+
+    def stop(self) -> None:
+        self.child.stdin.close()
+        self.child.wait(PATIENCE)
+        self.child.stdout.close()
+
+    def __call__(self, verb: str, **order: Any) -> Any:
+        self.child.stdin.write(json.dumps({"verb": verb, **order}) + "\n")
+        self.child.stdin.flush()
+        answer = json.loads(self.child.stdout.readline())
+        if "error" in answer:
+            raise AssertionError(answer["error"])
+        return answer["done"]
+
+
+class KombuSide:
+    def __init__(self, kombu: Kombu, url: str) -> None:
+        self.kombu, self.url = kombu, url
+
+    def bind(self, queues: list[dict[str, str]]) -> None:
+        self.kombu("bind", url=self.url, queues=queues)
+
+    def publish(self, sent: list[dict[str, Any]]) -> None:
+        self.kombu("publish", url=self.url, messages=sent)
+
+    def consume(self, place: dict[str, str], count: int, requeue: int = 0) -> list[dict[str, Any]]:
+        return self.kombu("consume", url=self.url, count=count, requeue=requeue, **{"from": place})
+
+    def hold(self, queues: list[dict[str, str]]) -> None:
+        self.kombu("hold", url=self.url, queues=queues)
+
+    def listen(self, place: dict[str, str]) -> None:
+        self.kombu("listen", url=self.url, **{"from": place})
+
+    def collect(self, count: int) -> list[dict[str, Any]]:
+        return self.kombu("collect", count=count)
+
+
+class KeyrailSide:
+    """keyrail through its command."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def run(self, *args: str) -> str:
+        done = subprocess.run([keyrail_bin(), args[0], "--redis", self.url, *args[1:]], capture_output=True, text=True,
+                              timeout=PATIENCE, check=False)
+        if done.returncode != 0:
+            raise AssertionError(f"{args}: {done.returncode}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def bind(self, queues: list[dict[str, str]]) -> None:
+        for place in queues:
+            if place["exchange"]:
+                self.run("bind", "-x", place["exchange"], "--type", place["type"], "-k", place["binding"],
+                         "-q", place["queue"], "--dialect", "kombu57")
+
+    def publish(self, sent: list[dict[str, Any]]) -> None:
+        for message in sent:
+            place, options = message["to"], message["options"]
+            args = ["publish", "-x", place["exchange"], "-k", place["key"], "--json-body", json.dumps(message["body"])]
+            if place["exchange"]:
+                args += ["--type", place["type"]]
+            for flag in ("priority", "compression", "expiration"):
+                if flag in options:
+                    args += [f"--{flag}", str(options[flag])]
+            for name, value in options.get("headers", {}).items():
+                args += ["-H", f"{name}:={json.dumps(value)}"]
+            self.run(*args)
+
+    @staticmethod
+    def told(line: str) -> dict[str, Any]:
+        message = json.loads(line)
+        properties = message["properties"]
+        return {"body": message["body"], "headers": message["headers"], "exchange": message["exchange"],
+                "key": message["routingKey"], "priority": properties.get("priority"),
+                "expiration": properties.get("expiration"), "redelivered": message["redelivered"]}
+
+    def consume(self, place: dict[str, str], count: int, requeue: int = 0) -> list[dict[str, Any]]:
+        out = ""
+        args = ["consume", "-q", place["queue"], "--json", "--timeout", "20"]
+        if requeue:
+            out += self.run(*args, "--requeue", "--count", str(requeue))
+        out += self.run(*args, "--count", str(count))
+        return [self.told(line) for line in out.splitlines()]
+
+    def hold(self, queues: list[dict[str, str]]) -> None:
+        # Whoever writes into a full pipe waits, and keyrail acks only what it has printed.
+        reader, writer = os.pipe()
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+        os.set_blocking(writer, False)
+        try:
+            while True:
+                os.write(writer, b"x" * 4096)
+        except BlockingIOError:
+            os.set_blocking(writer, True)
+        names = [flag for place in queues for flag in ("-q", place["queue"])]
+        child = subprocess.Popen([keyrail_bin(), "consume", "--redis", self.url, *names, "--prefetch", "10"],
+                                 stdout=writer)
+        os.close(writer)
+        self.holding = child, reader
+
+    def let_go(self) -> None:
+        child, reader = self.holding
+        child.kill()
+        child.wait()
+        os.close(reader)
+
+    def listen(self, place: dict[str, str]) -> None:
+        self.listener = Process(keyrail_bin(), "consume", "--redis", self.url, "--fanout", place["exchange"],
+                                "-k", place["binding"], "--json")
+
+    def collect(self, count: int) -> list[dict[str, Any]]:
+        lines = self.listener.wait_lines(count)
+        self.listener.stop()
+        self.listener.__exit__()
+        return [self.told(json.dumps(line)) for line in lines]
+
+
+class Matrix(InteropCase):
+    kombus: dict[str, Kombu]
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        cls.kombus = {version: Kombu(version) for version in ("56", "57")}
+        for kombu in cls.kombus.values():
+            cls.addClassCleanup(kombu.stop)
+
+    def side(self, name: str) -> KombuSide | KeyrailSide:
+        return KeyrailSide(self.redis.url) if name == "keyrail" else KombuSide(self.kombus[name], self.redis.url)
+
+    def pair(self, publisher: str, consumer: str) -> None:
+        source, sink = self.side(publisher), self.side(consumer)
+        sink.bind([place for feature in FEATURES for kind, place in places(feature).items() if kind != "fanout"])
+        cells = 0
+        for kind in ("direct", "topic", "default"):
+            for feature in FEATURES:
+                with self.subTest(publisher=publisher, consumer=consumer, exchange=kind, feature=feature):
+                    self.cell(source, sink, kind, feature)
+                    cells += 1
+        with self.subTest(publisher=publisher, consumer=consumer, exchange="fanout"):
+            cells += self.fanout(source, sink)
+        with self.subTest(publisher=publisher, consumer=consumer, left="in Redis"):
+            self.only_tables_are_left()
+        self.assertEqual(cells, 24)
+
+    def cell(self, source: Any, sink: Any, kind: str, feature: str) -> None:
+        place = places(feature)[kind]
+        sent = [{**message, "to": place} for message in messages(feature)]
+        source.publish(sent)
+        lists = self.lists(place["queue"])
+        # Before anybody takes: each message is in the list of its priority.
+        expected = {"priority": {b"": 1, b"3": 1, b"9": 1}}.get(feature, {b"": len(sent)})
+        self.assertEqual({step: self.ask("LLEN", name) for step, name in lists.items() if self.ask("EXISTS", name)},
+                         expected)
+        if feature == "requeue":
+            got = sink.consume(place, 2, requeue=1)
+            self.assertEqual([message["body"] for message in got], ["first", "second", "first"])
+            self.assertEqual([message["redelivered"] for message in got], [False, False, True])
+        elif feature == "restore":
+            self.left_behind(sink, place)
+            got = sink.consume(place, 1)
+            self.assertEqual(([message["body"] for message in got], got[0]["redelivered"]), (["left behind"], True))
+        else:
+            got = sink.consume(place, len(sent))
+            self.content(feature, got)
+        for message in got:
+            self.assertEqual((message["exchange"], message["key"]), (place["exchange"], place["key"]))
+        for name in lists.values():
+            self.assertEqual(self.ask("EXISTS", name), 0)
+        self.assert_nothing_unacked()
+
+    def content(self, feature: str, got: list[dict[str, Any]], in_order: bool = True) -> None:
+        if feature == "priority":
+            # 0 is taken first; a channel knows no priority.
+            order = [0, 3, 9] if in_order else [9, 0, 3]
+            self.assertEqual([message["body"]["n"] for message in got], order)
+            self.assertEqual([message["priority"] for message in got], order)
+        elif feature == "compression":
+            self.assertEqual([message["body"] for message in got],
+                             [{"codec": name, "text": "x" * 500} for name in COMPRESSIONS])
+            for message, name in zip(got, COMPRESSIONS, strict=True):
+                # Kombu takes the header away once it has read it.
+                self.assertIn(message["headers"].get("compression"), (None, COMPRESSIONS[name]))
+        elif feature == "headers":
+            self.assertEqual(([message["body"] for message in got], got[0]["headers"]), (["caf\u00e9"], HEADERS))
+        elif feature == "expiration":
+            self.assertEqual(([message["body"] for message in got], got[0]["expiration"]), ([[1, 2.5, None]], "1500"))
+        else:
+            self.assertEqual([message["body"] for message in got],
+                             [message["body"] for message in messages(feature)])
+
+    def left_behind(self, sink: Any, place: dict[str, str]) -> None:
+        """Somebody takes the message and is killed; an hour passes."""
+        sink.hold([place])
+        [delivery] = until("it is held", lambda: self.ask("HKEYS", "unacked"))
+        if isinstance(sink, KeyrailSide):
+            sink.let_go()
+        self.assertEqual(self.ask("EXISTS", *self.lists(place["queue"]).values()), 0)
+        record = json.loads(self.ask("HGET", "unacked", delivery))
+        if isinstance(sink, KeyrailSide):
+            self.assertEqual(record[1:], ["", place["queue"]])
+        else:
+            self.assertEqual(record[1:], [place["exchange"], place["key"]])
+        self.ask("ZINCRBY", "unacked_index", -4000, delivery)
+
+    def fanout(self, source: Any, sink: Any) -> int:
+        """All features at once: there is one listener, and what it gets it has."""
+        place = places("")["fanout"]
+        sink.listen(place)
+        until("it listens", lambda: self.ask("PUBSUB", "NUMPAT") == 1)
+        sent = {feature: messages(feature) for feature in FEATURES}
+        source.publish([{**message, "to": place} for feature in FEATURES for message in sent[feature]])
+        got = sink.collect(sum(map(len, sent.values())))
+        for feature in FEATURES:
+            mine, got = got[:len(sent[feature])], got[len(sent[feature]):]
+            with self.subTest(exchange="fanout", feature=feature):
+                # Requeue and restore mean nothing on a channel: it comes once, and nothing is registered.
+                self.content(feature, mine, in_order=False)
+                self.assertFalse(any(message["redelivered"] for message in mine))
+                for message in mine:
+                    self.assertEqual((message["exchange"], message["key"]), ("m.fanout", ""))
+        self.assertEqual(got, [])
+        self.assertEqual(self.ask("EXISTS", "inbox", "unacked", "unacked_index"), 0)
+        return len(FEATURES)
+
+    def lists(self, queue: str) -> dict[bytes, bytes]:
+        steps = [b"", b"3", b"6", b"9"]
+        return {step: queue.encode() + (b"\x06\x16" + step if step else b"") for step in steps}
+
+    def only_tables_are_left(self) -> None:
+        known = {b"_kombu.binding.m.direct", b"_kombu.binding.m.topic", b"_kombu.binding.m.fanout",
+                 b"_kombu.binding_permanent.m.direct", b"_kombu.binding_permanent.m.topic",
+                 b"_kombu.binding_permanent.m.fanout", b"keyrail.exchange"}
+        self.assertLessEqual(set(self.ask("KEYS", "*")), known)
+
+
+def test(publisher: str, consumer: str) -> Any:
+    return lambda self: self.pair(publisher, consumer)
+
+
+NAMES = {"56": "kombu_5_6_2", "57": "kombu_5_7_0", "keyrail": "keyrail"}
+for one, first in NAMES.items():
+    for other, second in NAMES.items():
+        setattr(Matrix, f"test_from_{first}_to_{second}", test(one, other))
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,38 @@
+import type { Layout, Publish, Quarantined, Routing, TaskPublish } from 'keyrail';
+
+/** The exchange types of Kombu on Redis. */
+export type Kind = 'direct' | 'fanout' | 'topic';
+
+export interface PublisherOptions {
+  /**
+   * The types of exchanges, which Redis does not store: **every fanout exchange must be named here**. Of the others, one
+   * with a wildcard text in its table is taken for a topic exchange, and the rest for direct ones.
+   */
+  readonly exchanges?: { readonly [name: string]: Kind } | undefined;
+  /** How the peers name their keys: Kombu's `broker_transport_options`, and the number of the database as `db`. */
+  readonly layout?: Layout | undefined;
+  /**
+   * Milliseconds for which a table is used where changes are not reported. Default: 5,000. A binding made meanwhile is
+   * not followed, and one removed meanwhile still is. 0 reads the table before every publish, as Kombu does.
+   */
+  readonly maxAge?: number | undefined;
+  /** Hears of each row that cannot be followed, at each reading. */
+  readonly onQuarantine?: ((row: QuarantinedRow) => void) | undefined;
+}
+
+/** A message; `layout` is the publisher's. */
+export type Outgoing = Omit<Publish, 'layout'>;
+
+/** A task; `layout` is the publisher's. */
+export type OutgoingTask = Omit<TaskPublish, 'layout'>;
+
+/** What became of a message. */
+export interface Published extends Routing {
+  /** How many listened; only for a fanout exchange, which is `unroutable` if nobody did. */
+  readonly receivers?: number;
+}
+
+/** A row that routes nothing, and whose table it is in. */
+export interface QuarantinedRow extends Quarantined {
+  readonly exchange: string;
+}
