@@ -21,6 +21,13 @@ pub enum HostError {
     Pattern(PatternError),
     /// A row that would not be read back as it was meant.
     Member(MemberError),
+    /// An operation that a broker refuses.
+    Refused(keyrail_core::Error),
+    /// A queue that was to be deleted only if it is empty has messages. AMQP's reply is 406 PRECONDITION_FAILED.
+    NotEmpty {
+        /// The queue.
+        queue: Box<str>,
+    },
     /// There is no such queue.
     QueueNotFound {
         /// The name that was asked for.
@@ -158,6 +165,14 @@ pub enum ExecuteError {
         /// The command.
         command: &'static str,
     },
+    /// The server does not serve now: it loads its data, is no primary any more, or its cluster is incomplete. Nothing
+    /// was executed.
+    Unavailable {
+        /// Host and port.
+        address: Box<str>,
+        /// What it said.
+        message: Box<str>,
+    },
     /// The server answered with an error.
     Server {
         /// What it said.
@@ -176,6 +191,8 @@ impl HostError {
             HostError::Declare(error) => error.code(),
             HostError::Pattern(error) => error.code(),
             HostError::Member(error) => error.code(),
+            HostError::Refused(error) => error.code(),
+            HostError::NotEmpty { .. } => "queue-not-empty",
             HostError::QueueNotFound { .. } => "queue-not-found",
             HostError::NotExpressible { .. } => "not-expressible",
             HostError::Load(error) => error.code(),
@@ -211,9 +228,23 @@ impl ExecuteError {
             ExecuteError::Timeout { .. } => "redis-timeout",
             ExecuteError::Disconnected { .. } => "redis-disconnected",
             ExecuteError::WrongType { .. } => "wrong-type",
+            ExecuteError::Unavailable { .. } => "redis-unavailable",
             ExecuteError::Server { .. } => "redis-error",
             ExecuteError::Closed => "consumer-closed",
         }
+    }
+}
+
+impl ExecuteError {
+    /// Whether trying again may help: nobody answered, or a server that will serve again.
+    pub(crate) const fn is_temporary(&self) -> bool {
+        matches!(
+            self,
+            ExecuteError::Unreachable { .. }
+                | ExecuteError::Timeout { .. }
+                | ExecuteError::Disconnected { .. }
+                | ExecuteError::Unavailable { .. }
+        )
     }
 }
 
@@ -225,6 +256,8 @@ impl fmt::Display for HostError {
             HostError::Declare(error) => error.fmt(f),
             HostError::Pattern(error) => error.fmt(f),
             HostError::Member(error) => error.fmt(f),
+            HostError::Refused(error) => error.fmt(f),
+            HostError::NotEmpty { queue } => write!(f, "queue `{queue}` has messages"),
             HostError::QueueNotFound { queue } => write!(f, "there is no queue `{queue}`"),
             HostError::NotExpressible { reason } => f.write_str(reason),
             HostError::Load(error) => error.fmt(f),
@@ -292,6 +325,9 @@ impl fmt::Display for ExecuteError {
             ),
             ExecuteError::WrongType { key, command } => {
                 write!(f, "`{key}` holds another type than {command} needs")
+            }
+            ExecuteError::Unavailable { address, message } => {
+                write!(f, "the Redis at {address} does not serve now: {message}")
             }
             ExecuteError::Server { message } => write!(f, "Redis answers: {message}"),
             ExecuteError::Closed => f.write_str("the consumer was closed"),

@@ -88,6 +88,20 @@ impl<E: Executor> Host<E> {
         &self.layout
     }
 
+    /// How the tables in Redis are read.
+    ///
+    /// # Errors
+    /// [`HostError::NotExpressible`] if the topology is a fixed one.
+    pub(crate) fn tables(&self) -> Result<(&Layout, &load::Options), HostError> {
+        match &self.source {
+            Source::Tables(options) => Ok((&self.layout, options)),
+            Source::Fixed(_) => {
+                let reason = "the topology is a fixed one, and only one in Redis can be changed";
+                Err(HostError::NotExpressible { reason: reason.into() })
+            }
+        }
+    }
+
     /// Whether the topology is a fixed one.
     pub const fn is_fixed(&self) -> bool {
         matches!(self.source, Source::Fixed(_))
@@ -225,7 +239,7 @@ impl<E: Executor> Host<E> {
     /// # Errors
     /// The first thing that cannot be written; nothing is written then.
     pub async fn import(&self, topology: &Topology, dialect: Dialect) -> Result<usize, HostError> {
-        let plan = import_plan(&self.layout, topology, dialect)?;
+        let plan = import_plan(&self.layout, topology, dialect, now_ms())?;
         self.executor.run(&plan).await?;
         Ok(plan.commands.len())
     }
@@ -315,6 +329,12 @@ fn default_router(routing_key: &str, headers: &keyrail_core::Table) -> Result<Ro
     topology.router().map_err(|error| HostError::NotExpressible { reason: error.to_string().into() })
 }
 
+/// For deadlines an hour and more ahead, this machine's clock will do.
+fn now_ms() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Tries the binding on a copy of the topology, so that nothing is written which no router could load.
 fn check(binding: &BindingDefinition, kind: ExchangeKind, router: &Router) -> Result<(), HostError> {
     let mut trial = Router::with_predeclared_exchanges();
@@ -372,7 +392,12 @@ fn with_policies(topology: &Topology) -> Result<Cow<'_, [ExchangeDefinition]>, H
 ///
 /// # Errors
 /// A binding key that the dialect cannot write, or that contains Kombu's separator; what Redis does not keep.
-pub(crate) fn import_plan(layout: &Layout, topology: &Topology, dialect: Dialect) -> Result<Plan, HostError> {
+pub(crate) fn import_plan(
+    layout: &Layout,
+    topology: &Topology,
+    dialect: Dialect,
+    now_ms: u64,
+) -> Result<Plan, HostError> {
     let mut commands = Vec::new();
     for exchange in with_policies(topology)?.iter() {
         commands.push(registry::declare_exchange(layout, exchange));
@@ -384,10 +409,19 @@ pub(crate) fn import_plan(layout: &Layout, topology: &Topology, dialect: Dialect
     let predeclared = router.exchanges().map(|(_, name, exchange)| (name, exchange.kind()));
     let declared = topology.exchanges.iter().map(|exchange| (&*exchange.name, exchange.kind));
     let kinds: HashMap<&str, ExchangeKind> = predeclared.chain(declared).collect();
+    let expiring = topology.queues.iter().filter_map(|queue| {
+        let expires = registry::expires_ms(&queue.arguments)?;
+        Some((DestinationName::Queue(queue.name.clone()), expires))
+    });
+    let expiring: HashMap<_, _> = expiring.collect();
     for binding in &topology.bindings {
         let kind = kinds.get(&*binding.source).copied();
         let kind = kind.ok_or_else(|| BindError::ExchangeNotFound { name: binding.source.clone() })?;
-        commands.extend(registry::bind(layout, kind, binding, dialect)?.commands);
+        let plan = match expiring.get(&binding.destination) {
+            Some(expires) => registry::bind_expiring(layout, kind, binding, dialect, *expires, now_ms)?,
+            None => registry::bind(layout, kind, binding, dialect)?,
+        };
+        commands.extend(plan.commands);
     }
     Ok(Plan { atomic: commands.len() > 1, commands })
 }

@@ -24,6 +24,7 @@
 //! | module or type | for |
 //! |---|---|
 //! | [`Connection`] | Kombu's URLs and transport options |
+//! | [`Producer`] | publishes by tables that are kept, with retries, batches, confirms |
 //! | [`Host`] | publish, bind, get; everything below joined |
 //! | [`Consumer`] | take, ack, give back; nothing is lost in between |
 //! | [`Executor`] | who carries commands out |
@@ -44,6 +45,8 @@ mod executor;
 mod fanout;
 mod host;
 pub mod load;
+mod operations;
+mod producer;
 mod publish;
 mod raw;
 pub mod registry;
@@ -52,6 +55,7 @@ pub mod serve;
 mod shared;
 mod simple;
 mod stream;
+mod table;
 
 pub use compression::{Compression, UnknownCompression};
 pub use connection::{Connection, ConnectionError, Login, QueueOrder, RetryPolicy, TransportOptions};
@@ -64,8 +68,10 @@ pub use executor::{
 };
 pub use fanout::{FanoutListener, News};
 pub use host::{Bind, Host, Table};
+pub use producer::{Confirm, Message, ProduceError, Producer, ProducerOptions, Serializer};
 pub use publish::{Fanout, Outgoing, Published, Routed, json_of};
 pub use restore::{Left, Restored};
 pub use shared::{Reader, Shared};
 pub use simple::SimpleQueue;
 pub use stream::{DurableFanout, DurableSubscription, StreamMessage};
+pub use table::Freshness;

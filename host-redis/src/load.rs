@@ -1,13 +1,15 @@
 //! Topologies from files, and from the tables that Kombu keeps in Redis.
 
+use keyrail_core::MAX_SHORT_STRING;
+
 mod bounded;
 mod file;
 mod tables;
 
 pub use bounded::{bytes, read as read_bytes};
 pub use file::{Format, Loaded, read};
-pub(crate) use tables::queue;
 pub use tables::{Options, Quarantined, Reason, from_tables};
+pub(crate) use tables::{queue, read as read_tables};
 
 /// What is refused as too large unless the caller says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,11 +18,13 @@ pub struct Limits {
     pub file_bytes: u64,
     /// Bindings of one exchange in Redis.
     pub table_bindings: u64,
+    /// Bytes of a binding key in Redis and of the routing key of a publish. Kombu on Redis knows no limit.
+    pub key_bytes: usize,
 }
 
 impl Default for Limits {
-    /// 1 GiB and 5 million: a table of a million rows loads in seconds and must not be refused.
+    /// 1 GiB and 5 million: a table of a million rows loads in seconds and must not be refused. AMQP's 255 bytes.
     fn default() -> Self {
-        Limits { file_bytes: 1 << 30, table_bindings: 5_000_000 }
+        Limits { file_bytes: 1 << 30, table_bindings: 5_000_000, key_bytes: MAX_SHORT_STRING }
     }
 }

@@ -10,7 +10,8 @@
 //! The global key prefix stands in front of each. Whatever Kombu can express is in Kombu's keys and nowhere else.
 
 use keyrail_core::{
-    BindingDefinition, DestinationName, Dialect, ExchangeDefinition, ExchangeKind, QueueDefinition,
+    BindingDefinition, DestinationName, Dialect, ExchangeDefinition, ExchangeKind, QueueDefinition, Table,
+    Value,
     kombu::{Command, Layout, Member, Plan, plan},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -30,6 +31,11 @@ pub fn queues_key(layout: &Layout) -> String {
 /// The set of bindings.
 pub fn bindings_key(layout: &Layout) -> String {
     format!("{}keyrail.binding", layout.global_keyprefix)
+}
+
+/// The three keys that have a say in where a message goes.
+pub(crate) fn keys(layout: &Layout) -> [String; 3] {
+    [exchanges_key(layout), queues_key(layout), bindings_key(layout)]
 }
 
 /// Everything in keyrail's own keys.
@@ -109,10 +115,6 @@ pub fn bind(
     binding: &BindingDefinition,
     topic_dialect: Dialect,
 ) -> Result<Plan, HostError> {
-    let own = || {
-        let (key, member) = (bindings_key(layout), json(binding));
-        Plan { atomic: false, commands: vec![Command::SAdd { key, member }] }
-    };
     if kind == ExchangeKind::ConsistentHash {
         let reason = format!(
             "`{}` is a consistent-hash exchange, which depends on the order of its bindings; Redis keeps them in a set, \
@@ -121,18 +123,89 @@ pub fn bind(
         );
         return Err(HostError::NotExpressible { reason: reason.into() });
     }
-    let DestinationName::Queue(queue) = &binding.destination else { return Ok(own()) };
-    let Some(key) = binding.routing_key.as_str() else { return Ok(own()) };
-    let member = match kind {
-        ExchangeKind::Direct => Member::plain(key, queue),
-        ExchangeKind::Topic => match &binding.pattern {
+    match member(kind, binding, topic_dialect)? {
+        Some(member) => Ok(plan::rebind(layout, &binding.source, &member)?),
+        None => {
+            let (key, member) = (bindings_key(layout), json(binding));
+            Ok(Plan { atomic: false, commands: vec![Command::SAdd { key, member }] })
+        }
+    }
+}
+
+/// Writes a binding of a queue that expires after so many milliseconds without use. Kombu 5.7 keeps such a binding as
+/// long as somebody refreshes it.
+///
+/// # Errors
+/// Those of [`bind`].
+pub fn bind_expiring(
+    layout: &Layout,
+    kind: ExchangeKind,
+    binding: &BindingDefinition,
+    topic_dialect: Dialect,
+    expires_ms: u64,
+    now_ms: u64,
+) -> Result<Plan, HostError> {
+    match member(kind, binding, topic_dialect)? {
+        Some(member) => Ok(plan::bind_expiring(layout, &binding.source, &member, expires_ms, now_ms)?),
+        None => bind(layout, kind, binding, topic_dialect),
+    }
+}
+
+/// Removes what [`bind`] or [`bind_expiring`] wrote, in whichever dialect.
+///
+/// # Errors
+/// Those of [`bind`].
+pub fn unbind(
+    layout: &Layout,
+    kind: ExchangeKind,
+    binding: &BindingDefinition,
+    topic_dialect: Dialect,
+) -> Result<Plan, HostError> {
+    match member(kind, binding, topic_dialect)? {
+        Some(member) => Ok(plan::unbind(layout, &binding.source, &member)?),
+        None => {
+            let (key, member) = (bindings_key(layout), json(binding));
+            Ok(Plan { atomic: false, commands: vec![Command::SRem { key, member }] })
+        }
+    }
+}
+
+/// The row of a binding that Kombu can express.
+fn member(
+    kind: ExchangeKind,
+    binding: &BindingDefinition,
+    topic_dialect: Dialect,
+) -> Result<Option<Member>, HostError> {
+    let DestinationName::Queue(queue) = &binding.destination else { return Ok(None) };
+    let Some(key) = binding.routing_key.as_str() else { return Ok(None) };
+    // Arguments belong to a binding's identity, and a row has no place for them.
+    if !binding.arguments.is_empty() {
+        return Ok(None);
+    }
+    Ok(match kind {
+        ExchangeKind::Direct => Some(Member::plain(key, queue)),
+        ExchangeKind::Topic => Some(match &binding.pattern {
             Some(pattern) => {
                 Member { routing_key: key.into(), pattern: pattern.to_string(), queue: queue.to_string() }
             }
             None => Member::topic(key, queue, topic_dialect)?,
-        },
-        ExchangeKind::Fanout if binding.dialect != Dialect::Amqp => Member::plain(key, queue),
-        _ => return Ok(own()),
+        }),
+        ExchangeKind::Fanout if binding.dialect != Dialect::Amqp => Some(Member::plain(key, queue)),
+        _ => None,
+    })
+}
+
+/// A queue's argument `x-expires`, in milliseconds.
+pub(crate) fn expires_ms(arguments: &Table) -> Option<u64> {
+    let milliseconds = match arguments.get("x-expires")? {
+        Value::I8(number) => i64::from(*number),
+        Value::I16(number) => i64::from(*number),
+        Value::I32(number) => i64::from(*number),
+        Value::I64(number) => *number,
+        Value::U8(number) => i64::from(*number),
+        Value::U16(number) => i64::from(*number),
+        Value::U32(number) => i64::from(*number),
+        _ => return None,
     };
-    Ok(plan::rebind(layout, &binding.source, &member)?)
+    u64::try_from(milliseconds).ok().filter(|milliseconds| *milliseconds > 0)
 }

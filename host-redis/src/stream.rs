@@ -190,7 +190,7 @@ impl DurableSubscription {
         let patience = limit + redis.link().timeouts().response_timeout;
         let answer = match tokio::time::timeout(patience, answer).await {
             Ok(answer) => answer.map_err(|error| redis.error(error))?,
-            Err(_) => return Err(crate::executor::errors::silent(&redis.link().address(), patience)),
+            Err(_) => return Err(crate::executor::errors::silent(redis.link().address(), patience)),
         };
         self.waiting = Some(connection);
         let entries = answer.into_iter().flat_map(|read| read.keys).flat_map(|key| key.ids).map(|entry| {

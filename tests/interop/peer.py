@@ -75,16 +75,55 @@ def publish(connection: Connection, options: dict[str, Any]) -> None:
     say({"published": len(options["messages"])})
 
 
+def route(connection: Connection, options: dict[str, Any]) -> None:
+    """Publishes each message of a file and says which of its queues got it."""
+    with open(options["file"], encoding="utf-8") as file:
+        publishes = json.load(file)
+    answers = []
+    with connection.channel() as channel:
+        producers: dict[str, Producer] = {}
+        for publish in publishes:
+            name = publish["exchange"]
+            if name not in producers:
+                producers[name] = Producer(channel, exchange=Exchange(name, type=publish["type"], durable=True))
+            producers[name].publish("x", routing_key=publish["key"])
+            pipeline = channel.client.pipeline(transaction=False)
+            for queue in publish["queues"]:
+                pipeline.rpop(queue)
+            popped = pipeline.execute()
+            answers.append([queue for queue, got in zip(publish["queues"], popped, strict=True) if got])
+    say({"queues": answers})
+
+
+def slowest(connection: Connection, options: dict[str, Any]) -> None:
+    """Looks every key up in every exchange and says how long the slowest took, compiled texts in the cache."""
+    worst = {"seconds": 0.0}
+    with connection.channel() as channel:
+        for name in options["exchanges"]:
+            Exchange(name, type="topic", durable=True)(channel).declare()
+            for key in options["keys"]:
+                channel._lookup(name, key)
+                started = time.process_time()
+                channel._lookup(name, key)
+                seconds = time.process_time() - started
+                if seconds > worst["seconds"]:
+                    worst = {"seconds": seconds, "exchange": name, "key": key}
+    say(worst)
+
+
 def version(connection: Connection, options: dict[str, Any]) -> None:
     """Says which Kombu this is."""
     del connection, options
     say({"kombu": kombu.__version__})
 
 
+VERBS = {"bind": bind, "consume": consume, "publish": publish, "route": route, "slowest": slowest, "version": version}
+
+
 def main() -> None:
     url, verb, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
     with Connection(url, transport_options=options.pop("transport_options", {})) as connection:
-        {"bind": bind, "consume": consume, "publish": publish, "version": version}[verb](connection, options)
+        VERBS[verb](connection, options)
 
 
 if __name__ == "__main__":

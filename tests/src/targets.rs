@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::scenario::{AmqpScenario, Answer, KombuScenario};
 
 pub mod core;
+pub mod host_redis;
 pub mod process;
 
 /// One way to run keyrail.
@@ -46,12 +47,13 @@ pub enum Unplayed {
 }
 
 /// The names of the targets.
-pub const NAMES: [&str; 2] = ["core", "wasm-node"];
+pub const NAMES: [&str; 3] = ["core", "wasm-node", "host-redis"];
 
 /// The target of this name.
 pub fn by_name(name: &str) -> Result<Box<dyn Target>, String> {
     match name {
         "core" => Ok(Box::new(core::Core)),
+        "host-redis" => Ok(Box::new(host_redis::HostRedis::start()?)),
         "wasm-node" => Ok(Box::new(process::Process::node("tests/targets/wasm-node.mjs")?)),
         _ => Err(format!("there is no target `{name}`, expected one of {}", NAMES.join(", "))),
     }

@@ -56,7 +56,7 @@ fn table() -> impl Strategy<Value = Table> {
 fn topology() -> impl Strategy<Value = Topology> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
     let exchange =
-        (name(), select(ExchangeKind::ALL.to_vec()), flags.clone(), prop::option::of(name()), table());
+        (name(), select(ExchangeKind::ALL.to_vec()), flags, prop::option::of(name()), table());
     let queue = (name(), flags, table());
     let binding = (
         any::<usize>(),

@@ -107,6 +107,19 @@ impl Envelope {
         &self.body
     }
 
+    /// Replaces the body by another one, a compressed one for instance.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// assert_eq!(Envelope::text("x").with_body("y"), Envelope::text("y"));
+    /// ```
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
     /// Sets the content type.
     ///
     /// ```

@@ -73,8 +73,8 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Source {
-    pub(crate) const fn limits(&self) -> Limits {
-        Limits { file_bytes: self.max_file_bytes, table_bindings: self.max_bindings }
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { file_bytes: self.max_file_bytes, table_bindings: self.max_bindings, ..Limits::default() }
     }
 
     /// Fails if neither a file nor a Redis is named.

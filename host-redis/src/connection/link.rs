@@ -52,6 +52,8 @@ pub(crate) struct Link(Arc<Shared>);
 
 struct Shared {
     address: Address,
+    /// The address as text.
+    name: String,
     timeouts: RedisOptions,
     settings: Settings,
     /// What the options say; what is resolved anew at each connection is the address.
@@ -83,7 +85,7 @@ enum Wire {
 
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Link").field("address", &self.0.address.to_string()).finish_non_exhaustive()
+        f.debug_struct("Link").field("address", &self.address()).finish_non_exhaustive()
     }
 }
 
@@ -97,6 +99,7 @@ impl Link {
         let options = connection.options().clone();
         let link = Link(Arc::new(Shared {
             address: connection.address().clone(),
+            name: connection.address().to_string(),
             timeouts: RedisOptions::of(&options),
             settings: Settings { tracking, changes },
             options,
@@ -111,8 +114,8 @@ impl Link {
     }
 
     /// Where to; never with a login.
-    pub(crate) fn address(&self) -> String {
-        self.0.address.to_string()
+    pub(crate) fn address(&self) -> &str {
+        &self.0.name
     }
 
     pub(crate) fn timeouts(&self) -> &RedisOptions {
@@ -126,6 +129,22 @@ impl Link {
     /// The number of the present connection: another number, another connection.
     pub(crate) fn epoch(&self) -> u64 {
         self.0.epochs.load(Relaxed)
+    }
+
+    /// The present connection itself, which does not reconnect, and its number. A cluster has none.
+    pub(crate) async fn pinned(&self) -> RedisResult<(u64, MultiplexedConnection)> {
+        let live = self.live().await.map_err(|failure| failure.into_redis(self))?;
+        match live.wire {
+            Wire::One(one) => Ok((live.epoch, one)),
+            Wire::Cluster(_) => {
+                Err(RedisError::from((::redis::ErrorKind::InvalidClientConfig, "a cluster is many servers")))
+            }
+        }
+    }
+
+    /// Gives up a pinned connection that is of no more use.
+    pub(crate) fn unpin(&self, epoch: u64) {
+        self.lost(epoch);
     }
 
     /// A connection of its own, for commands that block.
@@ -229,7 +248,7 @@ impl Link {
         }
         let client = self.client().await?;
         let mut config = self.config();
-        if let Some(changes) = self.0.settings.changes.clone() {
+        if let Some(changes) = self.0.settings.changes.clone().filter(|_| self.speaks_resp3()) {
             config = config.set_push_sender(move |push: PushInfo| {
                 pushed(&*changes, &push);
                 Ok::<(), ()>(())
@@ -304,10 +323,15 @@ impl Link {
         if let Some(password) = &login.password {
             settings = settings.set_password(password);
         }
-        if self.0.settings.tracking != Tracking::Off && !self.is_cluster() {
+        if self.speaks_resp3() {
             settings = settings.set_protocol(ProtocolVersion::RESP3);
         }
         Ok(address.into_connection_info()?.set_redis_settings(settings).set_tcp_settings(self.tcp()))
+    }
+
+    /// Only there a server can tell of changes between answers.
+    fn speaks_resp3(&self) -> bool {
+        self.0.settings.tracking != Tracking::Off && !self.is_cluster()
     }
 
     fn tcp(&self) -> TcpSettings {
@@ -454,8 +478,8 @@ impl Failure {
         let address = link.address();
         match self {
             Failure::Told(error) => error,
-            Failure::Redis(error) => connect_error(&address, link.timeouts(), &error),
-            Failure::Mute => mute(&address, link.timeouts()),
+            Failure::Redis(error) => connect_error(address, link.timeouts(), &error),
+            Failure::Mute => mute(address, link.timeouts()),
             Failure::NoPong => {
                 let reason = "it does not answer PING with PONG".into();
                 ExecuteError::NotRedis { address: address.into(), reason }
@@ -474,7 +498,11 @@ impl Failure {
             Failure::Redis(error) => error,
             other => {
                 let refused = std::io::ErrorKind::ConnectionRefused;
-                RedisError::from(std::io::Error::new(refused, other.told(link).to_string()))
+                let reason = match other.told(link) {
+                    ExecuteError::Unreachable { reason, .. } => reason.into(),
+                    error => error.to_string(),
+                };
+                RedisError::from(std::io::Error::new(refused, reason))
             }
         }
     }

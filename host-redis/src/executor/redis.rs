@@ -2,14 +2,15 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use ::redis::{Cmd, Pipeline, RedisError, ScriptInvocation, Value};
+use ::redis::{Cmd, Pipeline, RedisError, ScriptInvocation, Value, aio::MultiplexedConnection};
 use futures_util::StreamExt;
 use keyrail_core::kombu::{Command, Layout, Plan};
 use tokio::sync::mpsc;
 
 use super::{
     BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Take,
-    Taken, needs::needs,
+    Taken,
+    needs::{Need, needs},
 };
 use crate::{
     Connection, ExecuteError, TransportOptions,
@@ -97,7 +98,7 @@ impl Redis {
     }
 
     pub(crate) fn error(&self, error: RedisError) -> ExecuteError {
-        command_error(&self.link.address(), self.link.timeouts(), &error)
+        command_error(self.link.address(), self.link.timeouts(), &error)
     }
 
     async fn query(&self, command: &Cmd) -> Result<Value, ExecuteError> {
@@ -113,6 +114,33 @@ impl Redis {
         let needs = needs(&plan.commands)?;
         let script = atomic::invocation(&self.scripts.run, plan, &needs)?;
         let value = self.invoke(&script).await?;
+        self.at_once(plan, &needs, value)
+    }
+
+    /// The same as the one command of a transaction; nothing if a key changed that the connection watches, and then
+    /// nothing was executed.
+    pub(crate) async fn run_watched(
+        &self,
+        pinned: &mut MultiplexedConnection,
+        plan: &Plan,
+    ) -> Result<Option<Vec<Reply>>, ExecuteError> {
+        let needs = needs(&plan.commands)?;
+        let script = atomic::invocation(&self.scripts.run, plan, &needs)?;
+        let mut pipeline = Pipeline::new();
+        pipeline.atomic().invoke_script(&script);
+        match pipeline.query_async::<Option<Vec<Value>>>(pinned).await {
+            Ok(None) => Ok(None),
+            Ok(Some(mut values)) => self.at_once(plan, &needs, values.pop().unwrap_or(Value::Nil)).map(Some),
+            Err(error) if error.code() == Some("NOSCRIPT") => {
+                script.load_async(pinned).await.map_err(|error| self.error(error))?;
+                Ok(None)
+            }
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// What the answer of the script means.
+    fn at_once(&self, plan: &Plan, needs: &[Need<'_>], value: Value) -> Result<Vec<Reply>, ExecuteError> {
         let lost = || ExecuteError::Server { message: "the script that runs plans got lost".into() };
         match value {
             Value::Int(place) => {
@@ -120,14 +148,70 @@ impl Redis {
                 Err(needs.get(place).map_or_else(lost, |need| need.refused()))
             }
             Value::Array(values) if values.len() == plan.commands.len() => {
-                plan.commands.iter().zip(values).map(|(asked, value)| reply(asked, value)).collect()
+                self.replies(&plan.commands, values).into_iter().collect()
             }
             _ => Err(lost()),
         }
     }
 }
 
-fn command(command: &Command) -> Cmd {
+impl Redis {
+    /// Runs commands one after the other, each with its own answer.
+    pub(crate) async fn run_each(
+        &self,
+        commands: &[Command],
+    ) -> Result<Vec<Result<Reply, ExecuteError>>, ExecuteError> {
+        let mut pipeline = Pipeline::with_capacity(commands.len());
+        // One error must not hide which command it belongs to, nor the replies of the others.
+        pipeline.ignore_errors();
+        for each in commands {
+            pipeline.add_command(command(each));
+        }
+        let values: Vec<Value> =
+            pipeline.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
+        Ok(self.replies(commands, values))
+    }
+
+    /// Adds a plan to a pipeline: its one command, or the script that runs all of them at once.
+    pub(crate) fn add(&self, pipeline: &mut Pipeline, plan: &Plan) -> Result<(), ExecuteError> {
+        match &*plan.commands {
+            [] => {}
+            [one] => {
+                pipeline.add_command(command(one));
+            }
+            commands => {
+                let needs = needs(commands)?;
+                pipeline.invoke_script(&atomic::invocation(&self.scripts.run, plan, &needs)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// What the answer to an added plan means.
+    pub(crate) fn read_added(&self, plan: &Plan, value: Value) -> Result<Vec<Reply>, ExecuteError> {
+        match (&*plan.commands, value) {
+            ([one], value) => Ok(vec![reply(self.link.address(), one, value)?]),
+            (_, Value::ServerError(error)) => Err(ExecuteError::Server { message: error.to_string().into() }),
+            (commands, value) => self.at_once(plan, &needs(commands)?, value),
+        }
+    }
+
+    fn replies(&self, commands: &[Command], values: Vec<Value>) -> Vec<Result<Reply, ExecuteError>> {
+        let address = self.link.address();
+        commands.iter().zip(values).map(|(asked, value)| reply(address, asked, value)).collect()
+    }
+
+    /// The clock of the server.
+    pub(crate) async fn now_ms(&self) -> Result<u64, ExecuteError> {
+        let time: (u64, u64) = ::redis::cmd("TIME")
+            .query_async(&mut self.link.clone())
+            .await
+            .map_err(|error| self.error(error))?;
+        Ok(time.0.saturating_mul(1000).saturating_add(time.1 / 1000))
+    }
+}
+
+pub(crate) fn command(command: &Command) -> Cmd {
     let mut cmd = Cmd::new();
     for arg in command.args() {
         cmd.arg(&*arg);
@@ -142,15 +226,7 @@ impl Executor for Redis {
         if plan.atomic && plan.commands.len() > 1 {
             return self.run_at_once(plan).await;
         }
-        let mut pipeline = Pipeline::with_capacity(plan.commands.len());
-        // One error must not hide which command it belongs to, nor the replies of the others.
-        pipeline.ignore_errors();
-        for each in &plan.commands {
-            pipeline.add_command(command(each));
-        }
-        let values: Vec<Value> =
-            pipeline.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
-        plan.commands.iter().zip(values).map(|(asked, value)| reply(asked, value)).collect()
+        self.run_each(&plan.commands).await?.into_iter().collect()
     }
 
     async fn take(&self, take: &Take<'_>) -> Result<Vec<Taken>, ExecuteError> {
@@ -206,7 +282,7 @@ impl Executor for Redis {
             }
             Ok(subscription)
         };
-        let subscription = in_time(&self.link.address(), limit, subscribing).await?;
+        let subscription = in_time(self.link.address(), limit, subscribing).await?;
         let subscription = subscription.map_err(|error: RedisError| self.error(error))?;
         let (sender, messages) = mpsc::channel(BACKLOG);
         tokio::spawn(async move {

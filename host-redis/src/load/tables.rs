@@ -89,20 +89,38 @@ pub async fn from_tables(
     exchange: Option<&str>,
     options: &Options,
 ) -> Result<(Router, Vec<Quarantined>), HostError> {
+    let read = read(executor, layout, exchange, options).await?;
+    Ok((read.router, read.quarantine))
+}
+
+/// What was read, and from the tables of which exchanges, those without any row included.
+pub(crate) struct Read {
+    pub(crate) router: Router,
+    pub(crate) quarantine: Vec<Quarantined>,
+    pub(crate) exchanges: Vec<String>,
+}
+
+pub(crate) async fn read(
+    executor: &impl Executor,
+    layout: &Layout,
+    exchange: Option<&str>,
+    options: &Options,
+) -> Result<Read, HostError> {
     let registry = Registry::read(executor, layout).await?;
-    let names = match exchange {
+    let exchanges = match exchange {
         Some(exchange) => reachable(&registry, exchange),
         None => every(executor, layout, &registry, options).await?,
     };
     let declared: HashMap<&str, _> =
         registry.exchanges.iter().map(|exchange| (&*exchange.name, exchange)).collect();
     let mut tables = Vec::new();
-    for name in names {
-        let rows = rows(executor, layout, &name, &options.limits).await?;
-        tables.extend(Table::read(declared.get(&*name).copied(), name, rows, layout, options));
+    for name in &exchanges {
+        let rows = rows(executor, layout, name, &options.limits).await?;
+        tables.extend(Table::read(declared.get(&**name).copied(), name.clone(), rows, layout, options));
     }
     let mut quarantine = Vec::new();
-    let router = declare(&registry, &mut tables, &mut quarantine)?;
+    let mut router = declare(&registry, &mut tables, &mut quarantine)?;
+    router.set_limits(keyrail_core::Limits::default().key_bytes(options.limits.key_bytes));
     let mut loading = Loading { router, quarantine };
     for table in &tables {
         loading.table(table);
@@ -110,7 +128,7 @@ pub async fn from_tables(
     for binding in &registry.bindings {
         loading.own(binding);
     }
-    Ok((loading.router, loading.quarantine))
+    Ok(Read { router: loading.router, quarantine: loading.quarantine, exchanges })
 }
 
 /// The exchange and all that its bindings and alternates lead to.
@@ -303,11 +321,12 @@ impl Loading {
             source.ok_or_else(|| Reason::Bind(BindError::ExchangeNotFound { name: exchange.into() }))?;
         let mut binding = Binding::new(&member.routing_key).dialect(Dialect::Kombu57);
         if kind == ExchangeKind::Topic {
-            let dialect = match member.matcher().map_err(Reason::Matcher)? {
-                Matcher::Words { dialect, .. } => dialect,
-                _ => Dialect::Kombu57,
+            binding = match member.matcher().map_err(Reason::Matcher)? {
+                // The dialect's own text for this key, which says no more than both of them do.
+                Matcher::Words { dialect, key } if key == member.routing_key => binding.dialect(dialect),
+                Matcher::Words { dialect, .. } => binding.dialect(dialect).pattern(&member.pattern),
+                _ => binding.pattern(&member.pattern),
             };
-            binding = binding.dialect(dialect).pattern(&member.pattern);
         }
         let length = member.queue.len();
         let queue = self.router.queue(&member.queue);

@@ -174,6 +174,40 @@ impl RedisServer {
         panic!("redis-server does not start");
     }
 
+    /// One more server, with these arguments, on this port.
+    pub(crate) fn start_on(port: u16, arguments: &[&str]) -> Self {
+        let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+        let folder = Folder::new();
+        let child = Command::new(&program)
+            .args(arguments)
+            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
+            .args(["--dir", &folder.path("")])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start `{program}`: {error}; install redis-server"));
+        let mut server = RedisServer { child, port, folder, durable: false };
+        assert!(server.is_ready(), "redis-server does not start on port {port}");
+        server
+    }
+
+    /// Ends it, as kill -9 does; the port is free afterwards.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// How often each of these commands was called since `CONFIG RESETSTAT`.
+    pub(crate) fn calls(&self, commands: &[&str]) -> Vec<u64> {
+        let stats = self.command(&["INFO", "commandstats"]);
+        let calls = |command: &&str| {
+            let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+            line.and_then(|line| line.split(',').next()).map_or(0, |calls| calls.parse().expect("a number"))
+        };
+        commands.iter().map(calls).collect()
+    }
+
     /// Kills it and starts it again, on its port and with its file.
     pub(crate) fn restart(&mut self) {
         let _ = self.child.kill();
@@ -230,7 +264,7 @@ fn spawn_redis(port: u16, folder: &Folder, durable: bool) -> Child {
     })
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.local_addr().expect("an address").port()
 }

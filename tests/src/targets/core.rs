@@ -190,7 +190,7 @@ fn names(router: &Router, routes: &Routes) -> BTreeSet<String> {
 }
 
 /// The bindings of one end, the implicit ones of the default exchange included, as a broker lists them.
-fn list(router: &Router, end: &ListedEnd) -> Answer {
+pub(super) fn list(router: &Router, end: &ListedEnd) -> Answer {
     let implicit = router.queues().map(|(_, queue, _)| {
         let queue = queue.to_owned();
         (String::new(), "queue".to_owned(), queue.clone(), queue, 0)
@@ -214,7 +214,7 @@ fn list(router: &Router, end: &ListedEnd) -> Answer {
     Answer::Bindings { bindings }
 }
 
-fn refusal(error: &Error) -> Answer {
+pub(super) fn refusal(error: &Error) -> Answer {
     let reply = error.reply();
     Answer::Error {
         error: Refusal {

@@ -52,7 +52,15 @@ pub(crate) fn command_error(address: &str, options: &RedisOptions, error: &Redis
     }
     match error.kind() {
         ErrorKind::Parse => foreign(address),
+        ErrorKind::Io if error.is_connection_refusal() => {
+            ExecuteError::Unreachable { address, reason: error.to_string().into() }
+        }
         ErrorKind::Io => ExecuteError::Disconnected { address, reason: error.to_string().into() },
+        ErrorKind::Extension | ErrorKind::Server(_) if error.code().is_some_and(unavailable) => {
+            let message = error.detail().unwrap_or_default();
+            let message = format!("{} {message}", error.code().unwrap_or_default()).into();
+            ExecuteError::Unavailable { address, message }
+        }
         ErrorKind::Extension | ErrorKind::Server(_) => {
             let message = match (error.code(), error.detail()) {
                 _ if error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot) => {
@@ -65,4 +73,9 @@ pub(crate) fn command_error(address: &str, options: &RedisOptions, error: &Redis
         }
         _ => ExecuteError::Server { message: error.to_string().into() },
     }
+}
+
+/// What a server answers before it executes anything, and will not answer for ever.
+pub(crate) fn unavailable(code: &str) -> bool {
+    matches!(code, "LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "NOREPLICAS")
 }

@@ -4,9 +4,10 @@ use ::redis::Value;
 use keyrail_core::kombu::Command;
 
 use super::super::Reply;
+use super::errors::unavailable;
 use crate::ExecuteError;
 
-pub(super) fn reply(asked: &Command, value: Value) -> Result<Reply, ExecuteError> {
+pub(super) fn reply(address: &str, asked: &Command, value: Value) -> Result<Reply, ExecuteError> {
     Ok(match value {
         Value::Int(count) => Reply::Count(count),
         Value::Nil => Reply::Value(None),
@@ -18,6 +19,9 @@ pub(super) fn reply(asked: &Command, value: Value) -> Result<Reply, ExecuteError
         Value::ServerError(error) => {
             return Err(match error.code() {
                 "WRONGTYPE" => ExecuteError::WrongType { key: asked.key().into(), command: asked.name() },
+                code if unavailable(code) => {
+                    ExecuteError::Unavailable { address: address.into(), message: error.to_string().into() }
+                }
                 _ => ExecuteError::Server { message: error.to_string().into() },
             });
         }

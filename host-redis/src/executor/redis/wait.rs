@@ -97,7 +97,7 @@ async fn rotate(
             tokio::time::sleep(limit).await;
             Ok(Some(connection))
         }
-        Ok(Err(error)) => Err(command_error(&link.address(), link.timeouts(), &error)),
-        Err(_) => Err(silent(&link.address(), patience)),
+        Ok(Err(error)) => Err(command_error(link.address(), link.timeouts(), &error)),
+        Err(_) => Err(silent(link.address(), patience)),
     }
 }

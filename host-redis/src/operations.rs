@@ -1,0 +1,148 @@
+//! AMQP's methods on the topology in Redis, with a broker's checks and reply codes.
+
+use std::collections::BTreeSet;
+
+use keyrail_core::{
+    BindingDefinition, Dialect, ExchangeKind, Operation, QueueBinding, Router, Topology,
+    kombu::{Command, Layout, Plan},
+};
+
+use crate::{Executor, Host, HostError, load, registry};
+
+impl<E: Executor> Host<E> {
+    /// Declares, deletes, binds or unbinds as RabbitMQ would, and writes what changed.
+    ///
+    /// Unlike Kombu's, an unbind removes the row, a deletion knows the rows of every process, in every dialect, and a
+    /// declaration with other properties is refused whoever made the first one. Bindings of topic exchanges are written
+    /// in the dialect of the operation; `amqp` makes every Kombu publisher route as RabbitMQ does.
+    ///
+    /// ```
+    /// use keyrail_core::{Operation, kombu::Layout};
+    /// use keyrail_redis::{Host, Memory, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let declare = |kind: &str| Operation::ExchangeDeclare {
+    ///     exchange: "orders".into(), kind: kind.into(), passive: false, durable: true, auto_delete: false,
+    ///     internal: false, arguments: keyrail_core::Table::new(),
+    /// };
+    /// host.apply(&declare("topic")).await.unwrap();
+    /// assert_eq!(host.apply(&declare("direct")).await.unwrap_err().code(), "inequivalent");
+    /// # });
+    /// ```
+    ///
+    /// # Errors
+    /// What a broker refuses, as [`HostError::Refused`]; those of the executor. Nothing is written then.
+    /// # Cost
+    /// Reads all tables.
+    pub async fn apply(&self, operation: &Operation) -> Result<(), HostError> {
+        let (layout, options) = self.tables()?;
+        if matches!(operation, Operation::PolicySet(_) | Operation::PolicyClear { .. }) {
+            let reason = "Redis keeps no policies; give the exchange its alternate exchange as an argument";
+            return Err(HostError::NotExpressible { reason: reason.into() });
+        }
+        let (mut router, _) = load::from_tables(self.executor(), layout, None, options).await?;
+        let before = Entries::of(layout, &router)?;
+        if let Operation::QueueDelete { queue, if_empty: true, .. } = operation
+            && router.queue(queue).is_some()
+            && self.count(queue).await? > 0
+        {
+            return Err(HostError::NotEmpty { queue: queue.clone() });
+        }
+        router.apply(&written(operation, &router)).map_err(HostError::Refused)?;
+        let after = Entries::of(layout, &router)?;
+        let mut commands = after.since(&before);
+        if let Operation::QueueDelete { queue, .. } = operation {
+            commands.extend(layout.lists(queue).map(|key| Command::Del { key }));
+        }
+        if commands.is_empty() {
+            return Ok(());
+        }
+        self.executor().run(&Plan { atomic: commands.len() > 1, commands }).await?;
+        Ok(())
+    }
+}
+
+/// The operation as it will be read back: a row of a direct exchange has no dialect.
+fn written(operation: &Operation, router: &Router) -> Operation {
+    let plain = |binding: &QueueBinding| {
+        let source = router.exchange(&binding.exchange).and_then(|id| router.exchange_properties(id));
+        let direct = source.is_some_and(|exchange| exchange.kind() == ExchangeKind::Direct);
+        let dialect = match direct && binding.arguments.is_empty() {
+            true => Dialect::Kombu57,
+            false => binding.dialect,
+        };
+        QueueBinding { dialect, ..binding.clone() }
+    };
+    match operation {
+        Operation::QueueBind(binding) => Operation::QueueBind(plain(binding)),
+        Operation::QueueUnbind(binding) => Operation::QueueUnbind(plain(binding)),
+        other => other.clone(),
+    }
+}
+
+/// A topology as the entries of Redis that hold it, so that two of them can be compared.
+struct Entries(BTreeSet<Entry>);
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Entry {
+    Field { key: String, field: String, value: Vec<u8> },
+    Member { key: String, member: Vec<u8> },
+}
+
+impl Entries {
+    fn of(layout: &Layout, router: &Router) -> Result<Self, HostError> {
+        let topology = Topology::of(router);
+        let mut commands = Vec::new();
+        commands
+            .extend(topology.exchanges.iter().map(|exchange| registry::declare_exchange(layout, exchange)));
+        commands.extend(topology.queues.iter().map(|queue| registry::declare_queue(layout, queue)));
+        for binding in &topology.bindings {
+            let source = router.exchange(&binding.source).and_then(|id| router.exchange_properties(id));
+            let kind = source.map_or(ExchangeKind::Direct, |exchange| exchange.kind());
+            commands.extend(rows(layout, kind, binding)?);
+        }
+        Ok(Entries(commands.into_iter().filter_map(entry).collect()))
+    }
+
+    /// What to tell Redis: first what is new, so that nobody finds a queue without its bindings.
+    fn since(self, before: &Entries) -> Vec<Command> {
+        let gone = before.0.difference(&self.0).map(|entry| match entry {
+            Entry::Field { key, field, .. } => Command::HDel { key: key.clone(), field: field.clone() },
+            Entry::Member { key, member } => Command::SRem { key: key.clone(), member: member.clone() },
+        });
+        let new = self.0.difference(&before.0).map(|entry| match entry {
+            Entry::Field { key, field, value } => {
+                Command::HSet { key: key.clone(), field: field.clone(), value: value.clone() }
+            }
+            Entry::Member { key, member } => Command::SAdd { key: key.clone(), member: member.clone() },
+        });
+        // A changed field is gone with its old value and new with another one.
+        let (gone, new): (Vec<_>, Vec<_>) = (gone.collect(), new.collect());
+        let kept = |command: &Command| {
+            match command {
+            Command::HDel { key, field } => !new.iter().any(
+                |new| matches!(new, Command::HSet { key: other, field: same, .. } if (key, field) == (other, same)),
+            ),
+            _ => true,
+        }
+        };
+        let gone: Vec<_> = gone.into_iter().filter(kept).collect();
+        new.into_iter().chain(gone).collect()
+    }
+}
+
+/// The rows of one binding, twins in other dialects apart: they are bindings of their own.
+fn rows(layout: &Layout, kind: ExchangeKind, binding: &BindingDefinition) -> Result<Vec<Command>, HostError> {
+    let mut commands = registry::bind(layout, kind, binding, binding.dialect)?.commands;
+    commands.retain(|command| matches!(command, Command::SAdd { .. }));
+    Ok(commands)
+}
+
+fn entry(command: Command) -> Option<Entry> {
+    match command {
+        Command::HSet { key, field, value } => Some(Entry::Field { key, field, value }),
+        Command::SAdd { key, member } => Some(Entry::Member { key, member }),
+        _ => None,
+    }
+}

@@ -1,0 +1,333 @@
+//! Publishing as Kombu's `Producer` does, by tables that are kept.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use keyrail_core::{
+    Message as Routed, Outcome,
+    kombu::{Command, Envelope, Layout, Plan, plan},
+};
+use uuid::Uuid;
+
+use crate::{
+    Connection, Executor, Fanout, Freshness, HostError, Redis, Reply,
+    publish::{Outgoing, Ways},
+    registry,
+    table::{Reach, Tables},
+};
+
+mod batch;
+mod confirm;
+mod declare;
+mod message;
+mod options;
+mod route;
+mod strict;
+
+pub use confirm::{Confirm, ProduceError};
+pub use message::{Message, Serializer};
+pub use options::ProducerOptions;
+
+/// Publishes. One producer serves any number of tasks over one connection, and reconnects by itself.
+///
+/// ```no_run
+/// use keyrail_redis::{Connection, Message, Producer, ProducerOptions};
+///
+/// # async fn publish() -> Result<(), Box<dyn std::error::Error>> {
+/// let connection = Connection::new("redis://127.0.0.1/0")?;
+/// let producer = Producer::connect(&connection, ProducerOptions::new().exchange("orders")).await?;
+/// let confirm = producer.publish(&Message::json(&[1, 2])?.routing_key("order.eu.paid")).await?;
+/// println!("{} queues have it", confirm.queues.len());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Cost
+/// Once the tables of an exchange are read, one `LPUSH` per copy and nothing else, however many bindings there are.
+pub struct Producer {
+    redis: Redis,
+    layout: Layout,
+    deadletter_queue: Option<String>,
+    tables: Arc<Tables>,
+    options: ProducerOptions,
+    tags: Tags,
+    /// The strict way guards its connection, one publish at a time.
+    strict: tokio::sync::Mutex<()>,
+    /// The connection on which the declarations were made last; zero before the first.
+    declared: tokio::sync::Mutex<u64>,
+}
+
+impl std::fmt::Debug for Producer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Producer").field("redis", &self.redis).finish_non_exhaustive()
+    }
+}
+
+/// Delivery tags: one random number for the producer, counted on. Their text is a UUID's, as Kombu's are.
+struct Tags {
+    first: u128,
+    messages: AtomicU64,
+}
+
+/// The copies of one message have tags in a row.
+const COPIES: u32 = 24;
+
+impl Tags {
+    fn of_message(&self) -> u128 {
+        let message = u128::from(self.messages.fetch_add(1, Relaxed));
+        self.first.wrapping_add(message << COPIES)
+    }
+}
+
+/// A message that only lacks its queues.
+struct Prepared<'m> {
+    message: &'m Message,
+    outgoing: Outgoing,
+    envelope: Envelope,
+    tag: u128,
+}
+
+impl Producer {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Those of [`Connection::connect`]; a server before Redis 6 cannot announce changes, and takes only
+    /// [`Freshness::EachPublish`].
+    pub async fn connect(connection: &Connection, options: ProducerOptions) -> Result<Self, HostError> {
+        if options.freshness == Freshness::Strict && connection.is_cluster() {
+            let reason = "a strict producer guards one connection, and a cluster is many servers";
+            return Err(HostError::NotExpressible { reason: reason.into() });
+        }
+        let layout = connection.options().layout.clone();
+        let tables = Arc::new(Tables::new(
+            layout.clone(),
+            options.tables.clone(),
+            options.freshness,
+            connection.is_cluster(),
+        ));
+        let redis = Redis::open(connection, tables.tracking(), Some(tables.clone())).await?;
+        Ok(Producer {
+            redis,
+            layout,
+            deadletter_queue: connection.options().deadletter_queue.clone(),
+            tables,
+            options: ProducerOptions {
+                retry: options.retry.or(connection.options().retry_policy),
+                ..options
+            },
+            tags: Tags { first: Uuid::new_v4().as_u128(), messages: AtomicU64::new(0) },
+            strict: tokio::sync::Mutex::new(()),
+            declared: tokio::sync::Mutex::new(0),
+        })
+    }
+
+    /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one step on the server.
+    ///
+    /// On a cluster each copy is a step of its own.
+    ///
+    /// # Errors
+    /// An unknown or internal exchange, a mandatory message that nobody gets, a body that cannot be written; those of
+    /// the connection once the retry policy is at its end. That nobody gets a message that is not mandatory is no error
+    /// but an outcome.
+    pub async fn publish(&self, message: &Message) -> Result<Confirm, ProduceError> {
+        self.publish_prepared(&self.prepare(message)?, 0).await
+    }
+
+    /// What the producer publishes to now, loaded if it has not been: the rows that it passes over because they cannot be
+    /// routed by, and why.
+    ///
+    /// # Errors
+    /// Those of [`load::from_tables`](crate::load::from_tables).
+    pub async fn quarantine(&self, exchange: &str) -> Result<Vec<crate::load::Quarantined>, HostError> {
+        Ok(self.tables.reach(&self.redis, exchange).await?.quarantine.clone())
+    }
+
+    /// The connection's executor, for commands of other kinds.
+    pub const fn redis(&self) -> &Redis {
+        &self.redis
+    }
+
+    fn prepare<'m>(&self, message: &'m Message) -> Result<Prepared<'m>, ProduceError> {
+        let envelope = message.seal(self.options.serializer, self.options.compression)?;
+        let exchange = message.exchange.as_deref().unwrap_or(&self.options.exchange);
+        let routing_key = message.routing_key.as_deref().unwrap_or(&self.options.routing_key);
+        let outgoing = Outgoing {
+            headers: message.headers.clone(),
+            return_to_queue: message.return_to_queue,
+            ..Outgoing::new(exchange, routing_key, envelope)
+        };
+        let envelope = match Routed::new(routing_key).headers(&outgoing.headers) {
+            Ok(routed) => outgoing.sealed(&routed),
+            // Routing refuses it, after a broker's other checks.
+            Err(_) => outgoing.envelope.clone(),
+        };
+        Ok(Prepared { message, outgoing, envelope, tag: self.tags.of_message() })
+    }
+
+    async fn publish_prepared(&self, prepared: &Prepared<'_>, before: u32) -> Result<Confirm, ProduceError> {
+        let mut waits = self.options.retry.into_iter().flat_map(crate::RetryPolicy::waits).fuse();
+        let mut attempts = before;
+        loop {
+            attempts += 1;
+            match self.attempt(prepared).await {
+                Ok(confirm) => return Ok(Confirm { attempts, ..confirm }),
+                Err(error) if error.is_temporary() => match waits.next() {
+                    Some(wait) => {
+                        tracing::warn!(code = error.code(), "{error}; trying again in {wait:?}");
+                        tokio::time::sleep(wait).await;
+                    }
+                    None => return Err(error),
+                },
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn attempt(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
+        self.declare_once().await?;
+        if self.options.freshness == Freshness::Strict {
+            return self.strictly(prepared).await;
+        }
+        let (reach, mut ways) = self.declared_ways(prepared).await?;
+        let dead_lettered = self.dead_letter(&mut ways);
+        self.check_mandatory(prepared, is_nowhere(&ways))?;
+        let plan = self.plan(prepared, &ways, reach.as_deref());
+        let epoch = self.redis.link().epoch();
+        let replies = self.run(&plan, &ways).await?;
+        let replicas = self.replicate(epoch).await?;
+        let confirm = self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered)?;
+        Ok(Confirm { replicas, ..confirm })
+    }
+
+    /// Where the message goes, and by which table; the default exchange needs none.
+    async fn ways(&self, prepared: &Prepared<'_>) -> Result<(Option<Arc<Reach>>, Ways), ProduceError> {
+        let Outgoing { exchange, routing_key, headers, .. } = &prepared.outgoing;
+        if exchange.is_empty() && !self.options.declared_queues_only {
+            return Ok((None, route::by_name(routing_key, headers, self.options.tables.limits.key_bytes)?));
+        }
+        let reach = self.tables.reach(&self.redis, exchange).await?;
+        let ways = route::by_table(&reach, exchange, routing_key, headers, prepared.tag)?;
+        Ok((Some(reach), ways))
+    }
+
+    /// Sends what nobody gets to the dead-letter queue.
+    fn dead_letter(&self, ways: &mut Ways) -> bool {
+        match &self.deadletter_queue {
+            Some(queue) if is_nowhere(ways) => {
+                ways.queues.push(queue.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Gives a mandatory message back that reaches nobody.
+    fn check_mandatory(&self, prepared: &Prepared<'_>, nobody: bool) -> Result<(), ProduceError> {
+        let mandatory = prepared.message.mandatory.unwrap_or(self.options.mandatory);
+        if !mandatory || !nobody {
+            return Ok(());
+        }
+        Err(ProduceError::Returned {
+            exchange: prepared.outgoing.exchange.as_str().into(),
+            routing_key: prepared.outgoing.routing_key.as_str().into(),
+            message: Box::new(prepared.message.clone()),
+        })
+    }
+
+    fn plan(&self, prepared: &Prepared<'_>, ways: &Ways, reach: Option<&Reach>) -> Plan {
+        let mut next = prepared.tag;
+        let tags = || {
+            next = next.wrapping_add(1);
+            Uuid::from_u128(next).to_string()
+        };
+        let mut plan = ways.plan(&self.layout, &prepared.outgoing, &prepared.envelope, tags);
+        // The lists of an expiring queue live on with each push.
+        for queue in &ways.queues {
+            if let Some(expires) = reach.and_then(|reach| expires_ms(reach, queue)) {
+                plan.commands.extend(plan::keep_alive(&self.layout, queue, expires).commands);
+            }
+        }
+        plan.atomic = plan.commands.len() > 1 && !self.redis.link().is_cluster();
+        plan
+    }
+
+    async fn run(&self, plan: &Plan, ways: &Ways) -> Result<Vec<Reply>, ProduceError> {
+        if plan.commands.is_empty() {
+            // Who publishes to nobody in a loop must not keep the connection from hearing of a change.
+            tokio::task::yield_now().await;
+            return Ok(Vec::new());
+        }
+        if plan.commands.len() == 1 || !self.redis.link().is_cluster() {
+            return Ok(self.redis.run(plan).await?);
+        }
+        let each = plan.commands.iter().map(|command| async {
+            let plan = Plan { commands: vec![command.clone()], atomic: false };
+            self.redis.run(&plan).await.map(|mut replies| replies.pop().unwrap_or(Reply::Value(None)))
+        });
+        let answers = join_all(each).await;
+        let done = ways.queues.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        let done: Vec<String> = done.map(|(queue, _)| queue.clone()).collect();
+        let mut replies = Vec::with_capacity(answers.len());
+        for answer in answers {
+            match answer {
+                Ok(reply) => replies.push(reply),
+                Err(error) if done.is_empty() => return Err(error.into()),
+                Err(error) => return Err(ProduceError::PartlyPublished { queues: done, error }),
+            }
+        }
+        Ok(replies)
+    }
+
+    /// Waits for replicas, on the connection that wrote.
+    async fn replicate(&self, epoch: u64) -> Result<Option<u32>, ProduceError> {
+        let Some((count, limit)) = self.options.replicas else { return Ok(None) };
+        // A limit of 0 would be none.
+        let limit = limit.max(Duration::from_millis(1));
+        let mut wait = ::redis::cmd("WAIT");
+        wait.arg(count).arg(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        let reached: u32 = wait
+            .query_async(&mut self.redis.link().clone())
+            .await
+            .map_err(|error| self.redis.error(error))?;
+        // Another connection wrote nothing, and nothing is what every replica has.
+        Ok(Some(if self.redis.link().epoch() == epoch { reached } else { 0 }))
+    }
+
+    fn confirm(
+        &self,
+        prepared: &Prepared<'_>,
+        ways: Ways,
+        commands: &[Command],
+        replies: &[Reply],
+        dead_lettered: bool,
+    ) -> Result<Confirm, ProduceError> {
+        let mut fanout = Vec::new();
+        for (command, reply) in commands.iter().zip(replies) {
+            if let (Command::Publish { channel, .. }, Reply::Count(subscribers)) = (command, reply) {
+                let exchange = ways.fanout[fanout.len()].clone();
+                fanout.push(Fanout { exchange, channel: channel.clone(), subscribers: *subscribers });
+            }
+        }
+        let heard = fanout.iter().any(|sent| sent.subscribers > 0);
+        let outcome = if ways.queues.is_empty() && !heard { Outcome::Unroutable } else { Outcome::Routed };
+        // Who listens to a channel is known only now.
+        self.check_mandatory(prepared, outcome == Outcome::Unroutable)?;
+        Ok(Confirm { outcome, queues: ways.queues, fanout, dead_lettered, replicas: None, attempts: 1 })
+    }
+}
+
+fn is_nowhere(ways: &Ways) -> bool {
+    ways.queues.is_empty() && ways.fanout.is_empty()
+}
+
+/// The queue's argument `x-expires`.
+fn expires_ms(reach: &Reach, queue: &str) -> Option<u64> {
+    let properties = reach.router.queue_properties(reach.router.queue(queue)?)?;
+    registry::expires_ms(properties.argument_table())
+}

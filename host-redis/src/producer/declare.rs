@@ -1,0 +1,75 @@
+//! Declare on publish, as Kombu's `declare=[…]`.
+
+use std::sync::Arc;
+
+use keyrail_core::{PublishError, kombu::Plan};
+
+use super::{Prepared, ProduceError, Producer, is_nowhere};
+use crate::{Executor, HostError, Reply, host::import_plan, publish::Ways, registry, table::Reach};
+
+impl Producer {
+    /// Declares what the options name, once per connection: a new server may know nothing of it.
+    pub(super) async fn declare_once(&self) -> Result<(), ProduceError> {
+        if self.options.declare.is_none() {
+            return Ok(());
+        }
+        let mut declared = self.declared.lock().await;
+        if *declared != self.redis.link().epoch() {
+            self.declare().await?;
+            // The connection that executed it; a newer one declares again.
+            *declared = self.redis.link().epoch();
+        }
+        Ok(())
+    }
+
+    /// Declares again because a message found nobody: somebody may have emptied the database. True if anything was
+    /// missing, and then the tables are read anew.
+    async fn declare_again(&self) -> Result<bool, ProduceError> {
+        if self.options.declare.is_none() {
+            return Ok(false);
+        }
+        let _turn = self.declared.lock().await;
+        self.declare().await
+    }
+
+    /// The ways, by tables that hold what was declared.
+    pub(super) async fn declared_ways(
+        &self,
+        prepared: &Prepared<'_>,
+    ) -> Result<(Option<Arc<Reach>>, Ways), ProduceError> {
+        let found = self.ways(prepared).await;
+        let nowhere = match &found {
+            Ok((_, ways)) => is_nowhere(ways),
+            Err(ProduceError::Host(HostError::Publish(PublishError::ExchangeNotFound { .. }))) => true,
+            Err(_) => false,
+        };
+        match nowhere && self.declare_again().await? {
+            true => self.ways(prepared).await,
+            false => found,
+        }
+    }
+
+    async fn declare(&self) -> Result<bool, ProduceError> {
+        let Some((topology, dialect)) = &self.options.declare else { return Ok(false) };
+        let expiring = topology.queues.iter().any(|queue| registry::expires_ms(&queue.arguments).is_some());
+        let now = if expiring { self.redis.now_ms().await? } else { 0 };
+        let plan = import_plan(&self.layout, topology, *dialect, now)?;
+        let replies = self.run_declarations(&plan).await?;
+        let missing = plan.commands.iter().zip(&replies).any(|(command, reply)| {
+            matches!(command.name(), "SADD" | "HSET") && matches!(reply, Reply::Count(1..))
+        });
+        if missing {
+            self.tables.forget();
+        }
+        Ok(missing)
+    }
+
+    /// In one step, but on a cluster, where the tables of exchanges lie on several servers.
+    async fn run_declarations(&self, plan: &Plan) -> Result<Vec<Reply>, HostError> {
+        if plan.commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let atomic = plan.atomic && !self.redis.link().is_cluster();
+        Ok(self.redis.run(&Plan { atomic, commands: plan.commands.clone() }).await?)
+    }
+}

@@ -1,0 +1,123 @@
+//! What a producer does for every message.
+
+use std::time::Duration;
+
+use keyrail_core::{Dialect, Topology};
+
+use super::Serializer;
+use crate::{Compression, Freshness, RetryPolicy, load};
+
+/// What messages do not say themselves.
+///
+/// ```
+/// use keyrail_redis::{Compression, Freshness, ProducerOptions, RetryPolicy};
+///
+/// let options = ProducerOptions::new()
+///     .exchange("orders")
+///     .mandatory(true)
+///     .compression(Compression::Zlib)
+///     .retry(RetryPolicy::celery())
+///     .freshness(Freshness::Strict);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ProducerOptions {
+    pub(super) exchange: String,
+    pub(super) routing_key: String,
+    pub(super) serializer: Option<Serializer>,
+    pub(super) compression: Option<Compression>,
+    pub(super) mandatory: bool,
+    pub(super) retry: Option<RetryPolicy>,
+    pub(super) replicas: Option<(u32, Duration)>,
+    pub(super) freshness: Freshness,
+    pub(super) declare: Option<(Topology, Dialect)>,
+    pub(super) tables: load::Options,
+    pub(super) declared_queues_only: bool,
+}
+
+impl ProducerOptions {
+    /// The default exchange, JSON, no compression, nothing tried again, tables tracked.
+    pub fn new() -> Self {
+        ProducerOptions::default()
+    }
+
+    /// The exchange of messages that name none.
+    #[must_use]
+    pub fn exchange(mut self, name: impl Into<String>) -> Self {
+        self.exchange = name.into();
+        self
+    }
+
+    /// The routing key of messages that name none.
+    #[must_use]
+    pub fn routing_key(mut self, key: impl Into<String>) -> Self {
+        self.routing_key = key.into();
+        self
+    }
+
+    /// The serializer of messages that name none.
+    #[must_use]
+    pub fn serializer(mut self, serializer: Serializer) -> Self {
+        self.serializer = Some(serializer);
+        self
+    }
+
+    /// The compression of messages that choose none.
+    #[must_use]
+    pub fn compression(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+
+    /// Whether a message that reaches nobody comes back as an error.
+    #[must_use]
+    pub fn mandatory(mut self, mandatory: bool) -> Self {
+        self.mandatory = mandatory;
+        self
+    }
+
+    /// Tries again when Redis cannot be reached or does not answer. A copy whose first answer got lost is then in its
+    /// queue twice, with the same delivery tag.
+    #[must_use]
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
+    /// Waits after each publish until so many replicas have it, at most so long (`WAIT`). The other publishes on this
+    /// producer wait meanwhile.
+    #[must_use]
+    pub fn replicas(mut self, count: u32, limit: Duration) -> Self {
+        self.replicas = Some((count, limit));
+        self
+    }
+
+    /// How current the tables are by which messages are routed.
+    #[must_use]
+    pub fn freshness(mut self, freshness: Freshness) -> Self {
+        self.freshness = freshness;
+        self
+    }
+
+    /// Declares these exchanges, queues and bindings before the first publish of each connection, and again when a
+    /// message finds nobody; topic bindings with the text of this dialect.
+    #[must_use]
+    pub fn declare(mut self, topology: Topology, dialect: Dialect) -> Self {
+        self.declare = Some((topology, dialect));
+        self
+    }
+
+    /// Types of exchanges that Redis does not tell, and the largest table to read.
+    #[must_use]
+    pub fn tables(mut self, options: load::Options) -> Self {
+        self.tables = options;
+        self
+    }
+
+    /// Whether the default exchange reaches only queues that were declared with keyrail, as in RabbitMQ. Kombu pushes to
+    /// any list.
+    #[must_use]
+    pub fn declared_queues_only(mut self, only: bool) -> Self {
+        self.declared_queues_only = only;
+        self
+    }
+}

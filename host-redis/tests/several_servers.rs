@@ -1,0 +1,224 @@
+//! Sentinels that promote a replica, and a cluster of three nodes, all on this machine.
+
+mod support;
+
+use std::{
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use keyrail_core::{
+    BindingDefinition, DestinationName, Dialect, ExchangeDefinition, ExchangeKind, QueueDefinition, Table,
+    Topology,
+    kombu::{Envelope, Member, SEPARATOR},
+};
+use keyrail_redis::{
+    Connection, Freshness, Host, Message, Outgoing, Producer, ProducerOptions, RetryPolicy, load,
+};
+use support::{Folder, PATIENCE, RedisServer, free_port};
+
+/// A topic exchange that gives everything to so many queues.
+fn news(queues: usize) -> Topology {
+    let name = |n: usize| format!("news{n}");
+    Topology {
+        exchanges: vec![ExchangeDefinition {
+            name: "news".into(),
+            kind: ExchangeKind::Topic,
+            durable: true,
+            auto_delete: false,
+            internal: false,
+            alternate_exchange: None,
+            arguments: Table::new(),
+        }],
+        queues: (0..queues)
+            .map(|n| QueueDefinition {
+                name: name(n).into(),
+                durable: true,
+                auto_delete: false,
+                exclusive: false,
+                arguments: Table::new(),
+            })
+            .collect(),
+        bindings: (0..queues)
+            .map(|n| BindingDefinition {
+                source: "news".into(),
+                destination: DestinationName::Queue(name(n).into()),
+                routing_key: "#".into(),
+                arguments: Table::new(),
+                dialect: Dialect::Kombu57,
+                pattern: None,
+            })
+            .collect(),
+        policies: Vec::new(),
+    }
+}
+
+fn options(queues: usize) -> ProducerOptions {
+    let patient = RetryPolicy {
+        max_retries: Some(600),
+        interval_start: Duration::from_millis(100),
+        ..RetryPolicy::celery()
+    };
+    ProducerOptions::new().exchange("news").declare(news(queues), Dialect::Kombu57).retry(patient)
+}
+
+async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what}: not in time");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+struct Sentinel(Child);
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ask(port: u16, args: &[&str]) -> String {
+    use std::io::{Read, Write};
+    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
+    let parts: String = args.iter().map(|arg| format!("${}\r\n{arg}\r\n", arg.len())).collect();
+    let _ = stream.write_all(format!("*{}\r\n{parts}", args.len()).as_bytes());
+    let mut buffer = [0; 16384];
+    let length = stream.read(&mut buffer).unwrap_or_default();
+    String::from_utf8_lossy(&buffer[..length]).into_owned()
+}
+
+#[tokio::test]
+async fn sentinels_lead_to_the_primary_and_to_the_next_one() {
+    let mut primary = RedisServer::start();
+    let replica =
+        RedisServer::start_on(free_port(), &["--replicaof", &format!("127.0.0.1 {}", primary.port)]);
+    let (folder, port) = (Folder::new(), free_port());
+    let conf = folder.file(
+        "sentinel.conf",
+        format!(
+            "port {port}\nbind 127.0.0.1\ndir {}\nsentinel monitor shop 127.0.0.1 {} 1\n\
+             sentinel down-after-milliseconds shop 500\nsentinel failover-timeout shop 5000\n",
+            folder.path(""),
+            primary.port
+        ),
+    );
+    let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+    let mut command = Command::new(program);
+    command.args([&*conf, "--sentinel"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let _sentinel = Sentinel(command.spawn().expect("a sentinel"));
+    until("the sentinel knows the replica", || {
+        ask(port, &["SENTINEL", "REPLICAS", "shop"]).contains(&format!("127.0.0.1:{}", replica.port))
+    })
+    .await;
+    until("the replica follows", || {
+        replica.command(&["INFO", "replication"]).contains("master_link_status:up")
+    })
+    .await;
+
+    // Nobody listens at the first one.
+    let url = format!("sentinel://127.0.0.1:{};sentinel://127.0.0.1:{port}/0", free_port());
+    let connection = Connection::new(&url).expect("URLs");
+    let nameless = connection.connect().await.expect_err("no name");
+    assert!(nameless.to_string().contains("`master_name`"), "{nameless}");
+    let named = |name: &str| {
+        let options = format!(r#"{{"master_name": "{name}", "socket_connect_timeout": 2}}"#);
+        connection.clone().transport_options(options.parse().expect("options"))
+    };
+    let unknown = named("nobody").connect().await.expect_err("no such primary");
+    assert!(["redis-unreachable", "redis-error"].contains(&unknown.code()), "{unknown}");
+
+    let producer = Producer::connect(&named("shop"), options(1)).await.expect("a producer");
+    assert_eq!(producer.publish(&Message::text("1")).await.expect("published").queues, ["news0"]);
+    assert_eq!(primary.command(&["LLEN", "news0"]), ":1\r\n");
+    primary.stop();
+    let confirm = producer.publish(&Message::text("2")).await.expect("published");
+    assert!(confirm.attempts > 1, "{confirm:?}");
+    assert!(replica.command(&["ROLE"]).contains("master"));
+    let left = replica.command(&["LRANGE", "news0", "0", "0"]);
+    assert!(left.contains(r#""body": "Mg==""#), "{left}");
+}
+
+/// Three nodes that share the slots.
+async fn cluster() -> [RedisServer; 3] {
+    let nodes = [(); 3].map(|()| {
+        let bus = free_port().to_string();
+        let arguments =
+            ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "15000"];
+        (RedisServer::start_on(free_port(), &arguments), bus)
+    });
+    let first = (nodes[0].0.port.to_string(), nodes[0].1.clone());
+    for (n, (node, _)) in nodes.iter().enumerate() {
+        let (from, to) = ([0, 5461, 10923][n].to_string(), [5460, 10922, 16383][n].to_string());
+        assert_eq!(node.command(&["CLUSTER", "ADDSLOTSRANGE", &from, &to]), "+OK\r\n");
+        assert_eq!(node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(n + 1).to_string()]), "+OK\r\n");
+    }
+    for (node, _) in &nodes[1..] {
+        assert_eq!(node.command(&["CLUSTER", "MEET", "127.0.0.1", &first.0, &first.1]), "+OK\r\n");
+    }
+    for (node, _) in &nodes {
+        until("the cluster is complete", || {
+            let info = node.command(&["CLUSTER", "INFO"]);
+            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
+        })
+        .await;
+    }
+    nodes.map(|(node, _)| node)
+}
+
+#[tokio::test]
+async fn a_cluster_takes_a_publish_to_many_queues() {
+    let nodes = cluster().await;
+    let urls = nodes.each_ref().map(|node| format!("redis+cluster://127.0.0.1:{}", node.port));
+    let connection = Connection::new(&urls.join(";")).expect("URLs");
+    let producer = Producer::connect(&connection, options(30)).await.expect("a producer");
+    let confirm = producer.publish(&Message::text("x")).await.expect("published");
+    assert_eq!(confirm.queues.len(), 30);
+    // Every list is on the node that owns its slot, and each node has some.
+    let lists = |node: &RedisServer| {
+        (0..30).filter(|n| node.command(&["LLEN", &format!("news{n}")]) == ":1\r\n").count()
+    };
+    let spread = nodes.each_ref().map(lists);
+    assert_eq!(spread.iter().sum::<usize>(), 30, "{spread:?}");
+    assert!(spread.iter().all(|lists| *lists > 0), "{spread:?}");
+    let batch: Vec<Message> =
+        (0..300).map(|n| Message::text("x").exchange("").routing_key(format!("b{n}"))).collect();
+    for answer in producer.publish_all(&batch).await {
+        answer.expect("published");
+    }
+
+    // A change is followed within a second.
+    let row = Member::topic("late.#", "late", Dialect::Kombu57).expect("a key");
+    let row = String::from_utf8(row.to_bytes(SEPARATOR).expect("a row")).expect("text");
+    assert!(nodes.iter().any(|node| node.command(&["SADD", "_kombu.binding.news", &row]) == ":1\r\n"));
+    let deadline = Instant::now() + PATIENCE;
+    while producer.publish(&Message::text("x").routing_key("late.x")).await.expect("published").queues.len()
+        < 31
+    {
+        assert!(Instant::now() < deadline, "the new row is not seen");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    // One queue that cannot take its copy is named together with those that did.
+    let owner = nodes.iter().find(|node| node.command(&["DEL", "news0"]).starts_with(':')).expect("an owner");
+    owner.command(&["SET", "news0", "no list"]);
+    match producer.publish(&Message::text("x")).await {
+        Err(keyrail_redis::ProduceError::PartlyPublished { queues, error }) => {
+            assert_eq!(queues.len(), 29);
+            assert_eq!(error.code(), "wrong-type");
+        }
+        other => panic!("{other:?}"),
+    }
+
+    // What needs one server says so.
+    let strict =
+        Producer::connect(&connection, options(1).freshness(Freshness::Strict)).await.expect_err("a cluster");
+    assert_eq!(strict.code(), "not-expressible");
+    let redis = connection.connect().await.expect("a cluster");
+    let host = Host::from_tables(redis, connection.options().layout.clone(), load::Options::default());
+    let at_once =
+        host.publish(&Outgoing::new("news", "x", Envelope::text("x"))).await.expect_err("many slots");
+    assert!(at_once.to_string().contains("slots of the cluster"), "{at_once}");
+}
