@@ -297,8 +297,6 @@ export type How =
   | { readonly type: 'chosen' }
   /** The binding key is the routing key. */
   | { readonly type: 'key' }
-  /** The exchange chose this one among its bindings. */
-  | { readonly type: 'chosen' }
   /** The binding key is a pattern of whole words. */
   | { readonly type: 'words'; readonly words: readonly WordMatch[] }
   /** A pattern over characters: what Kombu stored, or a binding key with a `*` glued to a word. */
