@@ -55,8 +55,7 @@ fn table() -> impl Strategy<Value = Table> {
 /// Every end of a binding is there, each name once.
 fn topology() -> impl Strategy<Value = Topology> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>());
-    let exchange =
-        (name(), select(ExchangeKind::ALL.to_vec()), flags, prop::option::of(name()), table());
+    let exchange = (name(), select(ExchangeKind::ALL.to_vec()), flags, prop::option::of(name()), table());
     let queue = (name(), flags, table());
     let binding = (
         any::<usize>(),
