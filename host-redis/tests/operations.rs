@@ -107,7 +107,7 @@ async fn a_refusal_writes_nothing<E: Executor>(executor: E) {
     nowhere.exchange = "nowhere".into();
     for (operation, code) in [
         (exchange("orders", "direct"), "inequivalent"),
-        (exchange("orders", "no-type"), "unknown-exchange-type"),
+        (exchange("orders", "no-type"), "unknown-exchange-kind"),
         (Operation::QueueBind(nowhere), "exchange-not-found"),
         (Operation::QueueBind(bind("a\x06\x16b", Dialect::Amqp)), "member-separator"),
         (Operation::QueueBind(bind(&"k".repeat(256), Dialect::Amqp)), "key-too-long"),
