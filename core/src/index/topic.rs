@@ -61,8 +61,8 @@ struct Staged {
 
 /// Tables of so few shapes are asked without the dictionary, which would cost more than it saves.
 const FEW: usize = 8;
-/// From so many leaves on they do not fit into the fast caches, and a route reads ahead.
-const STAGED: usize = 1 << 15;
+/// From so many leaves on they do not fit into the fast caches, and a route reads ahead. Tests take both ways.
+const STAGED: usize = if cfg!(test) { 64 } else { 1 << 18 };
 
 impl TopicIndex {
     pub(crate) fn new(seed: u64) -> Self {
