@@ -14,8 +14,8 @@ use keyrail_core::{
     kombu::{Command as Redis, Layout, Member, Plan},
 };
 use keyrail_redis::{
-    Bind, Connection, Executor, Host, HostError, Listener, Message, ProduceError, Producer, ProducerOptions,
-    Reply, load,
+    Bind, Connection, Executor, Freshness, Host, HostError, Listener, Message, ProduceError, Producer,
+    ProducerOptions, Reply, load,
 };
 use tokio::runtime::Runtime;
 
@@ -82,7 +82,8 @@ fn broken(error: impl std::fmt::Display) -> Unplayed {
 
 impl Play {
     async fn amqp(connection: &Connection) -> Result<Self, Unplayed> {
-        let options = ProducerOptions::new().declared_queues_only(true);
+        // A change of one step is seen by the publish of the next, however late Redis announces it.
+        let options = ProducerOptions::new().declared_queues_only(true).freshness(Freshness::Strict);
         Play::with(connection, load::Options::default(), options).await
     }
 
@@ -122,6 +123,7 @@ impl Play {
             _ => match self.host.apply(&core::operation(step)).await {
                 Ok(()) => Ok(Answer::OK),
                 Err(HostError::Refused(error)) => Ok(core::refusal(&error)),
+                Err(HostError::NotExpressible { reason }) => Err(Unplayed::Unsupported(reason.into())),
                 Err(error) => Err(broken(error)),
             },
         }
