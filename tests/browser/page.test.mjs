@@ -445,9 +445,8 @@ describe('as plain files under the policy of the server', () => {
     t.diagnostic(
       `a key press takes ${script.toFixed(1)} ms, until it is painted ${frame.toFixed(1)} ms (medians)`,
     );
-    // A frame has 16 ms, and this took 11 of them when it was written. What is held here leaves room for a busy machine:
-    // it is to show work that grew out of proportion, not to measure.
-    assert.ok(script < 80, `the median is ${script} ms`);
+    // How long painting takes is the machine's business: this one has neither a graphics card nor idle cores.
+    assert.ok(script < 16, `the median is ${script} ms`);
     await clean();
     await page.close();
   });
