@@ -277,7 +277,8 @@ fn sample_keys(kind: ExchangeKind, binding: &BindingRef<'_>) -> Vec<Vec<u8>> {
     match kind {
         ExchangeKind::Topic => {
             let reading = reading::Reading::of(binding);
-            let samples = (0..3).filter_map(|hash_words| reading::sample(&reading, hash_words));
+            let counts = [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2)];
+            let samples = counts.into_iter().filter_map(|(hash, star)| reading::sample(&reading, hash, star));
             let mut samples: Vec<Vec<u8>> = samples.map(alloc::string::String::into_bytes).collect();
             samples.dedup();
             samples

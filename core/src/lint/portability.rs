@@ -9,7 +9,10 @@ use super::{Code, Culprit, DialectAnswer, Finding, Lint, QUESTION};
 use crate::{
     ByteString, Dialect, Exchange, ExchangeKind,
     kombu::{SEPARATOR, check_fanout_exchange, translate},
-    pattern::{Budget, Found, Language, Query, reading::Reading},
+    pattern::{
+        Budget, Found, Language, Query,
+        reading::{Reading, plainer},
+    },
 };
 
 /// What the dialects make of one binding key, found once for all bindings with this key.
@@ -56,8 +59,9 @@ impl Lint<'_> {
                     traps
                 }
             };
-            if let Some(first) = traps.keys.first() {
-                let sentence = sentence(first);
+            if !traps.keys.is_empty() {
+                let sentences: Vec<String> = traps.keys.iter().map(sentence).collect();
+                let sentence = sentences.join("; ");
                 self.report_binding(Code::DialectTrap, at, sentence).keys = traps.keys;
             } else if traps.undecided {
                 let sentence = "whether brokers read it differently was not decided within the budget";
@@ -109,7 +113,10 @@ fn traps(key: &str, dialect: Dialect, budget: &mut Budget) -> Traps {
     traps
 }
 
+/// In words that people use, where these show the same.
 fn answer(key: ByteString, languages: &[(Dialect, Language)]) -> DialectAnswer {
+    let same = |other: &[u8]| languages.iter().all(|(_, it)| it.matches(other) == it.matches(&key));
+    let key = plainer(&key, |_| None, same).map_or_else(|| key.clone(), ByteString::from);
     let (matches, misses): (Vec<_>, Vec<_>) =
         languages.iter().partition(|(_, language)| language.matches(&key));
     let dialects = |list: Vec<&(Dialect, Language)>| list.iter().map(|(dialect, _)| *dialect).collect();

@@ -1,10 +1,10 @@
 //! What a binding says, read once for whoever explains, lints or compares it.
 
-use alloc::{borrow::Cow, string::String};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use super::Language;
 use crate::{
-    BindingRef, Dialect, ExchangeKind,
+    BindingRef, Dialect, ExchangeKind, MAX_SHORT_STRING,
     kombu::{GluedPattern, Recognised, recognise},
 };
 
@@ -73,8 +73,8 @@ pub(crate) fn language(kind: ExchangeKind, exchange: &str, binding: &BindingRef<
 }
 
 /// A key that the binding matches and that few others do: wildcards become a word that nobody uses. `#` becomes as many
-/// of these words as asked for.
-pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize) -> Option<String> {
+/// of these words as asked for, and so does `*` where it takes more than one.
+pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize, star_words: usize) -> Option<String> {
     let Reading::Words { key, dialect } = reading else { return None };
     let key = core::str::from_utf8(key).ok()?;
     let amqp = *dialect == Dialect::Amqp;
@@ -83,6 +83,7 @@ pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize) -> Option<String>
     }
     let mut sample = String::with_capacity(key.len() + 8);
     let mut first = true;
+    let star_words = if *dialect == Dialect::Kombu56 { star_words } else { 1 };
     let mut push = |word: &str| {
         if !core::mem::take(&mut first) {
             sample.push('.');
@@ -91,7 +92,7 @@ pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize) -> Option<String>
     };
     for word in key.split('.') {
         match word {
-            "*" => push(UNUSED),
+            "*" => (0..star_words).for_each(|_| push(UNUSED)),
             "#" => (0..hash_words.max(usize::from(!amqp))).for_each(|_| push(UNUSED)),
             word => push(word),
         }
@@ -101,3 +102,70 @@ pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize) -> Option<String>
 
 /// A word that real bindings do not name.
 const UNUSED: &str = "x";
+
+/// The same key in plainer words, as long as `holds` is true of it: a search finds the shortest key, and that has empty
+/// words where a wildcard takes them. What is empty becomes a word, and what nobody uses one of `words` for its position.
+pub(crate) fn plainer<'w, W: IntoIterator<Item = &'w [u8]>>(
+    key: &[u8],
+    words: impl Fn(usize) -> W,
+    mut holds: impl FnMut(&[u8]) -> bool,
+) -> Option<Vec<u8>> {
+    let unused = UNUSED.as_bytes();
+    let mut parts: Vec<&[u8]> = key.split(|byte| *byte == b'.').collect();
+    let mut best = None;
+    let mut try_parts = |parts: &[&[u8]]| {
+        let key = parts.join(&b'.');
+        let holds = key.len() <= MAX_SHORT_STRING && holds(&key);
+        if holds {
+            best = Some(key);
+        }
+        holds
+    };
+    let filled: Vec<_> = parts.iter().map(|part| if part.is_empty() { unused } else { *part }).collect();
+    if filled != parts && try_parts(&filled) {
+        parts = filled;
+    }
+    for at in 0..parts.len() {
+        let old = parts[at];
+        if old.is_empty() || old == unused {
+            let better = words(at).into_iter().find(|word| {
+                parts[at] = word;
+                try_parts(&parts)
+            });
+            parts[at] = better.unwrap_or(old);
+        }
+        // What cannot be filled all at once may be one by one.
+        if parts[at].is_empty() {
+            parts[at] = unused;
+            if !try_parts(&parts) {
+                parts[at] = b"";
+            }
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_words_are_filled_as_long_as_it_holds() {
+        let none = |_: usize| None;
+        let plain = |key: &str, holds: &dyn Fn(&[u8]) -> bool| {
+            plainer(key.as_bytes(), none, holds).map(|key| String::from_utf8(key).unwrap())
+        };
+        assert_eq!(plain("order..x.shipped", &|_| true).as_deref(), Some("order.x.x.shipped"));
+        assert_eq!(plain("a.b", &|_| true), None);
+        // The first has to stay empty.
+        assert_eq!(plain("..b", &|key| key.starts_with(b".")).as_deref(), Some(".x.b"));
+        assert_eq!(plain(".", &|_| false), None);
+    }
+
+    #[test]
+    fn words_of_the_table_are_preferred() {
+        let words = |at: usize| [&b"no"[..], b"eu"].into_iter().filter(move |_| at == 1);
+        let key = plainer(b"order.x.x", words, |key| key != b"order.no.x").unwrap();
+        assert_eq!(key, b"order.eu.x");
+    }
+}
