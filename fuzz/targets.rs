@@ -254,6 +254,8 @@ fn assert_rebuilt(router: &Router) {
         keys.push(key.replace('#', "w.w").into_bytes());
         keys.push(key.replace(".#", "").into_bytes());
     }
+    let mut routes = Routes::new();
+    let mut queues = |router: &Router, name: &str, key: &[u8]| queues(router, name, key, &mut routes);
     for (_, name, _) in router.exchanges().take(6) {
         for key in &keys {
             let expected = queues(router, name, key);
@@ -265,10 +267,9 @@ fn assert_rebuilt(router: &Router) {
     }
 }
 
-fn queues(router: &Router, exchange: &str, key: &[u8]) -> Vec<String> {
+fn queues(router: &Router, exchange: &str, key: &[u8], routes: &mut Routes) -> Vec<String> {
     let Some(exchange) = router.exchange(exchange) else { return Vec::new() };
-    let mut routes = Routes::new();
-    let _ = router.route(exchange, &Message::new(key), &mut routes);
+    let _ = router.route(exchange, &Message::new(key), routes);
     let mut names: Vec<_> =
         routes.into_iter().map(|queue| router.queue_name(queue).unwrap().to_string()).collect();
     names.sort_unstable();

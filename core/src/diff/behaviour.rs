@@ -212,18 +212,16 @@ impl Comparison<'_> {
         }
     }
 
-    /// The key in words of the tables' own, where these are answered the same.
+    /// The key without empty words, where that is answered the same.
     fn plainer(&mut self, key: &[u8], headers: &Table, answers: [&Answer; 2]) -> Vec<u8> {
         if self.refused() != [None, None] {
             return key.into();
         }
-        let literals = literals(self.sides, self.name);
-        let words = |at: usize| literals.get(at).into_iter().flatten().copied();
         let same = |key: &[u8]| {
             let Ok(message) = Message::new(key).headers(headers) else { return false };
             [0, 1].into_iter().all(|side| self.answer(side, &message) == *answers[side])
         };
-        reading::plainer(key, words, same).unwrap_or_else(|| key.into())
+        reading::plainer(key, same).unwrap_or_else(|| key.into())
     }
 
     fn answer(&mut self, side: usize, message: &Message<'_>) -> Answer {
@@ -243,32 +241,6 @@ impl Comparison<'_> {
             (true, false) => Verdict::Undecided,
         }
     }
-}
-
-/// Words that stand for themselves in the topic bindings of an exchange, some for each position.
-fn literals<'a>(sides: [&'a Router; 2], name: &str) -> Vec<Vec<&'a [u8]>> {
-    const BINDINGS: usize = 500;
-    const EACH: usize = 6;
-    let mut literals: Vec<Vec<&[u8]>> = Vec::new();
-    for router in sides {
-        let topic = |id: &ExchangeId| {
-            router.exchange_properties(*id).is_some_and(|it| it.kind() == ExchangeKind::Topic)
-        };
-        let bindings = router.exchange(name).filter(topic).into_iter();
-        for binding in bindings.flat_map(|id| router.bindings_from(id)).take(BINDINGS) {
-            for (at, word) in binding.key.split(|byte| *byte == b'.').enumerate() {
-                if literals.len() <= at {
-                    literals.push(Vec::new());
-                }
-                let known = &mut literals[at];
-                let plain = !word.is_empty() && !word.contains(&b'*') && word != b"#";
-                if plain && known.len() < EACH && !known.contains(&word) {
-                    known.push(word);
-                }
-            }
-        }
-    }
-    literals
 }
 
 /// What bindings of some exchanges match, each language once.

@@ -276,10 +276,7 @@ const MOST_CANDIDATES: usize = 64;
 fn sample_keys(kind: ExchangeKind, binding: &BindingRef<'_>) -> Vec<Vec<u8>> {
     match kind {
         ExchangeKind::Topic => {
-            let reading = reading::Reading::of(binding);
-            let counts = [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2)];
-            let samples = counts.into_iter().filter_map(|(hash, star)| reading::sample(&reading, hash, star));
-            let mut samples: Vec<Vec<u8>> = samples.map(alloc::string::String::into_bytes).collect();
+            let mut samples = reading::samples(&reading::Reading::of(binding));
             samples.dedup();
             samples
         }

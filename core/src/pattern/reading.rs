@@ -72,9 +72,15 @@ pub(crate) fn language(kind: ExchangeKind, exchange: &str, binding: &BindingRef<
     }
 }
 
-/// A key that the binding matches and that few others do: wildcards become a word that nobody uses. `#` becomes as many
-/// of these words as asked for, and so does `*` where it takes more than one.
-pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize, star_words: usize) -> Option<String> {
+/// Keys that the binding matches and that few others do, plain ones first: wildcards become words that nobody uses.
+pub(crate) fn samples(reading: &Reading<'_>) -> Vec<Vec<u8>> {
+    let counts = [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2)];
+    let samples = counts.into_iter().filter_map(|(hash, star)| sample(reading, hash, star));
+    samples.map(String::into_bytes).collect()
+}
+
+/// `#` becomes as many words as asked for, and so does `*` where it takes more than one.
+fn sample(reading: &Reading<'_>, hash_words: usize, star_words: usize) -> Option<String> {
     let Reading::Words { key, dialect } = reading else { return None };
     let key = core::str::from_utf8(key).ok()?;
     let amqp = *dialect == Dialect::Amqp;
@@ -103,42 +109,30 @@ pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize, star_words: usize
 /// A word that real bindings do not name.
 const UNUSED: &str = "x";
 
-/// The same key in plainer words, as long as `holds` is true of it: a search finds the shortest key, and that has empty
-/// words where a wildcard takes them. What is empty becomes a word, and what nobody uses one of `words` for its position.
-pub(crate) fn plainer<'w, W: IntoIterator<Item = &'w [u8]>>(
-    key: &[u8],
-    words: impl Fn(usize) -> W,
-    mut holds: impl FnMut(&[u8]) -> bool,
-) -> Option<Vec<u8>> {
+/// The same key without empty words, as long as `holds` is true of it: a search finds the shortest key, and that has empty
+/// words where a wildcard takes them.
+pub(crate) fn plainer(key: &[u8], mut holds: impl FnMut(&[u8]) -> bool) -> Option<Vec<u8>> {
     let unused = UNUSED.as_bytes();
-    let mut parts: Vec<&[u8]> = key.split(|byte| *byte == b'.').collect();
-    let mut best = None;
-    let mut try_parts = |parts: &[&[u8]]| {
-        let key = parts.join(&b'.');
-        let holds = key.len() <= MAX_SHORT_STRING && holds(&key);
-        if holds {
-            best = Some(key);
-        }
-        holds
-    };
-    let filled: Vec<_> = parts.iter().map(|part| if part.is_empty() { unused } else { *part }).collect();
-    if filled != parts && try_parts(&filled) {
-        parts = filled;
+    let mut words: Vec<&[u8]> = key.split(|byte| *byte == b'.').collect();
+    if words.iter().all(|word| !word.is_empty()) {
+        return None;
     }
-    for at in 0..parts.len() {
-        let old = parts[at];
-        if old.is_empty() || old == unused {
-            let better = words(at).into_iter().find(|word| {
-                parts[at] = word;
-                try_parts(&parts)
-            });
-            parts[at] = better.unwrap_or(old);
-        }
-        // What cannot be filled all at once may be one by one.
-        if parts[at].is_empty() {
-            parts[at] = unused;
-            if !try_parts(&parts) {
-                parts[at] = b"";
+    let mut holds = |words: &[&[u8]]| {
+        let key = words.join(&b'.');
+        (key.len() <= MAX_SHORT_STRING && holds(&key)).then_some(key)
+    };
+    let filled: Vec<_> = words.iter().map(|word| if word.is_empty() { unused } else { *word }).collect();
+    if let Some(key) = holds(&filled) {
+        return Some(key);
+    }
+    // What cannot be filled all at once may be one by one.
+    let mut best = None;
+    for at in 0..words.len() {
+        if words[at].is_empty() {
+            words[at] = unused;
+            match holds(&words) {
+                Some(key) => best = Some(key),
+                None => words[at] = b"",
             }
         }
     }
@@ -151,21 +145,13 @@ mod tests {
 
     #[test]
     fn empty_words_are_filled_as_long_as_it_holds() {
-        let none = |_: usize| None;
         let plain = |key: &str, holds: &dyn Fn(&[u8]) -> bool| {
-            plainer(key.as_bytes(), none, holds).map(|key| String::from_utf8(key).unwrap())
+            plainer(key.as_bytes(), holds).map(|key| String::from_utf8(key).unwrap())
         };
         assert_eq!(plain("order..x.shipped", &|_| true).as_deref(), Some("order.x.x.shipped"));
         assert_eq!(plain("a.b", &|_| true), None);
         // The first has to stay empty.
         assert_eq!(plain("..b", &|key| key.starts_with(b".")).as_deref(), Some(".x.b"));
         assert_eq!(plain(".", &|_| false), None);
-    }
-
-    #[test]
-    fn words_of_the_table_are_preferred() {
-        let words = |at: usize| [&b"no"[..], b"eu"].into_iter().filter(move |_| at == 1);
-        let key = plainer(b"order.x.x", words, |key| key != b"order.no.x").unwrap();
-        assert_eq!(key, b"order.eu.x");
     }
 }
