@@ -23,7 +23,6 @@ use serde::de::DeserializeOwned;
 pub(crate) type Target = fn(&[u8]) -> Result<(), String>;
 
 /// Every target under the name of its program and of its folder in `tests/corpus`.
-
 pub(crate) const ALL: [(&str, Target); 12] = [
     ("topology", topology),
     ("definitions", definitions),
@@ -127,7 +126,7 @@ pub(crate) fn update(bytes: &[u8]) -> Result<(), String> {
     match follower.follow(update) {
         Ok(()) => {
             assert_rebuilt(follower.router());
-            return Ok(());
+            Ok(())
         }
         Err(error) => {
             match error {

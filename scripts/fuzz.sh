@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-targets=${*:-$(cd fuzz/fuzz_targets && ls | sed 's/\.rs$//')}
+targets=${*:-$(find fuzz/fuzz_targets -name '*.rs' -exec basename {} .rs ';' | sort)}
 
 scripts/setup/rust.sh
 have c++ || apt_install fuzz 'libFuzzer is C++' g++
