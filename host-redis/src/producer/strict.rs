@@ -8,11 +8,20 @@ use std::sync::Arc;
 
 use ::redis::{Cmd, Value};
 
-use super::{Confirm, Prepared, ProduceError, Producer, route};
+use super::{Confirm, Prepared, ProduceError, Producer, declare::is_unknown_exchange, is_nowhere, route};
 use crate::{publish::Outgoing, table::Reach};
 
 /// How often a message is routed again before somebody is told.
 const ATTEMPTS: u32 = 32;
+
+/// What became of one attempt.
+enum Attempt {
+    Published(Confirm),
+    /// A key changed: nothing was written, and nothing is known.
+    Overtaken,
+    /// By a table that the server has confirmed nobody gets it; nothing was written.
+    Nowhere,
+}
 
 impl Producer {
     pub(super) async fn strictly(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
@@ -21,21 +30,28 @@ impl Producer {
             return self.by_name(prepared).await;
         }
         let _turn = self.strict.lock().await;
+        let mut may_declare = self.options.declare.is_some();
         for _ in 0..ATTEMPTS {
-            let (Some(reach), _) = self.declared_ways(prepared).await? else { continue };
-            if let Some(confirm) = self.guarded(prepared, &reach).await? {
-                return Ok(confirm);
+            let reach = self.tables.reach(&self.redis, exchange).await?;
+            match self.guarded(prepared, &reach, may_declare).await? {
+                Attempt::Published(confirm) => return Ok(confirm),
+                Attempt::Overtaken => {}
+                Attempt::Nowhere => {
+                    self.declare_again().await?;
+                    may_declare = false;
+                }
             }
         }
         Err(ProduceError::TableMoved { exchange: exchange.as_str().into(), attempts: ATTEMPTS })
     }
 
-    /// Publishes by this table, or nothing if it has changed.
+    /// Publishes by this table, or refuses by it, if the server confirms that it is still so.
     async fn guarded(
         &self,
         prepared: &Prepared<'_>,
         reach: &Arc<Reach>,
-    ) -> Result<Option<Confirm>, ProduceError> {
+        may_declare: bool,
+    ) -> Result<Attempt, ProduceError> {
         let link = self.redis.link();
         let failed = |error| ProduceError::from(self.redis.error(error));
         let (epoch, mut pinned) = link.pinned().await.map_err(failed)?;
@@ -45,15 +61,24 @@ impl Producer {
         watch.arg("WATCH").arg(self.tables.keys(reach));
         let _: Value = watch.query_async(&mut pinned).await.map_err(failed)?;
         let Outgoing { exchange, routing_key, headers, .. } = &prepared.outgoing;
-        // INVARIANT: what was announced before the answer to WATCH has been heard, on this connection alone.
+        // INVARIANT: what was announced before the answer to WATCH has been heard, on this connection alone. Nothing is
+        // said by a table that is not current, no refusal either.
         let current = self.tables.is_current(exchange, reach) && link.epoch() == epoch;
-        let routed = route::by_table(reach, exchange, routing_key, headers, prepared.tag);
+        let routed = match current {
+            true => Some(route::by_table(reach, exchange, routing_key, headers, prepared.tag)),
+            false => None,
+        };
         let mut ways = match routed {
-            Ok(ways) if current => ways,
-            refused => {
+            Some(Ok(ways)) if !(may_declare && is_nowhere(&ways)) => ways,
+            other => {
                 let _: Value = ::redis::cmd("UNWATCH").query_async(&mut pinned).await.map_err(failed)?;
                 guard.armed = false;
-                return refused.map(|_| None).map_err(ProduceError::from);
+                return match other {
+                    None => Ok(Attempt::Overtaken),
+                    Some(Ok(_)) => Ok(Attempt::Nowhere),
+                    Some(Err(error)) if may_declare && is_unknown_exchange(&error) => Ok(Attempt::Nowhere),
+                    Some(Err(error)) => Err(error.into()),
+                };
             }
         };
         let dead_lettered = self.dead_letter(&mut ways);
@@ -66,10 +91,10 @@ impl Producer {
             false => self.redis.run_watched(&mut pinned, &plan).await?,
         };
         guard.armed = false;
-        let Some(replies) = replies else { return Ok(None) };
+        let Some(replies) = replies else { return Ok(Attempt::Overtaken) };
         let replicas = self.replicate(epoch).await?;
         let confirm = self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered)?;
-        Ok(Some(Confirm { replicas, ..confirm }))
+        Ok(Attempt::Published(Confirm { replicas, ..confirm }))
     }
 
     /// The default exchange has no table that could change.

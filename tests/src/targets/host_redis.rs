@@ -83,7 +83,7 @@ fn broken(error: impl std::fmt::Display) -> Unplayed {
 impl Play {
     async fn amqp(connection: &Connection) -> Result<Self, Unplayed> {
         // A change of one step is seen by the publish of the next, however late Redis announces it.
-        let options = ProducerOptions::new().declared_queues_only(true).freshness(Freshness::EachPublish);
+        let options = ProducerOptions::new().declared_queues_only(true).freshness(Freshness::Strict);
         Play::with(connection, load::Options::default(), options).await
     }
 
