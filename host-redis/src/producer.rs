@@ -212,7 +212,7 @@ impl Producer {
             return Ok((None, route::by_name(routing_key, headers, self.options.tables.limits.key_bytes)?));
         }
         let reach = self.tables.reach(&self.redis, exchange).await?;
-        let ways = route::by_table(&reach, exchange, routing_key, headers, prepared.tag)?;
+        let ways = route::by_table(&reach, &prepared.outgoing, prepared.tag)?;
         Ok((Some(reach), ways))
     }
 

@@ -2,11 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use keyrail_core::kombu::{Json, Layout, Priority};
+use keyrail_core::kombu::{Envelope, Json, Layout, Priority};
 use uuid::Uuid;
 
 use crate::{
-    ExecuteError, Executor, Held, Host, HostError, Overdue, PutBack, Restore, Table, publish::Ways, raw,
+    ExecuteError, Executor, Held, Host, HostError, Overdue, PutBack, Restore, Table,
+    publish::{Outgoing, Ways},
+    raw,
 };
 
 /// What a restore came to.
@@ -144,12 +146,11 @@ impl<E: Executor> Host<E> {
                 let text = serde_json::to_string(headers).ok()?;
                 serde_json::from_str(&text).ok()
             });
-            let routed = crate::publish::route(
-                &tables[&exchange].router,
-                &exchange,
-                &routing_key,
-                &headers.unwrap_or_default(),
-            );
+            let outgoing = Outgoing {
+                headers: headers.unwrap_or_default(),
+                ..Outgoing::new(&exchange, &routing_key, hashed_properties(&envelope))
+            };
+            let routed = crate::publish::route(&tables[&exchange].router, &outgoing);
             routed.map(|routed| Ways::of(&routed.trace).queues).unwrap_or_default()
         };
         if queues.is_empty() {
@@ -202,6 +203,17 @@ impl Restored {
             self.left.push(Left { delivery, reason });
         }
     }
+}
+
+/// An envelope with the properties by which a consistent-hash exchange may choose.
+fn hashed_properties(envelope: &Json) -> Envelope {
+    let properties = envelope.member("properties");
+    ["message_id", "correlation_id", "timestamp"].iter().fold(Envelope::text(""), |copy, name| {
+        match properties.and_then(|properties| properties.member(name)) {
+            Some(value) => copy.property(name, value.clone()),
+            None => copy,
+        }
+    })
 }
 
 fn list_of(layout: &Layout, queue: &str, envelope: &Json) -> String {

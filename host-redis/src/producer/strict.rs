@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::redis::{Cmd, Value};
 
 use super::{Confirm, Prepared, ProduceError, Producer, declare::is_unknown_exchange, is_nowhere, route};
-use crate::{publish::Outgoing, table::Reach};
+use crate::table::Reach;
 
 /// How often a message is routed again before somebody is told.
 const ATTEMPTS: u32 = 32;
@@ -60,12 +60,11 @@ impl Producer {
         let mut watch = Cmd::new();
         watch.arg("WATCH").arg(self.tables.keys(reach));
         let _: Value = watch.query_async(&mut pinned).await.map_err(failed)?;
-        let Outgoing { exchange, routing_key, headers, .. } = &prepared.outgoing;
         // INVARIANT: what was announced before the answer to WATCH has been heard, on this connection alone. Nothing is
         // said by a table that is not current, no refusal either.
-        let current = self.tables.is_current(exchange, reach) && link.epoch() == epoch;
+        let current = self.tables.is_current(&prepared.outgoing.exchange, reach) && link.epoch() == epoch;
         let routed = match current {
-            true => Some(route::by_table(reach, exchange, routing_key, headers, prepared.tag)),
+            true => Some(route::by_table(reach, &prepared.outgoing, prepared.tag)),
             false => None,
         };
         let mut ways = match routed {

@@ -73,6 +73,18 @@ struct Play {
     layout: Layout,
 }
 
+fn properties(mut message: Message, publish: &Publish) -> Message {
+    for (name, value) in [("correlation_id", &publish.correlation_id), ("message_id", &publish.message_id)] {
+        if let Some(value) = value {
+            message = message.property(name, &**value);
+        }
+    }
+    match publish.timestamp.map(i64::try_from) {
+        Some(Ok(seconds)) => message.property("timestamp", seconds),
+        _ => message,
+    }
+}
+
 /// The exchange of a Kombu scenario.
 const EXCHANGE: &str = "x";
 
@@ -117,9 +129,6 @@ impl Play {
             Step::PublishRepeat { exchange, routing_key, times } => {
                 self.repeat(exchange, routing_key.as_str().unwrap_or_default(), *times).await
             }
-            Step::PolicySet { .. } | Step::PolicyClear { .. } => {
-                Err(Unplayed::Unsupported("policies, which Redis does not keep".into()))
-            }
             _ => match self.host.apply(&core::operation(step)).await {
                 Ok(()) => Ok(Answer::OK),
                 Err(HostError::Refused(error)) => Ok(core::refusal(&error)),
@@ -138,6 +147,7 @@ impl Play {
             .routing_key(routing_key)
             .headers(publish.headers.clone().unwrap_or_default())
             .mandatory(publish.mandatory);
+        let message = properties(message, publish);
         let returned = match self.producer.publish(&message).await {
             Ok(_) => false,
             Err(ProduceError::Returned { .. }) => true,
