@@ -14,8 +14,11 @@ mod take;
 
 pub use held::{GiveBack, Held, Overdue, PutBack, Restore};
 pub use memory::{Memory, MemoryWaiter};
-pub(crate) use redis::errors;
 pub use redis::{Redis, RedisOptions, RedisWaiter};
+pub(crate) use redis::{
+    errors,
+    once::{Once, Ran},
+};
 pub(crate) use take::pop_order;
 pub use take::{Take, Taken};
 

@@ -20,6 +20,7 @@ use crate::{
 mod atomic;
 pub(crate) mod errors;
 mod held;
+pub(crate) mod once;
 mod replies;
 mod scripts;
 mod take;
@@ -126,11 +127,22 @@ impl Redis {
     ) -> Result<Option<Vec<Reply>>, ExecuteError> {
         let needs = needs(&plan.commands)?;
         let script = atomic::invocation(&self.scripts.run, plan, &needs)?;
+        let value = self.transaction(pinned, &script).await?;
+        value.map(|value| self.at_once(plan, &needs, value)).transpose()
+    }
+
+    /// A script as the one command of a transaction; nothing if a watched key changed, or if the server had to be told
+    /// the script first.
+    async fn transaction(
+        &self,
+        pinned: &mut MultiplexedConnection,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<Option<Value>, ExecuteError> {
         let mut pipeline = Pipeline::new();
-        pipeline.atomic().invoke_script(&script);
+        pipeline.atomic().invoke_script(script);
         match pipeline.query_async::<Option<Vec<Value>>>(pinned).await {
             Ok(None) => Ok(None),
-            Ok(Some(mut values)) => self.at_once(plan, &needs, values.pop().unwrap_or(Value::Nil)).map(Some),
+            Ok(Some(mut values)) => Ok(Some(values.pop().unwrap_or(Value::Nil))),
             Err(error) if error.code() == Some("NOSCRIPT") => {
                 script.load_async(pinned).await.map_err(|error| self.error(error))?;
                 Ok(None)

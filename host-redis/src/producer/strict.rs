@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::redis::{Cmd, Value};
 
 use super::{Confirm, Prepared, ProduceError, Producer, declare::is_unknown_exchange, is_nowhere, route};
-use crate::table::Reach;
+use crate::{executor::Ran, table::Reach};
 
 /// How often a message is routed again before somebody is told.
 const ATTEMPTS: u32 = 32;
@@ -82,18 +82,18 @@ impl Producer {
         };
         let dead_lettered = self.dead_letter(&mut ways);
         let plan = self.plan(prepared, &ways, Some(reach));
-        let replies = match plan.commands.is_empty() {
-            true => {
+        let ran = match self.once(prepared, &ways, dead_lettered) {
+            _ if plan.commands.is_empty() => {
                 let _: Value = ::redis::cmd("UNWATCH").query_async(&mut pinned).await.map_err(failed)?;
-                Some(Vec::new())
+                Some(Ran::Now(Vec::new()))
             }
-            false => self.redis.run_watched(&mut pinned, &plan).await?,
+            Some(once) => self.redis.run_once_watched(&mut pinned, &plan, &once).await?,
+            None => self.redis.run_watched(&mut pinned, &plan).await?.map(Ran::Now),
         };
         guard.armed = false;
-        let Some(replies) = replies else { return Ok(Attempt::Overtaken) };
-        let replicas = self.replicate(epoch).await?;
-        let confirm = self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered)?;
-        Ok(Attempt::Published(Confirm { replicas, ..confirm }))
+        let Some(ran) = ran else { return Ok(Attempt::Overtaken) };
+        let confirm = self.told(prepared, ways, &plan, dead_lettered, ran)?;
+        Ok(Attempt::Published(Confirm { replicas: self.replicate(epoch).await?, ..confirm }))
     }
 
     /// The default exchange has no table that could change.
@@ -102,10 +102,8 @@ impl Producer {
         let dead_lettered = self.dead_letter(&mut ways);
         let plan = self.plan(prepared, &ways, None);
         let epoch = self.redis.link().epoch();
-        let replies = self.run(&plan, &ways).await?;
-        let replicas = self.replicate(epoch).await?;
-        let confirm = self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered)?;
-        Ok(Confirm { replicas, ..confirm })
+        let confirm = self.carry_out(prepared, ways, &plan, dead_lettered).await?;
+        Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm })
     }
 }
 
