@@ -36,6 +36,11 @@ pub trait Executor: Send + Sync + 'static {
     /// one of its commands needs, none is executed. Of other plans the rest is executed nevertheless.
     fn run(&self, plan: &Plan) -> impl Future<Output = Result<Vec<Reply>, ExecuteError>> + Send;
 
+    /// Whether the keys lie on several servers, where nothing that needs several of them is one step.
+    fn spreads(&self) -> bool {
+        false
+    }
+
     /// Takes messages and registers them as unacked, in one step on the server.
     ///
     /// Kombu pops first and registers second, and loses the message of a process that dies in between.

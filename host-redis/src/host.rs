@@ -252,13 +252,15 @@ impl<E: Executor> Host<E> {
     /// Takes the next message of a queue and acks it at once.
     ///
     /// # Errors
-    /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; those of the executor.
+    /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; [`HostError::NotExpressible`] on a
+    /// cluster, unless all keys lie in one slot; those of the executor.
     pub async fn get(&self, queue: &str) -> Result<Option<ReceivedMessage>, HostError> {
         if let Source::Fixed(table) = &self.source
             && table.current().router.queue(queue).is_none()
         {
             return Err(HostError::QueueNotFound { queue: queue.into() });
         }
+        self.check_one_slot()?;
         let queues = [queue.to_owned()];
         loop {
             let owner = Uuid::new_v4().simple().to_string();
@@ -283,7 +285,8 @@ impl<E: Executor> Host<E> {
     /// A consumer of these queues, which starts to take at once. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them.
+    /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them;
+    /// [`HostError::NotExpressible`] on a cluster, unless all keys lie in one slot.
     pub fn consumer(&self, queues: Vec<String>, options: ConsumerOptions) -> Result<Consumer, HostError> {
         if let Source::Fixed(table) = &self.source
             && let router = &table.current().router
@@ -291,7 +294,21 @@ impl<E: Executor> Host<E> {
         {
             return Err(HostError::QueueNotFound { queue: missing.as_str().into() });
         }
+        self.check_one_slot()?;
         Ok(Consumer::start(self, queues, options))
+    }
+
+    /// Taking and registering are one step, or messages get lost in between.
+    pub(crate) fn check_one_slot(&self) -> Result<(), HostError> {
+        if !self.executor.spreads() {
+            return Ok(());
+        }
+        let reason = format!(
+            "on a cluster a message is taken and registered in one step only where both keys lie in one slot; give \
+             `global_keyprefix` a hash tag, as `{{shop}}.` instead of `{}`, to all who share the queues",
+            self.layout.global_keyprefix
+        );
+        Err(HostError::NotExpressible { reason: reason.into() })
     }
 
     /// How many messages wait in each of these queues.

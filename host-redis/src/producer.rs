@@ -131,7 +131,7 @@ impl Producer {
 
     /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one step on the server.
     ///
-    /// On a cluster each copy is a step of its own.
+    /// On a cluster each copy is a step of its own, unless the prefix of all keys has a hash tag.
     ///
     /// # Errors
     /// An unknown or internal exchange, a mandatory message that nobody gets, a body that cannot be written; those of
@@ -263,7 +263,7 @@ impl Producer {
                 plan.commands.extend(plan::keep_alive(&self.layout, queue, expires).commands);
             }
         }
-        plan.atomic = plan.commands.len() > 1 && !self.redis.link().is_cluster();
+        plan.atomic = plan.commands.len() > 1 && !self.redis.link().spreads();
         plan
     }
 
@@ -279,10 +279,10 @@ impl Producer {
             tokio::task::yield_now().await;
             return self.confirm(prepared, ways, &[], &[], dead_lettered);
         }
-        let cluster = self.redis.link().is_cluster();
+        let spread = self.redis.link().spreads();
         let ran = match self.once(prepared, &ways, dead_lettered) {
-            Some(once) if !cluster => self.redis.run_once(plan, &once).await?,
-            None if plan.commands.len() == 1 || !cluster => Ran::Now(self.redis.run(plan).await?),
+            Some(once) if !spread => self.redis.run_once(plan, &once).await?,
+            None if plan.commands.len() == 1 || !spread => Ran::Now(self.redis.run(plan).await?),
             _ => Ran::Now(self.run_apart(prepared, &ways, plan).await?),
         };
         self.told(prepared, ways, plan, dead_lettered, ran)

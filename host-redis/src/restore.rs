@@ -62,6 +62,7 @@ impl<E: Executor> Host<E> {
     /// # Errors
     /// Those of the executor and of [`table`](Self::table); what is not yet moved stays registered.
     pub async fn restore(&self, visibility_timeout: Duration) -> Result<Restored, HostError> {
+        self.check_one_slot()?;
         let (executor, layout) = (self.executor(), self.layout());
         let before = executor.now().await? - visibility_timeout.as_secs_f64();
         let first = executor.overdue(&Overdue { layout, before, skip: 0, limit: BATCH }).await?;

@@ -115,7 +115,7 @@ impl Producer {
         self.check_mandatory(&prepared, is_nowhere(&ways))?;
         let plan = self.plan(&prepared, &ways, reach.as_deref());
         let once = self.once(&prepared, &ways, dead_lettered).filter(|_| !plan.commands.is_empty());
-        if (plan.commands.len() > 1 || once.is_some()) && self.redis.link().is_cluster() {
+        if (plan.commands.len() > 1 || once.is_some()) && self.redis.link().spreads() {
             return Ok(None);
         }
         Ok(Some(Sent { place, prepared, ways, dead_lettered, plan, once }))

@@ -69,7 +69,7 @@ impl Producer {
         if plan.commands.is_empty() {
             return Ok(Vec::new());
         }
-        let atomic = plan.atomic && !self.redis.link().is_cluster();
+        let atomic = plan.atomic && !self.redis.link().spreads();
         Ok(self.redis.run(&Plan { atomic, commands: plan.commands.clone() }).await?)
     }
 }

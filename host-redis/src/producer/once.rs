@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{Confirm, Prepared, ProduceError, Producer};
 use crate::{
     ExecuteError, HostError, Reply,
+    connection::slots::tag_beside,
     executor::{Once, Ran},
     publish::Ways,
 };
@@ -77,7 +78,7 @@ impl Producer {
             return Ok(replies.pop().unwrap_or(Reply::Value(None)));
         };
         let key = command.key();
-        let Some(tag) = hash_tag(key) else {
+        let Some(tag) = tag_beside(key) else {
             let message =
                 format!("no marker can lie in the slot of `{key}`, whose name has a `}}` and no hash tag");
             return Err(ExecuteError::Server { message: message.into() });
@@ -89,37 +90,5 @@ impl Producer {
             Ran::Before { counts, .. } => counts.first().copied().map(Reply::Count),
         };
         Ok(reply.unwrap_or(Reply::Value(None)))
-    }
-}
-
-/// What of a key decides about its slot, if it can stand between braces: a key without braces as it is.
-fn hash_tag(key: &str) -> Option<&str> {
-    if let Some((_, rest)) = key.split_once('{')
-        && let Some((tag, _)) = rest.split_once('}')
-        && !tag.is_empty()
-    {
-        return Some(tag);
-    }
-    (!key.contains('}') && !key.is_empty()).then_some(key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::hash_tag;
-
-    #[test]
-    fn what_decides_about_the_slot() {
-        for (key, tag) in [
-            ("orders", Some("orders")),
-            ("{shop}.orders", Some("shop")),
-            ("a{b}c{d}", Some("b")),
-            ("a{{b}c", Some("{b")),
-            ("open{", Some("open{")),
-            ("a}b", None),
-            ("{}x", None),
-            ("", None),
-        ] {
-            assert_eq!(hash_tag(key), tag, "{key}");
-        }
     }
 }
