@@ -59,6 +59,8 @@ impl Target for HostRedis {
 
     fn kombu(&mut self, scenario: &KombuScenario) -> Result<KombuAnswers, Unplayed> {
         self.server.flush().map_err(Unplayed::Broken)?;
+        // A listener of the last scenario that is still hanging up would be counted as one who hears.
+        self.server.until_nobody_listens().map_err(Unplayed::Broken)?;
         self.runtime.block_on(async {
             let play = Play::kombu(&self.connection, scenario).await?;
             play.kombu_scenario(scenario).await
@@ -350,14 +352,31 @@ impl Server {
     }
 
     fn flush(&self) -> Result<(), String> {
-        use std::io::{Read, Write};
+        let answer = self.ask("FLUSHALL")?;
+        (answer == "+OK").then_some(()).ok_or_else(|| format!("FLUSHALL is refused: {answer}"))
+    }
+
+    fn until_nobody_listens(&self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.ask("PUBSUB NUMPAT")? != ":0" {
+            if Instant::now() > deadline {
+                return Err("somebody still listens".into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// The first line of the answer to a command.
+    fn ask(&self, command: &str) -> Result<String, String> {
+        use std::io::{BufRead, BufReader, Write};
         let failed = |error: std::io::Error| error.to_string();
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).map_err(failed)?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-        stream.write_all(b"FLUSHALL\r\n").map_err(failed)?;
-        let mut answer = [0; 5];
-        stream.read_exact(&mut answer).map_err(failed)?;
-        (&answer == b"+OK\r\n").then_some(()).ok_or_else(|| "FLUSHALL is refused".into())
+        stream.write_all(format!("{command}\r\n").as_bytes()).map_err(failed)?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).map_err(failed)?;
+        Ok(answer.trim_end().to_owned())
     }
 }
 
