@@ -20,6 +20,7 @@ import {
   TASK,
   TOPOLOGY,
 } from './shapes.js';
+import type { TypedRouter } from './typed.js';
 import type {
   Binding,
   BindingTable,
@@ -98,6 +99,23 @@ export class Router implements Disposable {
   static fromTopology(topology: Topology): Router {
     const data = read(topology, TOPOLOGY, 'topology');
     return Router.#of(() => core().fromTopology(data));
+  }
+
+  /**
+   * The same, with a topology that the compiler knows as well: written out here, or `as const` elsewhere. An exchange that
+   * is not in it is then an error at compile time, and so is a routing key that reaches no queue.
+   *
+   * ```ts
+   * const router = Router.typed({
+   *   exchanges: [{ name: 'events', kind: 'topic' }],
+   *   queues: [{ name: 'audit' }],
+   *   bindings: [{ source: 'events', destination: { queue: 'audit' }, routingKey: 'order.#' }],
+   * });
+   * router.route({ exchange: 'events', routingKey: 'order.paid' }); // compiles; 'ordre.paid' would not
+   * ```
+   */
+  static typed<const T extends Topology>(topology: T): TypedRouter<T> {
+    return Router.fromTopology(topology) as TypedRouter<T>;
   }
 
   /** A router with one virtual host (`/` if it is not said) of RabbitMQ's `definitions.json`, as text or parsed. */

@@ -1,6 +1,6 @@
 // Assembles the npm package in dist/ from js/ and from pkg/, where scripts/wasm.sh left the module and its binding.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -26,6 +26,11 @@ execFileSync(process.execPath, [join(typescript, 'bin', 'tsc'), '-p', root], { s
 
 // What the public types do not reach, and what would name the binding's types.
 for (const name of ['module', 'shape', 'shapes']) rmSync(join(dist, `${name}.d.ts`));
+
+// Types leave a script behind that says nothing; `.d.ts` files need none beside them.
+for (const name of readdirSync(dist, { recursive: true }).filter((name) => name.endsWith('.js'))) {
+  if (readFileSync(join(dist, name), 'utf8').trim() === 'export {};') rmSync(join(dist, name));
+}
 
 copyFileSync(join(pkg, 'base64.js'), join(dist, 'base64.js'));
 copyFileSync(join(pkg, 'keyrail_bg.js'), join(dist, 'keyrail_bg.js'));
