@@ -1,4 +1,4 @@
-// The packed package in every runtime: all recorded vectors, through its public API.
+// The packed package in every runtime: all recorded vectors, through the public API of both its modules.
 //
 // The same files run everywhere: the questions, the program that puts them (tests/targets/scenarios.mjs) and one line
 // that imports the package. Only how the answers get out differs. The conformance runner writes the questions, and what
@@ -39,28 +39,36 @@ const ANSWERS = `
     return navigator.userAgent;
   }
 
-  export default (keyrail) => JSON.stringify({ runtime: runtime(), answers: questions.map(player(keyrail)) });
+  export default (...modules) =>
+    JSON.stringify({ runtime: runtime(), answers: modules.map((keyrail) => questions.map(player(keyrail))) });
 `;
 
-const IMPORT = `import * as keyrail from 'keyrail'; import answers from './answers.mjs';`;
+const IMPORT = `
+  import * as small from 'keyrail';
+  import * as full from 'keyrail/full';
+  import answers from './answers.mjs';
+`;
 const ENTRIES = {
-  'main.mjs': `${IMPORT} console.log(answers(keyrail));`,
+  'main.mjs': `${IMPORT} console.log(answers(small, full));`,
   'main.cjs': `
-    const keyrail = require('keyrail');
+    const small = require('keyrail');
+    const full = require('keyrail/full');
     const { default: answers } = require('./answers.mjs');
-    console.log(answers(keyrail));`,
-  'worker.mjs': `${IMPORT} export default { fetch: () => new Response(answers(keyrail)) };`,
-  'edge.mjs': `${IMPORT} export default () => new Response(answers(keyrail));`,
-  'page.mjs': `${IMPORT} globalThis.answer = answers(keyrail);`,
+    console.log(answers(small, full));`,
+  'worker.mjs': `${IMPORT} export default { fetch: () => new Response(answers(small, full)) };`,
+  'edge.mjs': `${IMPORT} export default () => new Response(answers(small, full));`,
+  'page.mjs': `${IMPORT} globalThis.answer = answers(small, full);`,
   'plain.mjs': `
-    import * as keyrail from '/node_modules/keyrail/dist/inline.js';
+    import * as small from '/node_modules/keyrail/dist/inline.js';
+    import * as full from '/node_modules/keyrail/dist/full/inline.js';
     import answers from './answers.mjs';
-    globalThis.answer = answers(keyrail);`,
+    globalThis.answer = answers(small, full);`,
   'streamed.mjs': `
-    import * as keyrail from '/node_modules/keyrail/dist/web.js';
+    import * as small from '/node_modules/keyrail/dist/web.js';
+    import * as full from '/node_modules/keyrail/dist/full/web.js';
     import answers from './answers.mjs';
-    await keyrail.init();
-    globalThis.answer = answers(keyrail);`,
+    await Promise.all([small.init(), full.init()]);
+    globalThis.answer = answers(small, full);`,
 };
 const PAGES = ['page', 'plain', 'streamed'];
 
@@ -80,17 +88,33 @@ before(async () => {
 });
 after(() => server?.close());
 
+/** What `keyrail` refuses and `keyrail/full` plays: the policies, whose patterns are regular expressions. */
+const ONLY_FULL = asked.map(({ id }) => id).filter((id) => id.startsWith('policy-'));
+
 /** Compares with what the recorded broker did; says how many agreed. */
 function judge(t, said, is) {
   const { runtime, answers } = JSON.parse(said);
   assert.match(runtime, is);
-  assert.equal(answers.length, asked.length);
-  const wrong = asked.filter(({ answer }, at) => !isDeepStrictEqual(JSON.parse(answers[at]), answer));
-  t.diagnostic(`${runtime}: ${asked.length - wrong.length} scenarios agree, ${wrong.length} differ`);
-  const shown = wrong.slice(0, 3).map((one) => {
-    return `${one.id}\n  expected ${JSON.stringify(one.answer)}\n  actual   ${answers[asked.indexOf(one)]}`;
-  });
-  assert.equal(wrong.length, 0, `${wrong.length} scenarios differ, among them\n${shown.join('\n')}`);
+  assert.equal(answers.length, 2);
+  for (const [at, name, without] of [
+    [0, 'keyrail', ONLY_FULL],
+    [1, 'keyrail/full', []],
+  ]) {
+    assert.equal(answers[at].length, asked.length);
+    const wrong = asked.flatMap(({ id, answer }, which) => {
+      const given = answers[at][which];
+      return isDeepStrictEqual(JSON.parse(given), answer) ? [] : [{ id, answer, given }];
+    });
+    const shown = wrong.map(
+      (one) => `${one.id}\n  expected ${JSON.stringify(one.answer)}\n  actual   ${one.given}`,
+    );
+    t.diagnostic(`${runtime}: ${name}: ${asked.length - wrong.length} scenarios agree`);
+    assert.deepEqual(
+      wrong.map(({ id }) => id),
+      without,
+      `${name}:\n${shown.slice(0, 3).join('\n')}`,
+    );
+  }
 }
 
 test('every vector is asked', () => {
@@ -101,12 +125,17 @@ test('every vector is asked', () => {
 
 test('a wrong answer, a missing one and another runtime are told', () => {
   const right = asked.map(({ answer }) => JSON.stringify(answer));
+  const small = right.map((answer, at) => (ONLY_FULL.includes(asked[at].id) ? '{"failure":""}' : answer));
   const quiet = { diagnostic() {} };
-  const said = (answers, runtime = 'Node v20.19.0') => JSON.stringify({ runtime, answers });
-  judge(quiet, said(right), /^Node/);
-  assert.throws(() => judge(quiet, said(right.with(7, '{"answers":[]}')), /^Node/), /1 scenarios differ/);
-  assert.throws(() => judge(quiet, said(right.slice(1)), /^Node/));
-  assert.throws(() => judge(quiet, said(right, 'Deno 2.9.6'), /^Node/));
+  const judged = (answers, runtime = 'Node v20.19.0') =>
+    judge(quiet, JSON.stringify({ runtime, answers }), /^Node/);
+  judged([small, right]);
+  assert.throws(() => judged([small.with(7, '{"answers":[]}'), right]), /keyrail:/);
+  assert.throws(() => judged([small, right.with(7, '{"answers":[]}')]), /keyrail\/full:/);
+  assert.throws(() => judged([right, right]), /keyrail:/);
+  assert.throws(() => judged([small, right.slice(1)]));
+  assert.throws(() => judged([small]));
+  assert.throws(() => judged([small, right], 'Deno 2.9.6'));
 });
 
 for (const [name, { is, run }] of Object.entries(PROGRAMS)) {

@@ -1,21 +1,41 @@
-import type { Router } from './router.js';
-import type { Binding, Dialect, Exchange, Message, Queue, Routing, Topology, Trace } from './types.js';
+import type { BaseRouter } from './base.js';
+import type {
+  Binding,
+  Dialect,
+  Exchange,
+  ExplainOptions,
+  Message,
+  Queue,
+  Routing,
+  Topology,
+  Trace,
+} from './types.js';
 
 /**
  * A router whose topology the compiler knows: an exchange that is not in it, and a routing key that reaches no queue, are
- * errors at compile time. {@link Router.typed} makes one.
+ * errors at compile time. `Router.typed` makes one.
  *
  * Only what is certain is refused: a key that is no literal passes, and so does every key where headers, a hash, a policy
  * or a pattern of Kombu's decides. The types stay as the topology was; `const router: Router = typed` is the same router
  * without them, for changes, and for a message whose `CC` reaches what its key does not.
  */
-export interface TypedRouter<T extends Topology> extends Router {
+export interface TypedRouter<T extends Topology> extends BaseRouter {
   route<X extends PublishableName<T>, K extends string | Uint8Array>(
     message: TypedMessage<T, X, K>,
   ): TypedRouting<T>;
+  route<X extends PublishableName<T>, K extends string | Uint8Array>(
+    exchange: X,
+    routingKey: Routable<T, X, K>,
+  ): TypedRouting<T>;
+  /** Of messages as objects only the exchanges are looked at. */
+  routeMany(messages: readonly (Message & { readonly exchange: PublishableName<T> })[]): TypedRouting<T>[];
+  routeMany<X extends PublishableName<T>, K extends string | Uint8Array>(
+    exchange: X,
+    routingKeys: readonly Routable<T, X, K>[],
+  ): TypedRouting<T>[];
   explain<X extends PublishableName<T>, K extends string | Uint8Array>(
     message: TypedMessage<T, X, K>,
-    options?: Parameters<Router['explain']>[1],
+    options?: ExplainOptions,
   ): Trace & TypedRouting<T>;
   exchangeId(name: ExchangeName<T>): number | undefined;
   queueId(name: QueueName<T>): number | undefined;

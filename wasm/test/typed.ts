@@ -1,5 +1,6 @@
 // What `Router.typed` must accept and refuse. Checked by `npm run typecheck`, never run.
 import { type QueueName, Router, type TypedRouter } from 'keyrail';
+import { Router as FullRouter } from 'keyrail/full';
 
 const TOPOLOGY = {
   exchanges: [
@@ -50,7 +51,15 @@ export function accepted(dynamic: string, region: 'eu' | 'us', bytes: Uint8Array
   router.route({ exchange: 'amq.topic', routingKey: 'word' });
   router.route({ exchange: '', routingKey: 'audit' });
 
+  router.route('events', 'order.eu.paid');
+  router.route('', 'eu');
+  router.routeMany('events', ['order', 'x.eu.y']);
+  router.routeMany([{ exchange: 'desk', routingKey: 'red' }]);
+  const names: readonly ('audit' | 'eu')[] = router.routeMany('desk', ['red'])[0]?.queues ?? [];
+
   // Keys that the compiler does not know.
+  router.route('events', dynamic);
+  router.routeMany('events', [dynamic]);
   router.route({ exchange: 'events', routingKey: dynamic });
   router.route({ exchange: 'events', routingKey: bytes });
   router.route({ exchange: 'events', routingKey: `order.${dynamic}` });
@@ -67,7 +76,12 @@ export function accepted(dynamic: string, region: 'eu' | 'us', bytes: Uint8Array
   using written: TypedRouter<{
     readonly exchanges: readonly [{ readonly name: 'x'; readonly kind: 'fanout' }];
   }> = Router.typed({ exchanges: [{ name: 'x', kind: 'fanout' }] });
-  void [queues, written];
+  // The router with everything has the same types, and its own methods.
+  const full = FullRouter.typed(TOPOLOGY);
+  full.route('desk', 'red');
+  full.lint();
+  const all: FullRouter = full;
+  void [queues, written, names, all];
 
   // Not a constant: nothing is known, and nothing refused.
   const widened = Router.typed({
@@ -110,6 +124,18 @@ export function refused(region: 'eu' | 'us'): void {
   router.route({ exchange: '', routingKey: 'audt' });
   // @ts-expect-error one of the two cannot match
   router.route({ exchange: 'desk', routingKey: region === 'eu' ? 'red' : 'rde' });
+  // @ts-expect-error no such exchange
+  router.route('evnts', 'order.paid');
+  // @ts-expect-error no binding takes it
+  router.route('events', 'ordre.paid');
+  // @ts-expect-error an exchange and a key
+  router.route('events');
+  // @ts-expect-error one of them cannot match
+  router.routeMany('desk', ['red', 'rde']);
+  // @ts-expect-error no such exchange
+  router.routeMany([{ exchange: 'evnts', routingKey: 'red' }]);
+  // @ts-expect-error no binding takes it
+  FullRouter.typed(TOPOLOGY).route('events', 'ordre.paid');
   // @ts-expect-error the same for explain
   router.explain({ exchange: 'events', routingKey: 'ordre.paid' });
   // @ts-expect-error no such queue

@@ -1,5 +1,5 @@
 // The runtimes at the edge: a worker is bundled as its host's tools do it, and asked over its `fetch`.
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { EdgeRuntime } from 'edge-runtime';
 import { build } from 'esbuild';
@@ -81,9 +81,9 @@ function compiledModules(modules) {
         path: join(resolveDir, path.slice(0, -'?module'.length)),
         namespace: 'compiled-module',
       }));
-      onLoad({ filter: /.*/, namespace: 'compiled-module' }, async ({ path }) => {
+      onLoad({ filter: /.*/, namespace: 'compiled-module' }, ({ path }) => {
         const name = `module_${modules.size}`;
-        modules.set(name, new WebAssembly.Module(await readFile(path)));
+        modules.set(name, new WebAssembly.Module(readFileSync(path)));
         return { contents: `export default globalThis.${name};` };
       });
     },
