@@ -38,7 +38,7 @@ fmt: ## format Rust and JavaScript
 conformance: ## run the recorded vectors on the core and on its WebAssembly build
 	@scripts/test.sh core wasm-node
 
-soak: ## kill 200 consumers under load, and Kombu's and Celery's beside them
+soak: ## route ten million times and watch the memory; kill 200 consumers under load, and Kombu's and Celery's
 	@scripts/soak.sh
 
 interop: ## run against real Redis, Kombu and Celery
