@@ -1,4 +1,4 @@
-import type { Layout, Publish, Quarantined, Routing, TaskPublish } from 'keyrail';
+import type { Layout, Publish, Quarantined, Router, Routing, TaskPublish, Topology } from 'keyrail';
 
 /** The exchange types of Kombu on Redis. */
 export type Kind = 'direct' | 'fanout' | 'topic';
@@ -16,8 +16,18 @@ export interface PublisherOptions {
    * not followed, and one removed meanwhile still is. 0 reads the table before every publish, as Kombu does.
    */
   readonly maxAge?: number | undefined;
+  /**
+   * The router of `keyrail/full`, where policies are among what keyrail keeps beside Kombu's tables: their patterns are
+   * regular expressions, which the one of `keyrail` refuses.
+   */
+  readonly Router?: RouterOf | undefined;
   /** Hears of each row that cannot be followed, at each reading. */
   readonly onQuarantine?: ((row: QuarantinedRow) => void) | undefined;
+}
+
+/** What makes a router of a topology: the class of `keyrail` or of `keyrail/full`. */
+export interface RouterOf {
+  fromTopology(topology: Topology): Router;
 }
 
 /** A message; `layout` is the publisher's. */
