@@ -36,12 +36,13 @@ impl Outgoing {
         }
     }
 
-    /// The envelope with all headers that a consumer may see.
-    pub(crate) fn sealed(&self, message: &Message<'_>) -> Envelope {
-        message.delivered_headers().fold(self.envelope.clone(), |envelope, (name, value)| {
-            envelope.header(&String::from_utf8_lossy(name), json_of(value))
-        })
-    }
+}
+
+/// The envelope with all headers of the message that a consumer may see.
+pub(crate) fn sealed(envelope: Envelope, message: &Message<'_>) -> Envelope {
+    message.delivered_headers().fold(envelope, |envelope, (name, value)| {
+        envelope.header(&String::from_utf8_lossy(name), json_of(value))
+    })
 }
 
 /// Where a message would go.
@@ -128,18 +129,14 @@ impl Ways {
     pub(crate) fn plan(
         &self,
         layout: &Layout,
-        outgoing: &Outgoing,
-        envelope: &Envelope,
+        publish: &plan::Publish<'_>,
         mut tags: impl FnMut() -> String,
     ) -> Plan {
-        let publish = |exchange| plan::Publish {
-            return_to_queue: outgoing.return_to_queue,
-            ..plan::Publish::new(exchange, &outgoing.routing_key, envelope)
-        };
         let queues = self.queues.iter().map(String::as_str);
-        let mut commands = plan::publish(layout, &publish(&outgoing.exchange), queues, &mut tags).commands;
+        let mut commands = plan::publish(layout, publish, queues, &mut tags).commands;
         for exchange in &self.fanout {
-            commands.extend(plan::publish_fanout(layout, &publish(exchange), &tags()).commands);
+            let publish = plan::Publish { exchange, ..*publish };
+            commands.extend(plan::publish_fanout(layout, &publish, &tags()).commands);
         }
         Plan { atomic: commands.len() > 1, commands }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyrail_core::{PublishError, kombu::Plan};
 
-use super::{Prepared, ProduceError, Producer, is_nowhere};
+use super::{Asked, ProduceError, Producer, is_nowhere};
 use crate::{Executor, HostError, Reply, host::import_plan, publish::Ways, registry, table::Reach};
 
 impl Producer {
@@ -35,16 +35,16 @@ impl Producer {
     /// The ways, by tables that hold what was declared.
     pub(super) async fn declared_ways(
         &self,
-        prepared: &Prepared<'_>,
+        asked: &Asked<'_>,
     ) -> Result<(Option<Arc<Reach>>, Ways), ProduceError> {
-        let found = self.ways(prepared).await;
+        let found = self.ways(asked).await;
         let nowhere = match &found {
             Ok((_, ways)) => is_nowhere(ways),
             Err(ProduceError::Host(HostError::Publish(PublishError::ExchangeNotFound { .. }))) => true,
             Err(_) => false,
         };
         match nowhere && self.declare_again().await? {
-            true => self.ways(prepared).await,
+            true => self.ways(asked).await,
             false => found,
         }
     }

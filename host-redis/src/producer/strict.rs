@@ -8,26 +8,26 @@ use std::sync::Arc;
 
 use ::redis::{Cmd, Value};
 
-use super::{Confirm, Prepared, ProduceError, Producer, route};
-use crate::{publish::Outgoing, table::Reach};
+use super::{Asked, Confirm, Message, Prepared, ProduceError, Producer, route};
+use crate::table::Reach;
 
 /// How often a message is routed again before somebody is told.
 const ATTEMPTS: u32 = 32;
 
 impl Producer {
     pub(super) async fn strictly(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
-        let exchange = &prepared.outgoing.exchange;
+        let exchange = prepared.asked.exchange;
         if exchange.is_empty() && !self.options.declared_queues_only {
             return self.by_name(prepared).await;
         }
         let _turn = self.strict.lock().await;
         for _ in 0..ATTEMPTS {
-            let (Some(reach), _) = self.declared_ways(prepared).await? else { continue };
+            let (Some(reach), _) = self.declared_ways(&prepared.asked).await? else { continue };
             if let Some(confirm) = self.guarded(prepared, &reach).await? {
                 return Ok(confirm);
             }
         }
-        Err(ProduceError::TableMoved { exchange: exchange.as_str().into(), attempts: ATTEMPTS })
+        Err(ProduceError::TableMoved { exchange: exchange.into(), attempts: ATTEMPTS })
     }
 
     /// Publishes by this table, or nothing if it has changed.
@@ -44,10 +44,11 @@ impl Producer {
         let mut watch = Cmd::new();
         watch.arg("WATCH").arg(self.tables.keys(reach));
         let _: Value = watch.query_async(&mut pinned).await.map_err(failed)?;
-        let Outgoing { exchange, routing_key, headers, .. } = &prepared.outgoing;
+        let asked = &prepared.asked;
+        let Asked { message: Message { headers, .. }, exchange, routing_key, tag } = *asked;
         // INVARIANT: what was announced before the answer to WATCH has been heard, on this connection alone.
         let current = self.tables.is_current(exchange, reach) && link.epoch() == epoch;
-        let routed = route::by_table(reach, exchange, routing_key, headers, prepared.tag);
+        let routed = route::by_table(reach, exchange, routing_key, headers, tag);
         let mut ways = match routed {
             Ok(ways) if current => ways,
             refused => {
@@ -68,19 +69,19 @@ impl Producer {
         guard.armed = false;
         let Some(replies) = replies else { return Ok(None) };
         let replicas = self.replicate(epoch).await?;
-        let confirm = self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered)?;
+        let confirm = self.confirm(asked, ways, &plan.commands, &replies, dead_lettered)?;
         Ok(Some(Confirm { replicas, ..confirm }))
     }
 
     /// The default exchange has no table that could change.
     async fn by_name(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
-        let (_, mut ways) = self.ways(prepared).await?;
+        let (_, mut ways) = self.ways(&prepared.asked).await?;
         let dead_lettered = self.dead_letter(&mut ways);
         let plan = self.plan(prepared, &ways, None);
         let epoch = self.redis.link().epoch();
         let replies = self.run(&plan, &ways).await?;
         let replicas = self.replicate(epoch).await?;
-        let confirm = self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered)?;
+        let confirm = self.confirm(&prepared.asked, ways, &plan.commands, &replies, dead_lettered)?;
         Ok(Confirm { replicas, ..confirm })
     }
 }
