@@ -222,7 +222,7 @@ class Bench:
         figures.append(("redis-benchmark", lambda: {"redis-benchmark": self.benchmark(1)}))
         figures.append(rate("batches", self.keyrail, "batches", "topic10", 10, 100_000, 64, TEXT))
         figures.append(("redis-benchmark 4", lambda: {"redis-benchmark 4": self.benchmark(4)}))
-        figures.append(rate("batches 4", self.keyrail, "batches", "topic10", 10, 100_000, 0, TEXT))
+        figures.append(rate("batches 4", self.keyrail, "batches", "topic10", 10, 100_000, 4096, TEXT))
         for name, side, what, count in [
             ("consume", self.keyrail, "consume", 20_000),
             ("bare loop", self.keyrail, "consume-bare", 20_000),

@@ -35,7 +35,6 @@ impl Outgoing {
             return_to_queue: false,
         }
     }
-
 }
 
 /// The envelope with all headers of the message that a consumer may see.

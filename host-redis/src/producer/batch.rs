@@ -1,10 +1,6 @@
 //! Many messages at once: pipelines, several under way.
 
-use std::{
-    collections::VecDeque,
-    future::poll_fn,
-    task::Poll,
-};
+use std::{collections::VecDeque, future::poll_fn, task::Poll};
 
 use ::redis::{Pipeline, RedisResult, Value};
 use futures_util::future::{BoxFuture, FutureExt};
@@ -39,9 +35,7 @@ struct Sent<'m> {
 
 /// What was added to the pipeline.
 enum Sending {
-    Push {
-        list: String,
-    },
+    Push { list: String },
     Plan(Plan),
 }
 
