@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::{
     Connection, Executor, Fanout, Freshness, HostError, Redis, Reply,
+    executor::Ran,
     publish::{Ways, sealed},
     registry,
     table::{Reach, Tables},
@@ -27,6 +28,7 @@ mod batch;
 mod confirm;
 mod declare;
 mod message;
+mod once;
 mod options;
 mod push;
 mod route;
@@ -139,7 +141,7 @@ impl Producer {
 
     /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one step on the server.
     ///
-    /// On a cluster each copy is a step of its own.
+    /// On a cluster each copy is a step of its own, unless the prefix of all keys has a hash tag.
     ///
     /// # Errors
     /// An unknown or internal exchange, a mandatory message that nobody gets, a body that cannot be written; those of
@@ -190,7 +192,7 @@ impl Producer {
             attempts += 1;
             match self.attempt(prepared).await {
                 Ok(confirm) => return Ok(Confirm { attempts, ..confirm }),
-                Err(error) if error.is_temporary() => match waits.next() {
+                Err(error) if self.may_try_again(&error) => match waits.next() {
                     Some(wait) => {
                         tracing::warn!(code = error.code(), "{error}; trying again in {wait:?}");
                         tokio::time::sleep(wait).await;
@@ -202,37 +204,43 @@ impl Producer {
         }
     }
 
+    /// Copies that some servers of a cluster have may be sent again only where that leaves no second one.
+    fn may_try_again(&self, error: &ProduceError) -> bool {
+        match error {
+            ProduceError::PartlyPublished { error, .. } => {
+                self.options.once.is_some() && error.is_temporary()
+            }
+            other => other.is_temporary(),
+        }
+    }
+
     async fn attempt(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
         self.declare_once().await?;
         if self.options.freshness == Freshness::Strict {
             return self.strictly(prepared).await;
         }
-        let asked = &prepared.asked;
-        let (reach, mut ways) = self.declared_ways(asked).await?;
+        let (reach, mut ways) = self.declared_ways(prepared).await?;
         let dead_lettered = self.dead_letter(&mut ways);
-        self.check_mandatory(asked, is_nowhere(&ways))?;
+        self.check_mandatory(&prepared.asked, is_nowhere(&ways))?;
         let epoch = self.redis.link().epoch();
         if let Some(push) = self.only_push(prepared, &ways, reach.as_deref()) {
             push.run(&self.redis).await?;
-            let replicas = self.replicate(epoch).await?;
-            let confirm = self.confirm(asked, ways, &[], &[], dead_lettered)?;
-            return Ok(Confirm { replicas, ..confirm });
+            let confirm = self.confirm(&prepared.asked, ways, &[], &[], dead_lettered)?;
+            return Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm });
         }
         let plan = self.plan(prepared, &ways, reach.as_deref());
-        let replies = self.run(&plan, &ways).await?;
-        let replicas = self.replicate(epoch).await?;
-        let confirm = self.confirm(asked, ways, &plan.commands, &replies, dead_lettered)?;
-        Ok(Confirm { replicas, ..confirm })
+        let confirm = self.carry_out(prepared, ways, &plan, dead_lettered).await?;
+        Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm })
     }
 
     /// Where the message goes, and by which table; the default exchange needs none.
-    async fn ways(&self, asked: &Asked<'_>) -> Result<(Option<Arc<Reach>>, Ways), ProduceError> {
-        let Asked { message: Message { headers, .. }, exchange, routing_key, tag } = *asked;
+    async fn ways(&self, prepared: &Prepared<'_>) -> Result<(Option<Arc<Reach>>, Ways), ProduceError> {
+        let Asked { message: Message { headers, .. }, exchange, routing_key, .. } = prepared.asked;
         if exchange.is_empty() && !self.options.declared_queues_only {
             return Ok((None, route::by_name(routing_key, headers, self.options.tables.limits.key_bytes)?));
         }
         let reach = self.tables.reach(&self.redis, exchange).await?;
-        let ways = route::by_table(&reach, exchange, routing_key, headers, tag)?;
+        let ways = route::by_table(&reach, prepared)?;
         Ok((Some(reach), ways))
     }
 
@@ -278,24 +286,40 @@ impl Producer {
                 plan.commands.extend(plan::keep_alive(&self.layout, queue, expires).commands);
             }
         }
-        plan.atomic = plan.commands.len() > 1 && !self.redis.link().is_cluster();
+        plan.atomic = plan.commands.len() > 1 && !self.redis.link().spreads();
         plan
     }
 
-    async fn run(&self, plan: &Plan, ways: &Ways) -> Result<Vec<Reply>, ProduceError> {
+    async fn carry_out(
+        &self,
+        prepared: &Prepared<'_>,
+        ways: Ways,
+        plan: &Plan,
+        dead_lettered: bool,
+    ) -> Result<Confirm, ProduceError> {
         if plan.commands.is_empty() {
             // Who publishes to nobody in a loop must not keep the connection from hearing of a change.
             tokio::task::yield_now().await;
-            return Ok(Vec::new());
+            return self.confirm(&prepared.asked, ways, &[], &[], dead_lettered);
         }
-        if plan.commands.len() == 1 || !self.redis.link().is_cluster() {
-            return Ok(self.redis.run(plan).await?);
-        }
-        let each = plan.commands.iter().map(|command| async {
-            let plan = Plan { commands: vec![command.clone()], atomic: false };
-            self.redis.run(&plan).await.map(|mut replies| replies.pop().unwrap_or(Reply::Value(None)))
-        });
-        let answers = join_all(each).await;
+        let spread = self.redis.link().spreads();
+        let ran = match self.once(prepared, &ways, dead_lettered) {
+            Some(once) if !spread => self.redis.run_once(plan, &once).await?,
+            None if plan.commands.len() == 1 || !spread => Ran::Now(self.redis.run(plan).await?),
+            _ => Ran::Now(self.run_apart(prepared, &ways, plan).await?),
+        };
+        self.told(prepared, ways, plan, dead_lettered, ran)
+    }
+
+    /// On a cluster: the lists lie on several servers.
+    async fn run_apart(
+        &self,
+        prepared: &Prepared<'_>,
+        ways: &Ways,
+        plan: &Plan,
+    ) -> Result<Vec<Reply>, ProduceError> {
+        let each = plan.commands.iter().enumerate();
+        let answers = join_all(each.map(|(place, command)| self.copy_once(prepared, place, command))).await;
         let done = ways.queues.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
         let done: Vec<String> = done.map(|(queue, _)| queue.clone()).collect();
         let mut replies = Vec::with_capacity(answers.len());

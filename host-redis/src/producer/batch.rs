@@ -4,10 +4,14 @@ use std::{collections::VecDeque, future::poll_fn, task::Poll};
 
 use ::redis::{Pipeline, RedisResult, Value};
 use futures_util::future::{BoxFuture, FutureExt};
-use keyrail_core::kombu::{Command, Plan};
+use keyrail_core::kombu::Plan;
 
-use super::{Asked, Confirm, Message, ProduceError, Producer, is_nowhere, push::Push};
-use crate::{ExecuteError, Freshness, publish::Ways};
+use super::{Asked, Confirm, Message, Prepared, ProduceError, Producer, is_nowhere, push::Push};
+use crate::{
+    ExecuteError, Freshness,
+    executor::{Once, Ran},
+    publish::Ways,
+};
 
 /// Messages of one pipeline.
 const PIPELINE: usize = 64;
@@ -24,19 +28,26 @@ struct UnderWay<'m> {
     early: Option<Answer>,
 }
 
-/// A message on its way. Its payload is not kept: hardly any has to be written again.
+/// A message on its way.
 struct Sent<'m> {
     place: usize,
-    asked: Asked<'m>,
     ways: Ways,
     dead_lettered: bool,
-    command: Sending,
+    sending: Sending<'m>,
 }
 
-/// What was added to the pipeline.
-enum Sending {
-    Push { list: String },
-    Plan(Plan),
+/// What was added to the pipeline for a message.
+enum Sending<'m> {
+    /// Its payload is not kept: hardly any has to be written again.
+    Push {
+        asked: Asked<'m>,
+        list: String,
+    },
+    Plan {
+        prepared: Prepared<'m>,
+        plan: Plan,
+        once: Option<Once>,
+    },
 }
 
 impl Producer {
@@ -73,6 +84,7 @@ impl Producer {
         for (chunk, messages) in messages.chunks(PIPELINE).enumerate() {
             let mut sent = Vec::with_capacity(messages.len());
             let mut pipeline = Pipeline::with_capacity(messages.len());
+            // One error must not hide which message it belongs to, nor the answers to the others.
             pipeline.ignore_errors();
             for (n, message) in messages.iter().enumerate() {
                 let place = chunk * PIPELINE + n;
@@ -113,20 +125,25 @@ impl Producer {
         message: &'m Message,
     ) -> Result<Option<Sent<'m>>, ProduceError> {
         let prepared = self.prepare(self.asked(message))?;
-        let asked = prepared.asked;
-        let (reach, mut ways) = self.declared_ways(&asked).await?;
+        let (reach, mut ways) = self.declared_ways(&prepared).await?;
         let dead_lettered = self.dead_letter(&mut ways);
-        self.check_mandatory(&asked, is_nowhere(&ways))?;
+        self.check_mandatory(&prepared.asked, is_nowhere(&ways))?;
         if let Some(Push { command, list }) = self.only_push(&prepared, &ways, reach.as_deref()) {
             pipeline.add_command(command);
-            return Ok(Some(Sent { place, asked, ways, dead_lettered, command: Sending::Push { list } }));
+            let sending = Sending::Push { asked: prepared.asked, list };
+            return Ok(Some(Sent { place, ways, dead_lettered, sending }));
         }
         let plan = self.plan(&prepared, &ways, reach.as_deref());
-        if plan.commands.len() > 1 && self.redis.link().is_cluster() {
+        let once = self.once(&prepared, &ways, dead_lettered).filter(|_| !plan.commands.is_empty());
+        if (plan.commands.len() > 1 || once.is_some()) && self.redis.link().spreads() {
             return Ok(None);
         }
-        self.redis.add(pipeline, &plan)?;
-        Ok(Some(Sent { place, asked, ways, dead_lettered, command: Sending::Plan(plan) }))
+        match &once {
+            Some(once) => self.redis.add_once(pipeline, &plan, once)?,
+            None => self.redis.add(pipeline, &plan)?,
+        }
+        let sending = Sending::Plan { prepared, plan, once };
+        Ok(Some(Sent { place, ways, dead_lettered, sending }))
     }
 
     async fn settle(
@@ -139,22 +156,30 @@ impl Producer {
             Some(answer) => answer,
             None => answering.await,
         };
-        let values = answer.map_err(|error| self.redis.error(error));
-        let mut values = values.map(Vec::into_iter);
-        let next = |values: &mut std::vec::IntoIter<Value>| values.next().unwrap_or(Value::Nil);
-        for Sent { place, asked, ways, dead_lettered, command } in sent {
-            let replies = match (&mut values, &command) {
-                (Ok(values), Sending::Push { list }) => {
-                    self.redis.read_one("LPUSH", list, next(values)).map(|_| Vec::new())
+        let mut values = answer.map(Vec::into_iter).map_err(|error| self.redis.error(error));
+        let mut next = || match &mut values {
+            Ok(values) => Ok(values.next().unwrap_or(Value::Nil)),
+            Err(error) => Err(error.clone()),
+        };
+        for Sent { place, ways, dead_lettered, sending } in sent {
+            answers[place] = Some(match sending {
+                Sending::Push { asked, list } => {
+                    match next().and_then(|value| self.redis.read_one("LPUSH", &list, value)) {
+                        Ok(_) => self.confirm(&asked, ways, &[], &[], dead_lettered),
+                        Err(error) => self.again(asked, false, error).await,
+                    }
                 }
-                (Ok(_), Sending::Plan(plan)) if plan.commands.is_empty() => Ok(Vec::new()),
-                (Ok(values), Sending::Plan(plan)) => self.redis.read_added(plan, next(values)),
-                (Err(error), _) => Err(error.clone()),
-            };
-            let commands = command.commands();
-            answers[place] = Some(match replies {
-                Ok(replies) => self.confirm(&asked, ways, commands, &replies, dead_lettered),
-                Err(error) => self.again(asked, commands.len() > 1, error).await,
+                Sending::Plan { prepared, plan, once } => {
+                    let ran = match &once {
+                        _ if plan.commands.is_empty() => Ok(Ran::Now(Vec::new())),
+                        Some(_) => next().and_then(|value| self.redis.ran(&plan, value)),
+                        None => next().and_then(|value| self.redis.read_added(&plan, value)).map(Ran::Now),
+                    };
+                    match ran {
+                        Ok(ran) => self.told(&prepared, ways, &plan, dead_lettered, ran),
+                        Err(error) => self.again(prepared.asked, plan.atomic || once.is_some(), error).await,
+                    }
+                }
             });
         }
     }
@@ -175,14 +200,5 @@ impl Producer {
             return self.publish_prepared(&self.prepare(asked)?, 0).await;
         }
         Err(error.into())
-    }
-}
-
-impl Sending {
-    fn commands(&self) -> &[Command] {
-        match self {
-            Sending::Push { .. } => &[],
-            Sending::Plan(plan) => &plan.commands,
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use keyrail_core::{PublishError, kombu::Plan};
 
-use super::{Asked, ProduceError, Producer, is_nowhere};
+use super::{Prepared, ProduceError, Producer, is_nowhere};
 use crate::{Executor, HostError, Reply, host::import_plan, publish::Ways, registry, table::Reach};
 
 impl Producer {
@@ -24,7 +24,7 @@ impl Producer {
 
     /// Declares again because a message found nobody: somebody may have emptied the database. True if anything was
     /// missing, and then the tables are read anew.
-    async fn declare_again(&self) -> Result<bool, ProduceError> {
+    pub(super) async fn declare_again(&self) -> Result<bool, ProduceError> {
         if self.options.declare.is_none() {
             return Ok(false);
         }
@@ -35,16 +35,16 @@ impl Producer {
     /// The ways, by tables that hold what was declared.
     pub(super) async fn declared_ways(
         &self,
-        asked: &Asked<'_>,
+        prepared: &Prepared<'_>,
     ) -> Result<(Option<Arc<Reach>>, Ways), ProduceError> {
-        let found = self.ways(asked).await;
+        let found = self.ways(prepared).await;
         let nowhere = match &found {
             Ok((_, ways)) => is_nowhere(ways),
-            Err(ProduceError::Host(HostError::Publish(PublishError::ExchangeNotFound { .. }))) => true,
+            Err(ProduceError::Host(error)) => is_unknown_exchange(error),
             Err(_) => false,
         };
         match nowhere && self.declare_again().await? {
-            true => self.ways(asked).await,
+            true => self.ways(prepared).await,
             false => found,
         }
     }
@@ -69,7 +69,12 @@ impl Producer {
         if plan.commands.is_empty() {
             return Ok(Vec::new());
         }
-        let atomic = plan.atomic && !self.redis.link().is_cluster();
+        let atomic = plan.atomic && !self.redis.link().spreads();
         Ok(self.redis.run(&Plan { atomic, commands: plan.commands.clone() }).await?)
     }
+}
+
+/// Whether nobody declared the exchange, which a declaration may mend.
+pub(super) const fn is_unknown_exchange(error: &HostError) -> bool {
+    matches!(error, HostError::Publish(PublishError::ExchangeNotFound { .. }))
 }

@@ -31,6 +31,10 @@ impl Producer {
         reach: Option<&Reach>,
     ) -> Option<Push> {
         let ([queue], []) = (&*ways.queues, &*ways.fanout) else { return None };
+        // What is published once needs a script that sees to it.
+        if self.options.once.is_some() {
+            return None;
+        }
         if reach.is_some_and(|reach| expires_ms(reach, queue).is_some()) {
             return None;
         }
