@@ -68,6 +68,7 @@ mod policy;
 mod queue;
 mod router;
 mod routes;
+mod same;
 mod slots;
 mod snapshot;
 mod stamps;
