@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the npm package: core -> WebAssembly -> binding -> smaller module -> entries and types.
 #
-#   wasm/pkg/   the module and its binding, as the generator and wasm-opt leave them
+#   wasm/pkg/   the small module and its binding, as the generator and wasm-opt leave them; in full/ the large one's
 #   wasm/dist/  the package, made of wasm/pkg by the "build" script of wasm/package.json
 #
 # Does nothing if no input changed since the last build.
@@ -12,32 +12,45 @@ cd "$(dirname "$0")/.."
 exports=$(scripts/setup/wasm-target.sh)
 scripts/setup/node.sh
 
+# The modules take minutes and depend on Rust alone; the package around them takes seconds.
+compiled=wasm/pkg/.inputs
+code="$(digest core wasm/src wasm/Cargo.toml xtask Cargo.toml Cargo.lock scripts/wasm.sh package-lock.json) $exports"
 stamp=wasm/dist/.inputs
-inputs="$(digest core wasm xtask Cargo.toml Cargo.lock scripts/wasm.sh tsconfig.base.json package-lock.json) $exports"
-if up_to_date $stamp "$inputs"; then
+inputs="$(digest wasm tsconfig.base.json) $code"
+if up_to_date $compiled "$code" && up_to_date $stamp "$inputs"; then
     exit 0
 fi
-rm -rf wasm/pkg wasm/dist
 
-say wasm 'compiling the core and its JavaScript surface to WebAssembly'
-# A target directory of its own: this compiler may be another one than the host's (see setup/wasm-target.sh).
-(
-    eval "$exports"
-    cargo build --quiet --package keyrail-wasm --profile wasm --target wasm32-unknown-unknown --target-dir target/wasm
-) || fail wasm 'keyrail-wasm does not compile for WebAssembly (see above)' 'mend what the compiler names'
+# module DIRECTORY FEATURES: builds the module with these features into wasm/pkg/DIRECTORY.
+module() {
+    # A target directory of its own: this compiler may be another one than the host's (see setup/wasm-target.sh).
+    (
+        eval "$exports"
+        cargo build --quiet --package keyrail-wasm --features "$2" --profile wasm \
+            --target wasm32-unknown-unknown --target-dir target/wasm
+    ) || fail wasm 'keyrail-wasm does not compile for WebAssembly (see above)' 'mend what the compiler names'
+    target/debug/keyrail-xtask bindgen target/wasm/wasm32-unknown-unknown/wasm/keyrail_wasm.wasm "wasm/pkg/$1"
+    # --all-features would write a module that Node 20 refuses; this asks the module which features it uses.
+    node_modules/.bin/wasm-opt -O3 --detect-features "wasm/pkg/$1/keyrail_bg.wasm" -o "wasm/pkg/$1/keyrail_bg.opt.wasm"
+    mv "wasm/pkg/$1/keyrail_bg.opt.wasm" "wasm/pkg/$1/keyrail_bg.wasm"
+    size=$(wc -c <"wasm/pkg/$1/keyrail_bg.wasm")
+    say wasm "$1/keyrail_bg.wasm has $size bytes, $(gzip -9c "wasm/pkg/$1/keyrail_bg.wasm" | wc -c) gzipped"
+}
 
-# `--workspace --bin` instead of `-p`: with the features of the whole workspace, as in `cargo test --workspace`,
-# so that both share one build of the generator.
-cargo build --quiet --workspace --bin keyrail-xtask
-target/debug/keyrail-xtask bindgen target/wasm/wasm32-unknown-unknown/wasm/keyrail_wasm.wasm wasm/pkg
+if ! up_to_date $compiled "$code"; then
+    rm -rf wasm/pkg
+    mkdir -p wasm/pkg
+    say wasm 'compiling the core and its JavaScript surface to WebAssembly, twice'
+    # `--workspace --bin` instead of `-p`: with the features of the whole workspace, as in `cargo test --workspace`,
+    # so that both share one build of the generator.
+    cargo build --quiet --workspace --bin keyrail-xtask
+    module . ''
+    module full full
+    printf '%s' "$code" >$compiled
+fi
 
-# --all-features would write a module that Node 20 refuses; this asks the module which features it uses.
-node_modules/.bin/wasm-opt -O3 --detect-features wasm/pkg/keyrail_bg.wasm -o wasm/pkg/keyrail_bg.opt.wasm
-mv wasm/pkg/keyrail_bg.opt.wasm wasm/pkg/keyrail_bg.wasm
-
-say wasm 'building the npm package from it'
+rm -rf wasm/dist
+say wasm 'building the npm package'
 npm run --silent build -w wasm >&2 || fail wasm 'npm run build -w wasm failed (see above)' 'mend what it names in wasm/'
 [ -d wasm/dist ] || fail wasm 'the build of wasm/ left no wasm/dist' 'see "build" in wasm/package.json'
-size=$(wc -c <wasm/pkg/keyrail_bg.wasm)
-say wasm "keyrail_bg.wasm has $size bytes, $(gzip -9c wasm/pkg/keyrail_bg.wasm | wc -c) gzipped"
 printf '%s' "$inputs" >$stamp

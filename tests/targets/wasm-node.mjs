@@ -9,7 +9,7 @@
 //
 // What it cannot do yet is said, and skipped: {"unsupported":"…"}. What it does not know is a failure: {"failure":"…"}.
 import { createInterface } from 'node:readline';
-import { deliveredHeaders, KeyrailError, Router } from '../../wasm/dist/inline.js';
+import { deliveredHeaders, KeyrailError, Router } from '../../wasm/dist/full/inline.js';
 
 // --- AMQP ------------------------------------------------------------------------------------------------------------
 

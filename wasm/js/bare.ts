@@ -1,9 +1,9 @@
 import { guarded } from './error.js';
-import { start } from './module.js';
+import { engine } from './module.js';
 
 /** Makes the other exports usable, with a module that the caller compiled from `keyrail/keyrail.wasm`. */
 export function init(module: WebAssembly.Module): void {
-  guarded(() => start(module));
+  guarded(() => engine.start(module));
 }
 
 export * from './index.js';

@@ -1,7 +1,7 @@
 // `?module` asks the bundler of an edge runtime for the compiled module.
 import module from './keyrail.wasm?module';
-import { start } from './module.js';
+import { engine } from './module.js';
 
-start(module);
+engine.start(module);
 
 export * from './index.js';

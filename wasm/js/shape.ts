@@ -14,10 +14,13 @@ export type Shape =
   | 'fraction'
   | 'integer'
   | 'object'
+  | 'octets'
+  | 'revision'
   | 'size'
   | 'string'
   | 'table'
   | 'uint64'
+  | 'wide'
   | { readonly oneOf: readonly string[] }
   | { readonly list: Shape }
   | ObjectShape;
@@ -68,6 +71,21 @@ export function read(value: unknown, shape: Shape, path: string): unknown {
     }
     return value;
   }
+  if (shape === 'wide') {
+    const whole = typeof value === 'bigint' ? BigInt.asUintN(64, value) === value : isRevision(value);
+    if (!whole) throw expected('a whole number from 0 or a bigint', value, path);
+    return value;
+  }
+  if (shape === 'revision') {
+    if (!isRevision(value)) throw expected('a whole number from 0', value, path);
+    return value;
+  }
+  if (shape === 'octets') {
+    if (isBytes(value)) return copied(value, path);
+    if (Array.isArray(value) && value.every((octet) => (octet & 255) === octet))
+      return Uint8Array.from(value);
+    throw expected('a Uint8Array or an array of octets', value, path);
+  }
   if ('oneOf' in shape) {
     if (!shape.oneOf.includes(value as string)) throw expected(shape.oneOf.join(', '), value, path);
     return value;
@@ -77,6 +95,10 @@ export function read(value: unknown, shape: Shape, path: string): unknown {
     return Array.from(value, (item, at) => read(item, shape.list, `${path}[${at}]`));
   }
   return fields(value, shape, path);
+}
+
+function isRevision(value: unknown): boolean {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
 function fields(value: unknown, shape: ObjectShape, path: string): object {
@@ -108,6 +130,16 @@ export function text(value: unknown, path: string): string {
 /** A `Uint8Array`, also of another realm, such as a test runner's sandbox. */
 export function isBytes(value: unknown): value is Uint8Array {
   return ArrayBuffer.isView(value) && Object.prototype.toString.call(value) === '[object Uint8Array]';
+}
+
+/** Whether the memory of a view was transferred to somebody else. Node 20 has no other way to ask. */
+export function isDetached(view: ArrayBufferView): boolean {
+  try {
+    new Uint8Array(view.buffer);
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 function bytes(value: unknown, path: string): unknown {

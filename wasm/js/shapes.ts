@@ -3,7 +3,6 @@ import type { Shape } from './shape.js';
 // What each argument must look like. `types.ts` says the same to the compiler; this says it to everybody else.
 
 const DECLARED = { durable: 'boolean', autoDelete: 'boolean', arguments: 'table' } as const;
-const DEFINED = { vhost: 'string', durable: 'boolean', auto_delete: 'boolean', arguments: 'table' } as const;
 
 const BOUND = {
   routingKey: 'bytes',
@@ -15,7 +14,7 @@ export const ROUTER_OPTIONS: Shape = {
   fields: {
     predeclaredExchanges: 'boolean',
     seed: 'uint64',
-    limits: { fields: { keyBytes: 'size', bindings: 'size' } },
+    limits: { fields: { keyBytes: 'size', bindings: 'size', answers: 'size' } },
   },
 };
 
@@ -43,7 +42,9 @@ const EXCHANGE: Shape = {
 
 const QUEUE: Shape = { fields: { name: 'string', ...DECLARED, exclusive: 'boolean' }, required: ['name'] };
 
-const APPLY_TO = { oneOf: ['all', 'exchanges', 'queues', 'classic_queues', 'quorum_queues', 'streams'] };
+export const APPLY_TO = {
+  oneOf: ['all', 'exchanges', 'queues', 'classic_queues', 'quorum_queues', 'streams'],
+};
 
 const POLICY = {
   name: 'string',
@@ -60,55 +61,6 @@ export const TOPOLOGY: Shape = {
     bindings: { list: BINDING },
     policies: { list: { fields: POLICY, required: ['name', 'pattern'] } },
   },
-};
-
-const DEFINED_EXCHANGE: Shape = {
-  fields: { name: 'string', type: 'string', ...DEFINED, internal: 'boolean' },
-  required: ['name', 'type'],
-  others: 'skipped',
-};
-
-const DEFINED_QUEUE: Shape = {
-  fields: { name: 'string', ...DEFINED },
-  required: ['name'],
-  others: 'skipped',
-};
-
-const DEFINED_BINDING: Shape = {
-  fields: {
-    source: 'string',
-    vhost: 'string',
-    destination: 'string',
-    destination_type: { oneOf: ['queue', 'exchange'] },
-    routing_key: 'bytes',
-    arguments: 'table',
-  },
-  required: ['source', 'destination', 'destination_type'],
-  others: 'skipped',
-};
-
-const DEFINED_POLICY: Shape = {
-  fields: {
-    name: 'string',
-    vhost: 'string',
-    pattern: 'string',
-    'apply-to': APPLY_TO,
-    priority: 'integer',
-    definition: 'table',
-  },
-  required: ['name', 'pattern'],
-  others: 'skipped',
-};
-
-/** RabbitMQ exports much that routing does not ask for. */
-export const DEFINITIONS: Shape = {
-  fields: {
-    policies: { list: DEFINED_POLICY },
-    exchanges: { list: DEFINED_EXCHANGE },
-    queues: { list: DEFINED_QUEUE },
-    bindings: { list: DEFINED_BINDING },
-  },
-  others: 'skipped',
 };
 
 export const EXCHANGE_OPTIONS: Shape = {
@@ -191,6 +143,30 @@ export const MESSAGE: Shape = {
     random: 'fraction',
   },
   required: ['exchange', 'routingKey'],
+};
+
+export const FOLLOWER_OPTIONS: Shape = { fields: { seed: 'uint64' } };
+
+export const RECORD_OPTIONS: Shape = { fields: { capacity: 'size', epoch: 'wide' } };
+
+export const POSITION: Shape = {
+  fields: { epoch: 'wide', revision: 'revision' },
+  required: ['epoch', 'revision'],
+};
+
+const CHANGE: Shape = {
+  // Which operations there are is the core's business here: they come from another router.
+  fields: { revision: 'revision', operation: 'object' },
+  required: ['revision', 'operation'],
+};
+
+/** By `type`. */
+export const UPDATES: Readonly<Record<'changes' | 'snapshot', Shape>> = {
+  changes: {
+    fields: { type: 'string', since: POSITION, changes: { list: CHANGE } },
+    required: ['since', 'changes'],
+  },
+  snapshot: { fields: { type: 'string', epoch: 'wide', bytes: 'octets' }, required: ['epoch', 'bytes'] },
 };
 
 export const EXPLAIN_OPTIONS: Shape = { fields: { nearMisses: 'size' } };

@@ -190,6 +190,11 @@ export interface Limits {
   readonly keyBytes?: number | undefined;
   /** The largest number of bindings. Default: four million. */
   readonly bindings?: number | undefined;
+  /**
+   * How many answers are remembered for keys that come again. Default: 32,768; with 0, every key is routed anew. No part
+   * of a snapshot.
+   */
+  readonly answers?: number | undefined;
 }
 
 export interface ExchangeOptions {
@@ -246,6 +251,40 @@ export interface Routing {
   readonly outcome: 'routed' | 'unroutable';
   /** Each queue once, in the same order everywhere. Frozen. */
   readonly queues: readonly string[];
+}
+
+export interface FollowerOptions {
+  /** Seeds the hash tables, as in {@link RouterOptions}. */
+  readonly seed?: bigint | undefined;
+}
+
+export interface RecordOptions {
+  /** How many changes are kept for those that follow; whoever is further behind gets a snapshot. Default: 1,000. */
+  readonly capacity?: number | undefined;
+  /** Tells this history from any other, one before a restart included. Default: a random number. */
+  readonly epoch?: number | bigint | undefined;
+}
+
+/** Where a router is: in which history, and how far. */
+export interface Position {
+  readonly epoch: number | bigint;
+  readonly revision: number;
+}
+
+/** What brings a copy up to date. */
+export type Update =
+  | { readonly type: 'changes'; readonly since: Position; readonly changes: readonly Change[] }
+  /** Everything anew. In JSON the bytes are an array of numbers. */
+  | {
+      readonly type: 'snapshot';
+      readonly epoch: number | bigint;
+      readonly bytes: Uint8Array | readonly number[];
+    };
+
+/** An operation, and the revision that it led to. */
+export interface Change {
+  readonly revision: number;
+  readonly operation: Operation;
 }
 
 /** Why a message goes where it goes, exchange by exchange. */
@@ -417,6 +456,76 @@ export type FindingCode =
   | 'kombu-invalid-pattern'
   | 'kombu-name'
   | 'undecided';
+
+export interface DiffOptions {
+  /** How many messages to show for an exchange, at most. Default: 5. */
+  readonly witnesses?: number | undefined;
+  /** Whether keys with line feeds count, which dialects read differently and nobody publishes. Default: true. */
+  readonly lineFeeds?: boolean | undefined;
+}
+
+/** What differs between two routers: as data, and in what messages do. */
+export interface Diff {
+  readonly structure: {
+    readonly exchanges: Changes<Exchange>;
+    readonly queues: Changes<Queue>;
+    readonly bindings: { readonly added: readonly Binding[]; readonly removed: readonly Binding[] };
+    readonly policies: Changes<Policy>;
+  };
+  /** Every exchange that one can publish to on either side, by name. */
+  readonly behaviour: readonly ExchangeDiff[];
+  /** Whether it is certain that no message tells the two apart. */
+  readonly behavesTheSame: boolean;
+  /** Whether one does. */
+  readonly behavesDifferently: boolean;
+}
+
+export interface Changes<T> {
+  readonly added: readonly T[];
+  readonly removed: readonly T[];
+  readonly changed: readonly { readonly before: T; readonly after: T }[];
+}
+
+/** What messages to one exchange do on both sides. */
+export interface ExchangeDiff {
+  readonly exchange: string;
+  readonly verdict: 'same' | 'differs' | 'undecided';
+  /** Messages that tell the sides apart; left out if there are none. */
+  readonly witnesses?: readonly Witness[];
+}
+
+/** A message that gets other queues. */
+export interface Witness {
+  readonly routingKey: Bytes;
+  readonly headers?: Table;
+  readonly before: Answer;
+  readonly after: Answer;
+}
+
+export interface Answer {
+  readonly outcome: 'routed' | 'unroutable' | 'unknown-exchange' | 'internal-exchange';
+  readonly queues: readonly string[];
+}
+
+/** Kombu's binding tables: the members of each set, by its key in Redis. */
+export type BindingSets = { readonly [key: string]: readonly string[] };
+
+export interface BindingSetsOptions {
+  readonly layout?: Layout | undefined;
+  /** The kinds of exchanges, which the sets do not say. Default: `topic` if a member has a pattern, else `direct`. */
+  readonly kinds?: { readonly [exchange: string]: ExchangeKind } | undefined;
+}
+
+/** The settings of a Celery app that say which queues there are, under Celery's names; others are skipped. */
+export interface CeleryConfig {
+  readonly task_queues?: unknown;
+  readonly task_routes?: unknown;
+  readonly task_default_queue?: string | null | undefined;
+  readonly task_default_exchange?: string | null | undefined;
+  readonly task_default_exchange_type?: string | null | undefined;
+  readonly task_default_routing_key?: string | null | undefined;
+  readonly [other: string]: unknown;
+}
 
 /** A value of JSON. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };

@@ -1,7 +1,7 @@
 // A runtime of Cloudflare's kind compiles the file before the worker starts; compiling at run time is not allowed.
 import module from './keyrail.wasm';
-import { start } from './module.js';
+import { engine } from './module.js';
 
-start(module);
+engine.start(module);
 
 export * from './index.js';

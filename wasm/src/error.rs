@@ -1,6 +1,13 @@
 use js_sys::{Error as JsError, Reflect};
 use keyrail_core::{
-    BindError, DeclareError, DefinitionsError, DeleteError, Error, PublishError, Reply, TopologyError,
+    BindError, DeclareError, DeleteError, Error, FollowError, PublishError, Reply, SnapshotError,
+    TopologyError,
+};
+#[cfg(feature = "full")]
+use keyrail_core::{
+    DefinitionsError, LineError,
+    diff::DiffError,
+    kombu::{BindingSetsError, CeleryConfigError},
 };
 use serde::Serialize;
 use wasm_bindgen::JsValue;
@@ -22,6 +29,10 @@ struct ReplyValue {
 }
 
 impl Failure {
+    pub(crate) fn new(code: &'static str, message: impl ToString) -> Self {
+        Failure { message: message.to_string(), code, reply: None }
+    }
+
     /// A value that has not the shape it should have.
     pub(crate) fn invalid_argument(error: serde_wasm_bindgen::Error) -> Self {
         // Its text begins with the name of the JavaScript class; the message alone does not.
@@ -57,12 +68,53 @@ impl From<TopologyError> for Failure {
     }
 }
 
+impl From<SnapshotError> for Failure {
+    fn from(error: SnapshotError) -> Self {
+        Failure::new(error.code(), error)
+    }
+}
+
+impl From<FollowError> for Failure {
+    fn from(error: FollowError) -> Self {
+        Failure::new(error.code(), error)
+    }
+}
+
+#[cfg(feature = "full")]
 impl From<DefinitionsError> for Failure {
     fn from(error: DefinitionsError) -> Self {
         match error {
             DefinitionsError::Invalid(error) => error.into(),
-            other => Failure { message: other.to_string(), code: other.code(), reply: None },
+            other => Failure::new(other.code(), other),
         }
+    }
+}
+
+#[cfg(feature = "full")]
+impl From<DiffError> for Failure {
+    fn from(error: DiffError) -> Self {
+        Failure { message: error.to_string(), ..error.error.into() }
+    }
+}
+
+#[cfg(feature = "full")]
+impl From<BindingSetsError> for Failure {
+    fn from(error: BindingSetsError) -> Self {
+        Failure::new("invalid-binding-sets", error)
+    }
+}
+
+#[cfg(feature = "full")]
+impl From<CeleryConfigError> for Failure {
+    fn from(error: CeleryConfigError) -> Self {
+        Failure::new("invalid-celery-config", error)
+    }
+}
+
+#[cfg(feature = "full")]
+impl From<LineError> for Failure {
+    fn from(error: LineError) -> Self {
+        Failure::new(error.code(), error)
     }
 }
 

@@ -1,10 +1,15 @@
 //! The JavaScript surface of `keyrail-core`: glue, and no decisions.
 //!
-//! Structured values cross the boundary through serde; the two calls that run for every message pass bytes and ids
+//! Structured values cross the boundary through serde; the calls that run for every message pass bytes and ids
 //! through memory that both sides see. `js/router.ts` is the class that people use: it checks and copies what it is
 //! given before it calls in here, so that no getter, proxy or cycle of a caller ever runs inside a call.
 
+mod answers;
 mod error;
+mod follow;
+#[cfg(feature = "full")]
+mod full;
+mod held;
 mod plan;
 mod table;
 mod task;
@@ -13,35 +18,37 @@ mod value;
 use std::mem;
 
 use keyrail_core::{
-    Definitions, ExchangeId, ExchangeKind, Limits, Message, Operation, Outcome, QueueId, Router, Routes,
-    Table, Topology, Trace,
+    ExchangeId, ExchangeKind, Limits, Message, Operation, Outcome, QueueId, Router, Routes, Table, Topology,
+    Trace,
     kombu::{Layout, QuarantinedRow},
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
+    answers::Answers,
     error::Failure,
+    held::Held,
     plan::{Address, Content},
     table::{Quarantined, Rows},
     task::Call,
     value::{Explained, Publish, from_js, to_js},
 };
 
-/// Room for every routing key that AMQP allows (255 bytes), and one byte more to notice that a key is too long.
-const KEY_BYTES: usize = 256;
-
-/// The count that stands for "no such exchange". Ids are 32 bits wide, so no result is that long.
+/// The number that stands for "no such exchange". Ids are 32 bits wide, so there are never as many queues or answers.
 const UNKNOWN_EXCHANGE: u32 = u32::MAX;
 
 /// A router with the memory that routing through it needs.
 #[wasm_bindgen]
 #[derive(Debug)]
 pub struct Core {
-    router: Router,
+    held: Held,
     routes: Routes,
+    answers: Answers,
     trace: Trace,
-    /// JavaScript writes routing keys here. Allocated once, so its address holds as long as the router.
-    key: Box<[u8; KEY_BYTES]>,
+    /// JavaScript writes routing keys here, of a batch one after the other.
+    input: Vec<u8>,
+    /// JavaScript writes an exchange and a length here for each key of a batch, and reads the number of the answer.
+    batch: Vec<u32>,
     /// The ids of the queues that the last route found, for JavaScript to read.
     ids: Vec<u32>,
     /// The rows that the binding table of Kombu's had and the router has not.
@@ -53,10 +60,13 @@ pub struct Core {
 impl From<Router> for Core {
     fn from(router: Router) -> Self {
         Core {
-            router,
-            routes: Routes::new(),
+            held: Held::Own(router),
+            // JavaScript remembers answers by its own strings, which saves it the way here.
+            routes: Routes::without_cache(),
+            answers: Answers::default(),
             trace: Trace::new(),
-            key: Box::new([0; KEY_BYTES]),
+            input: Vec::new(),
+            batch: Vec::new(),
             ids: Vec::new(),
             quarantine: Vec::new(),
             random: 0,
@@ -82,13 +92,6 @@ impl Core {
         Ok(topology.router().map_err(Failure::from)?.into())
     }
 
-    #[wasm_bindgen(js_name = fromDefinitions)]
-    pub fn from_definitions(definitions: JsValue, vhost: &str) -> Result<Core, JsValue> {
-        let definitions: Definitions = from_js(definitions)?;
-        let topology = definitions.topology(vhost).map_err(Failure::from)?;
-        Ok(topology.router().map_err(Failure::from)?.into())
-    }
-
     /// A router with one exchange of Kombu's, from the rows of its binding table.
     #[wasm_bindgen(js_name = fromRows)]
     pub fn from_rows(rows: JsValue) -> Result<Core, JsValue> {
@@ -103,30 +106,81 @@ impl Core {
 
     pub fn apply(&mut self, operation: JsValue) -> Result<(), JsValue> {
         let operation: Operation = from_js(operation)?;
-        Ok(self.router.apply(&operation).map_err(Failure::from)?)
+        self.answers.forget();
+        Ok(self.held.apply(&operation)?)
     }
 
     // --- Every message -------------------------------------------------------------------------------------------
 
-    /// Routes by the first `length` bytes of the key memory. Returns the number of queues.
+    /// Room for keys of so many bytes; its address. It never moves but in here.
+    pub fn input(&mut self, bytes: usize) -> *const u8 {
+        if self.input.len() < bytes {
+            self.input.resize(bytes, 0);
+        }
+        self.input.as_ptr()
+    }
+
+    /// Room for so many exchanges and lengths, by turns; its address. It never moves but in here.
+    #[wasm_bindgen(js_name = batch)]
+    pub fn batch_room(&mut self, keys: usize) -> *const u32 {
+        if self.batch.len() < keys * 2 {
+            self.batch.resize(keys * 2, 0);
+        }
+        self.batch.as_ptr()
+    }
+
+    /// Routes by the first `length` bytes of the input. Returns the number of the answer.
+    pub fn answer(&mut self, exchange: u32, length: usize) -> u32 {
+        self.number(exchange, 0, length)
+    }
+
+    /// Routes by as many keys as are in the batch, and puts the number of each answer in the place of its exchange.
+    #[wasm_bindgen(js_name = answerBatch)]
+    pub fn answer_batch(&mut self, keys: usize) {
+        let mut start = 0;
+        for at in 0..keys.min(self.batch.len() / 2) {
+            let length = self.batch[at * 2 + 1] as usize;
+            self.batch[at * 2] = self.number(self.batch[at * 2], start, length);
+            start = start.saturating_add(length);
+        }
+    }
+
+    /// How many queues an answer has.
+    #[wasm_bindgen(js_name = answerLength)]
+    pub fn answer_length(&self, number: u32) -> usize {
+        self.answers.get(number).len()
+    }
+
+    /// Where the ids of its queues are; the next answer may move them.
+    #[wasm_bindgen(js_name = answerAddress)]
+    pub fn answer_address(&self, number: u32) -> *const u32 {
+        self.answers.get(number).as_ptr()
+    }
+
+    /// Numbers answers from 0 again.
+    pub fn forget(&mut self) {
+        self.answers.forget();
+    }
+
+    /// Routes by the first `length` bytes of the input. Returns the number of queues.
     pub fn route(&mut self, exchange: u32, length: usize) -> u32 {
-        let key = self.key.get(..length).unwrap_or_default();
+        let key = self.input.get(..length).unwrap_or_default();
         let message = Message::new(key).random(self.random);
-        let outcome = self.router.route(ExchangeId::from_index(exchange), &message, &mut self.routes);
+        let outcome = self.held.router().route(ExchangeId::from_index(exchange), &message, &mut self.routes);
         self.keep(outcome)
     }
 
-    /// Routes by a key that the key memory cannot hold.
+    /// Routes by a key for which there is no room.
     #[wasm_bindgen(js_name = routeLong)]
     pub fn route_long(&mut self, exchange: u32, key: &[u8]) -> u32 {
         let message = Message::new(key).random(self.random);
-        let outcome = self.router.route(ExchangeId::from_index(exchange), &message, &mut self.routes);
+        let outcome = self.held.router().route(ExchangeId::from_index(exchange), &message, &mut self.routes);
         self.keep(outcome)
     }
 
     /// Whether there is a random exchange, so that every message needs a number.
     pub fn draws(&self) -> bool {
-        self.router.exchanges().any(|(_, _, exchange)| exchange.kind() == ExchangeKind::Random)
+        self.router().exchanges().any(|(_, _, exchange)| exchange.kind() == ExchangeKind::Random)
     }
 
     /// Sets the number that the following messages choose by: a fraction from 0 to 1.
@@ -138,20 +192,20 @@ impl Core {
     #[wasm_bindgen(js_name = routeMessage)]
     pub fn route_message(&mut self, message: JsValue) -> Result<u32, JsValue> {
         let publish: Publish = from_js(message)?;
-        let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
-        let outcome = self.router.route(exchange, &message.random(self.random), &mut self.routes);
+        let (exchange, message) = publish.message(self.held.router()).map_err(Failure::from)?;
+        let outcome = self.held.router().route(exchange, &message.random(self.random), &mut self.routes);
         Ok(self.keep(outcome))
+    }
+
+    /// The number of the answer that the last message got.
+    pub fn numbered(&mut self) -> u32 {
+        self.answers.number(&self.routes)
     }
 
     /// The id of an exchange that takes publishes.
     pub fn publishable(&self, exchange: &str) -> Result<u32, JsValue> {
-        let (id, _) = self.router.message(exchange, "", None).map_err(Failure::from)?;
+        let (id, _) = self.router().message(exchange, "", None).map_err(Failure::from)?;
         Ok(id.index())
-    }
-
-    #[wasm_bindgen(js_name = keyAddress)]
-    pub fn key_address(&self) -> *const u8 {
-        self.key.as_ptr()
     }
 
     /// Where the ids of the last route are; the next one may move them.
@@ -173,8 +227,8 @@ impl Core {
     pub fn explain(&mut self, message: JsValue, near_misses: usize) -> Result<JsValue, JsValue> {
         let publish: Publish = from_js(message)?;
         self.trace = mem::take(&mut self.trace).with_near_misses(near_misses);
-        let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
-        let outcome = self.router.explain(exchange, &message.random(self.random), &mut self.trace);
+        let (exchange, message) = publish.message(self.held.router()).map_err(Failure::from)?;
+        let outcome = self.held.router().explain(exchange, &message.random(self.random), &mut self.trace);
         to_js(&Explained::new(outcome, &self.trace))
     }
 
@@ -183,9 +237,9 @@ impl Core {
         let publish: Publish = from_js(message.clone())?;
         let address: Address = from_js(message.clone())?;
         let content: Content = from_js(message)?;
-        let (exchange, message) = publish.message(&self.router).map_err(Failure::from)?;
+        let (exchange, message) = publish.message(self.held.router()).map_err(Failure::from)?;
         to_js(&address.plan(
-            &self.router,
+            self.held.router(),
             exchange,
             &message.random(self.random),
             &content.envelope(),
@@ -198,9 +252,9 @@ impl Core {
     pub fn plan_task(&mut self, task: JsValue) -> Result<JsValue, JsValue> {
         let address: Address = from_js(task.clone())?;
         let call: Call = from_js(task)?;
-        let (exchange, message) = address.message(&self.router).map_err(Failure::from)?;
+        let (exchange, message) = address.message(self.held.router()).map_err(Failure::from)?;
         to_js(&address.plan(
-            &self.router,
+            self.held.router(),
             exchange,
             &message.random(self.random),
             &call.envelope(),
@@ -215,37 +269,53 @@ impl Core {
         Ok(layout.binding_table(exchange))
     }
 
-    /// What is wrong with everything that was declared and bound.
-    pub fn lint(&self) -> Result<JsValue, JsValue> {
-        to_js(&Topology::of(&self.router).lint(&Default::default()).map_err(Failure::from)?)
-    }
-
-    pub fn topology(&self) -> Result<JsValue, JsValue> {
-        to_js(&Topology::of(&self.router))
+    #[wasm_bindgen(js_name = topology)]
+    pub fn to_topology(&self) -> Result<JsValue, JsValue> {
+        to_js(&Topology::of(self.router()))
     }
 
     #[wasm_bindgen(js_name = exchangeId)]
     pub fn exchange_id(&self, name: &str) -> Option<u32> {
-        self.router.exchange(name).map(ExchangeId::index)
+        self.router().exchange(name).map(ExchangeId::index)
     }
 
     #[wasm_bindgen(js_name = queueId)]
     pub fn queue_id(&self, name: &str) -> Option<u32> {
-        self.router.queue(name).map(QueueId::index)
+        self.router().queue(name).map(QueueId::index)
     }
 
     #[wasm_bindgen(js_name = queueName)]
     pub fn queue_name(&self, id: u32) -> Option<String> {
-        self.router.queue_name(QueueId::from_index(id)).map(str::to_owned)
+        self.router().queue_name(QueueId::from_index(id)).map(str::to_owned)
+    }
+
+    /// The longest key that a publish may have.
+    #[wasm_bindgen(js_name = keyBytes)]
+    pub fn key_bytes(&self) -> usize {
+        self.router().limits().key_bytes
     }
 
     /// A double: exact for the first nine quadrillion changes.
     pub fn revision(&self) -> f64 {
-        self.router.revision() as f64
+        self.router().revision() as f64
     }
 }
 
 impl Core {
+    fn router(&self) -> &Router {
+        self.held.router()
+    }
+
+    #[inline]
+    fn number(&mut self, exchange: u32, start: usize, length: usize) -> u32 {
+        let key = self.input.get(start..start.saturating_add(length)).unwrap_or_default();
+        let message = Message::new(key).random(self.random);
+        match self.held.router().route(ExchangeId::from_index(exchange), &message, &mut self.routes) {
+            Outcome::UnknownExchange => UNKNOWN_EXCHANGE,
+            Outcome::Routed | Outcome::Unroutable => self.answers.number(&self.routes),
+        }
+    }
+
     fn keep(&mut self, outcome: Outcome) -> u32 {
         self.ids.clear();
         if outcome == Outcome::UnknownExchange {

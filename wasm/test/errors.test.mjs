@@ -1,7 +1,7 @@
 // Whatever one passes, a KeyrailError with a stable code comes back and the router still works.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { deliveredHeaders, KeyrailError, Router } from '../dist/inline.js';
+import { deliveredHeaders, KeyrailError, Router } from '../dist/full/inline.js';
 
 const router = new Router();
 router.declareExchange('x', { kind: 'topic' });
@@ -16,6 +16,11 @@ const cycle = { in: {} };
 cycle.in.cycle = cycle;
 const route = (headers) => router.route({ exchange: 'x', routingKey: 'k', headers });
 const bind = (binding) => router.bind({ source: 'x', destination: { queue: 'q' }, ...binding });
+const detached = () => {
+  const ids = new Uint32Array(4);
+  structuredClone(ids, { transfer: [ids.buffer] });
+  return ids;
+};
 const throwing = {
   get queue() {
     throw new Error('mine');
@@ -108,6 +113,56 @@ const CASES = [
     () => router.route({ exchange: 'amq.rabbitmq.trace', routingKey: '' }),
   ],
   ['invalid-sender-selected', '`CC`', () => route({ CC: 'b' })],
+  // Messages as two arguments, and many.
+  ['invalid-argument', 'message is `x`', () => router.route('x')],
+  ['invalid-argument', 'routingKey is 5', () => router.route('x', 5)],
+  ['invalid-argument', 'lone surrogate', () => router.route('x', LONE)],
+  ['invalid-argument', 'lone surrogate', () => router.route(LONE, 'k')],
+  ['invalid-argument', 'characters', () => router.route('x', HUGE)],
+  ['key-too-long', '300 bytes', () => router.route('x', LONG)],
+  ['key-too-long', '300 bytes', () => router.route('x', new Uint8Array(300))],
+  ['exchange-not-found', '`nope`', () => router.route('nope', 'k')],
+  ['exchange-not-found', '`__proto__`', () => router.route('__proto__', '__proto__')],
+  ['invalid-argument', 'messages is 5', () => router.routeMany(5)],
+  ['invalid-argument', 'messages is null', () => router.routeMany(null)],
+  [
+    'invalid-argument',
+    'messages[1] is null',
+    () => router.routeMany([{ exchange: 'x', routingKey: 'k' }, null]),
+  ],
+  [
+    'invalid-argument',
+    'messages[0] has no field `header`',
+    () => router.routeMany([{ exchange: 'x', routingKey: 'k', header: {} }]),
+  ],
+  ['invalid-argument', 'exchange is 5', () => router.routeMany([{ exchange: 5, routingKey: 'k' }])],
+  ['invalid-argument', 'routingKeys is undefined', () => router.routeMany('x')],
+  ['invalid-argument', 'routingKeys is `k`', () => router.routeMany('x', 'k')],
+  ['invalid-argument', 'routingKey is 5', () => router.routeMany('x', ['k', 5])],
+  ['invalid-argument', 'routingKey is undefined', () => router.routeMany('x', new Array(3))],
+  ['invalid-argument', 'lone surrogate', () => router.routeMany('x', ['k', LONE])],
+  ['key-too-long', '300 bytes', () => router.routeMany('x', ['k', LONG])],
+  ['key-too-long', '300 bytes', () => router.routeMany('x', ['k', 'é'.repeat(150)])],
+  ['exchange-not-found', '`nope`', () => router.routeMany('nope', ['k'])],
+  // Copies.
+  ['invalid-argument', 'snapshot is an array', () => Router.fromSnapshot([1])],
+  ['invalid-argument', 'snapshot is null', () => Router.fromSnapshot(null)],
+  ['no-snapshot', 'no keyrail snapshot', () => Router.fromSnapshot(new Uint8Array(20))],
+  ['damaged-snapshot', 'cut off', () => Router.fromSnapshot(router.toSnapshot().subarray(0, -1))],
+  ['invalid-argument', 'options.seed is 1', () => Router.fromSnapshot(router.toSnapshot(), { seed: 1 })],
+  ['not-recording', 'record()', () => router.since()],
+  ['not-following', 'follows', () => router.follow({ type: 'snapshot', epoch: 1, bytes: [] })],
+  ['invalid-argument', 'update is null', () => router.follow(null)],
+  ['invalid-argument', 'update.type is `__proto__`', () => router.follow({ type: '__proto__' })],
+  ['invalid-argument', 'update.epoch is -1', () => router.follow({ type: 'snapshot', epoch: -1, bytes: [] })],
+  [
+    'invalid-argument',
+    'update.bytes is an array',
+    () => router.follow({ type: 'snapshot', epoch: 1, bytes: [256] }),
+  ],
+  ['invalid-argument', 'update.since is missing', () => router.follow({ type: 'changes', changes: [] })],
+  ['invalid-argument', 'options.epoch is 0.5', () => router.record({ epoch: 0.5 })],
+  ['invalid-argument', 'options.capacity is -1', () => router.record({ capacity: -1 })],
   // Tables.
   ['invalid-argument', 'nests deeper', () => route(cycle)],
   [
@@ -149,6 +204,10 @@ const CASES = [
   ['invalid-argument', 'exchangeId is -1', () => router.routeInto(-1, 'k', new Uint32Array(1))],
   ['invalid-argument', 'exchangeId is NaN', () => router.routeInto(Number.NaN, 'k', new Uint32Array(1))],
   ['invalid-argument', 'exchangeId is undefined', () => router.routeInto(undefined, 'k', new Uint32Array(1))],
+  ['invalid-argument', 'ids is detached', () => router.routeInto(0, 'k', detached())],
+  ['ids-too-short', 'room for 0, the message goes to 1', () => router.routeInto(0, 'q', new Uint32Array(0))],
+  ['invalid-argument', 'routingKey is null', () => router.routeInto(0, null, new Uint32Array(1))],
+  ['invalid-argument', 'lone surrogate', () => router.routeInto(0, LONE, new Uint32Array(1))],
   ['invalid-argument', 'ids is an array', () => router.routeInto(0, 'k', [])],
   ['invalid-argument', 'id is `1`', () => router.queueName('1')],
   // Topologies.
@@ -178,6 +237,17 @@ const CASES = [
     'exchanges[0]',
     () => Router.fromDefinitions({ exchanges: [{ name: 'e', type: 'x-mine' }] }),
   ],
+  ['invalid-line', 'line 1, column 6', () => Router.fromLines('logs topc: a -> q')],
+  ['invalid-argument', 'lines is 5', () => Router.fromLines(5)],
+  ['invalid-binding-sets', '`nokey`', () => Router.fromBindingSets({ nokey: [] })],
+  ['invalid-argument', 'sets is an array', () => Router.fromBindingSets([])],
+  ['invalid-argument', '`x-mine`', () => Router.fromBindingSets({}, { kinds: { a: 'x-mine' } })],
+  ['invalid-celery-config', 'task_routes', () => Router.fromCeleryConfig({ task_routes: { a: 5 } })],
+  ['invalid-argument', 'task_queues[0] has no name', () => Router.fromCeleryConfig({ task_queues: [{}] })],
+  ['invalid-argument', 'options.dialect is `amqp2`', () => Router.fromCeleryConfig({}, { dialect: 'amqp2' })],
+  ['invalid-argument', 'options.within is null', () => router.toDefinitions({ within: null })],
+  ['invalid-argument', 'after is object', () => router.diff({})],
+  ['invalid-argument', 'options.witnesses is -1', () => router.diff(router, { witnesses: -1 })],
   // Plans.
   ['invalid-argument', 'publish.body is missing', () => router.plan({ exchange: '', routingKey: 'q' })],
   ['invalid-argument', 'publish is null', () => router.plan(null)],
@@ -253,6 +323,20 @@ test('a freed router refuses everything but being freed again', () => {
     () => freed.route(message),
     () => freed.route({ ...message, headers: {} }),
     () => freed.routeInto(0, 'q', new Uint32Array(1)),
+    () => freed.route('', 'q'),
+    () => freed.routeMany('', ['q']),
+    () => freed.routeMany([message]),
+    () => freed.toSnapshot(),
+    () => freed.record(),
+    () => freed.since(),
+    () => freed.position,
+    () => freed.follow({ type: 'snapshot', epoch: 1, bytes: [] }),
+    () => freed.lint(),
+    () => freed.diff(router),
+    () => router.diff(freed),
+    () => freed.toDefinitions(),
+    () => freed.toBindingSets(),
+    () => freed.toLines(),
     () => freed.explain(message),
     () => freed.plan({ ...message, body: '' }),
     () => freed.topology(),

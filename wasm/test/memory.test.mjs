@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Router } from '../dist/inline.js';
-import { memoryBytes } from '../dist/module.js';
+import { engine } from '../dist/module.js';
+
+const memoryBytes = () => engine.bytes();
 
 function table(bindings) {
   const queues = Array.from({ length: 100 }, (_, at) => ({ name: `q${at}` }));

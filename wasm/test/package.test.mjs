@@ -71,11 +71,38 @@ test('two entries share one instance', () => {
   assert.equal(run('both.mjs', code), 'true\nq');
 });
 
-test('the module imports its binding and nothing else', () => {
-  const module = new WebAssembly.Module(readFileSync(join(installed, 'dist', 'keyrail.wasm')));
-  const from = new Set(WebAssembly.Module.imports(module).map((entry) => entry.module));
-  assert.deepEqual([...from], ['./keyrail_bg.js']);
+const FULL = `
+  const router = Router.fromLines('logs topic: a.# -> q');
+  console.log(router.route('logs', 'a.b').queues.join(), router.lint().findings.map(({ code }) => code).join());
+`;
+
+test('full: import, require, bare and web', () => {
+  assert.equal(run('full.mjs', `import { Router } from 'keyrail/full';${FULL}`), 'q dialect-trap');
+  assert.equal(
+    run('full.cjs', `const { Router } = require('keyrail/full');${FULL}`, '--no-warnings'),
+    'q dialect-trap',
+  );
+  const file = "readFileSync(new URL(import.meta.resolve('keyrail/full.wasm')))";
+  const bare = `
+    import { readFileSync } from 'node:fs';
+    import { init, Router } from 'keyrail/full/bare';
+    init(new WebAssembly.Module(${file}));
+    ${FULL}`;
+  assert.equal(run('full-bare.mjs', bare), 'q dialect-trap');
+  const web = `
+    import { readFileSync } from 'node:fs';
+    import { init, Router } from 'keyrail/full/web';
+    await init(${file});
+    ${FULL}`;
+  assert.equal(run('full-web.mjs', web), 'q dialect-trap');
 });
+
+for (const name of ['keyrail.wasm', 'full/keyrail.wasm'])
+  test(`${name} imports its binding and nothing else`, () => {
+    const module = new WebAssembly.Module(readFileSync(join(installed, 'dist', name)));
+    const from = new Set(WebAssembly.Module.imports(module).map((entry) => entry.module));
+    assert.deepEqual([...from], ['./keyrail_bg.js']);
+  });
 
 test('publishing: each entry alone, by import and by require', () => {
   for (const [entry, name] of [

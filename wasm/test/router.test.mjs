@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { deliveredHeaders, Router } from '../dist/inline.js';
+import { deliveredHeaders, Router } from '../dist/full/inline.js';
 
 function shop() {
   const router = new Router();
@@ -151,7 +151,9 @@ test('ids and routeInto', () => {
   assert.equal(router.queueId('billing'), ids[0]);
 
   const one = new Uint32Array(1);
-  assert.equal(router.routeInto(orders, 'order.eu.paid', one), 2, 'counts what does not fit');
+  const short = { code: 'ids-too-short', message: 'ids has room for 1, the message goes to 2 queues' };
+  assert.throws(() => router.routeInto(orders, 'order.eu.paid', one), short);
+  assert.deepEqual([...one], [0], 'nothing is written then');
   assert.equal(router.routeInto(orders, `order.${'x'.repeat(1000)}`, one), 1, 'a key that is no AMQP');
   assert.equal(router.routeInto(orders, Buffer.from(`order.${'é'.repeat(1000)}`), one), 1);
   assert.equal(router.exchangeId('nope'), undefined);

@@ -1,6 +1,8 @@
 // What the compiler must accept and refuse. Checked by `npm run typecheck`, never run.
 import { type Binding, deliveredHeaders, KeyrailError, Router, type Topology, type Trace } from 'keyrail';
 import { init as initBare } from 'keyrail/bare';
+import { type Diff, Router as Full } from 'keyrail/full';
+import { init as initFull } from 'keyrail/full/web';
 import { init, Router as WebRouter } from 'keyrail/web';
 
 export function accepted(module: WebAssembly.Module): Promise<void> {
@@ -31,12 +33,27 @@ export function accepted(module: WebAssembly.Module): Promise<void> {
 
   const topology: Topology = router.topology();
   Router.fromTopology(topology).free();
-  Router.fromDefinitions('{}', { vhost: '/' }).free();
+  Full.fromDefinitions('{}', { vhost: '/' }).free();
+  const full: Full = Full.fromTopology(topology);
+  const diff: Diff = full.diff(Full.fromLines(full.toLines()), { witnesses: 1 });
+  for (const { routingKey } of diff.behaviour[0]?.witnesses ?? []) void routingKey;
+  void [full.toDefinitions({ within: {} }), full.toBindingSets({ dialect: 'kombu56' }), full.lint().findings];
+  void Full.fromBindingSets({ set: ['member'] }, { kinds: { x: 'topic' } });
+  void Full.fromCeleryConfig({ task_queues: [], anything: 1 }, { dialect: 'kombu57' });
+
+  const many: readonly string[] = router.routeMany('events', ['a', new Uint8Array(1)])[0]?.queues ?? [];
+  const more = router.routeMany([{ exchange: 'events', routingKey: 'a' }]);
+  const routing: 'routed' | 'unroutable' = router.route('events', 'a').outcome;
+  router.record({ capacity: 10, epoch: 7n });
+  const copy: Router = Router.follower({ seed: 1n });
+  copy.follow(router.since(copy.position));
+  const same: Router = Router.fromSnapshot(router.toSnapshot());
+  void [many, more, routing, same];
   const binding: Binding | undefined = topology.bindings?.[0];
   void [first, known, count, binding, deliveredHeaders({ BCC: [] }), new WebRouter()];
 
   initBare(module);
-  return init(new URL('https://example.org/keyrail.wasm'));
+  return Promise.all([init(new URL('https://example.org/keyrail.wasm')), initFull()]).then(() => undefined);
 }
 
 export function refused(router: Router, error: unknown): void {
@@ -60,6 +77,16 @@ export function refused(router: Router, error: unknown): void {
   router.route({ exchange: 'x', routingKey: 'k', headers: { at: new Date() } });
   // @ts-expect-error frozen
   router.route({ exchange: 'x', routingKey: 'k' }).queues.push('q');
+  // @ts-expect-error no linting in the small module
+  router.lint();
+  // @ts-expect-error two arguments, or one message
+  router.route('x');
+  // @ts-expect-error keys, not one key
+  router.routeMany('x', 'k');
+  // @ts-expect-error a position has a revision
+  router.since({ epoch: 1 });
+  // @ts-expect-error frozen
+  router.routeMany('x', ['k'])[0]?.queues.push('q');
   // @ts-expect-error ids are 32 bits wide
   router.routeInto(0, 'k', [0]);
   // @ts-expect-error no such method

@@ -1,4 +1,4 @@
-import { init } from 'keyrail/web';
+import { init } from 'keyrail/full/web';
 import { render } from 'preact';
 import { App } from './app.tsx';
 import { start } from './store/source.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Router } from 'keyrail';
+import { Router } from 'keyrail/full';
 import { load } from './load.mjs';
 
 const { graphOf } = await load('graph/graph.ts');

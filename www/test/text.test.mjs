@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 // Starts the module, which the entry for browsers does not do by itself; both share it.
-import 'keyrail';
+import 'keyrail/full';
 import { load } from './load.mjs';
 
 const { shortened, visible, width } = await load('text/names.ts');

@@ -1,4 +1,4 @@
-import type { ExchangeKind } from 'keyrail/web';
+import type { ExchangeKind } from 'keyrail/full/web';
 
 /** A sign for each kind of exchange, around the origin; a shape of its own each, so that colour need not tell. */
 const SHAPES: Record<ExchangeKind, { readonly body: string; readonly sign: string }> = {

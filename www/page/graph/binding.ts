@@ -1,4 +1,4 @@
-import type { Binding, ExchangeKind, Value } from 'keyrail/web';
+import type { Binding, ExchangeKind, Value } from 'keyrail/full/web';
 import { bytesText, entries, json, valueText } from '../text/values.ts';
 
 /** The same for two bindings exactly if they are the same binding: the trace is matched with the drawing by it. */

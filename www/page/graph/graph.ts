@@ -1,4 +1,4 @@
-import type { Binding, ExchangeKind, Topology } from 'keyrail/web';
+import type { Binding, ExchangeKind, Topology } from 'keyrail/full/web';
 import { bindingId, bindingLabel } from './binding.ts';
 
 /** One line of an exchange's table: every binding with the same condition, or what happens otherwise. */

@@ -1,4 +1,4 @@
-import type { Match, Trace } from 'keyrail/web';
+import type { Match, Trace } from 'keyrail/full/web';
 import { bindingId } from './binding.ts';
 import type { Graph } from './graph.ts';
 

@@ -1,5 +1,5 @@
 import { useSignal, useSignalEffect } from '@preact/signals';
-import type { Trace } from 'keyrail/web';
+import type { Trace } from 'keyrail/full/web';
 import { answer } from '../store/store.ts';
 import { shortened, visible } from '../text/names.ts';
 import { spoken, verdictOf } from '../text/verdict.ts';

@@ -1,5 +1,5 @@
 import { useComputed } from '@preact/signals';
-import type { Binding } from 'keyrail/web';
+import type { Binding } from 'keyrail/full/web';
 import { bindingId, bindingLabel } from '../graph/binding.ts';
 import { DEFAULT_EXCHANGE, PREDECLARED } from '../graph/graph.ts';
 import type { Effect } from '../graph/light.ts';

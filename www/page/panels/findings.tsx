@@ -1,4 +1,4 @@
-import type { Finding } from 'keyrail/web';
+import type { Finding } from 'keyrail/full/web';
 import { useEffect } from 'preact/hooks';
 import { Condition, Ends } from '../parts/binding.tsx';
 import { apply, findings, keepLooking, look, tryKey, waits } from '../store/findings.ts';

@@ -1,4 +1,4 @@
-import type { NearMiss } from 'keyrail/web';
+import type { NearMiss } from 'keyrail/full/web';
 import { bindingId } from '../graph/binding.ts';
 import { Condition, Ends } from '../parts/binding.tsx';
 import { Cells } from '../parts/cells.tsx';

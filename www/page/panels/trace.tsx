@@ -1,4 +1,4 @@
-import type { Hop, Match } from 'keyrail/web';
+import type { Hop, Match } from 'keyrail/full/web';
 import { bindingId } from '../graph/binding.ts';
 import { Ends, labelOf } from '../parts/binding.tsx';
 import { Cells } from '../parts/cells.tsx';

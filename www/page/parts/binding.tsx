@@ -1,4 +1,4 @@
-import type { Binding } from 'keyrail/web';
+import type { Binding } from 'keyrail/full/web';
 import type { ComponentChildren } from 'preact';
 import { bindingLabel } from '../graph/binding.ts';
 import { DEFAULT_EXCHANGE, PREDECLARED } from '../graph/graph.ts';

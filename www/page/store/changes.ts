@@ -1,5 +1,5 @@
 import { batch } from '@preact/signals';
-import { type Binding, Router, type Topology } from 'keyrail/web';
+import { type Binding, Router, type Topology } from 'keyrail/full/web';
 import { bindingId } from '../graph/binding.ts';
 import { changes, loaded, notice } from './store.ts';
 

@@ -1,5 +1,5 @@
 import { computed } from '@preact/signals';
-import { type Binding, type Dialect, KeyrailError, Router, type Topology } from 'keyrail/web';
+import { type Binding, type Dialect, KeyrailError, Router, type Topology } from 'keyrail/full/web';
 import { PREDECLARED } from '../graph/graph.ts';
 import { loaded, message } from './store.ts';
 

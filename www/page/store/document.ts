@@ -1,4 +1,4 @@
-import { type Definitions, KeyrailError, Router, type Topology } from 'keyrail/web';
+import { type Definitions, KeyrailError, Router, type Topology } from 'keyrail/full/web';
 import { brokenAt } from '../text/json.ts';
 
 /** A topology that somebody handed over, and the router made of it. */

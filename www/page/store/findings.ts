@@ -1,5 +1,5 @@
 import { computed, effect, signal } from '@preact/signals';
-import type { Finding, Topology } from 'keyrail/web';
+import type { Finding, Topology } from 'keyrail/full/web';
 import { changeBinding } from './changes.ts';
 import { compose, loaded, type Source, source } from './store.ts';
 

@@ -1,4 +1,4 @@
-import type { Table, Value } from 'keyrail/web';
+import type { Table, Value } from 'keyrail/full/web';
 import { reads, typeName } from '../text/values.ts';
 
 /** A header as it stands in the form. */

@@ -1,6 +1,6 @@
 import { batch, computed, signal } from '@preact/signals';
-import type { Message, Topology, Trace } from 'keyrail/web';
-import { KeyrailError } from 'keyrail/web';
+import type { Message, Topology, Trace } from 'keyrail/full/web';
+import { KeyrailError } from 'keyrail/full/web';
 import { graphOf } from '../graph/graph.ts';
 import { layoutOf } from '../graph/layout.ts';
 import { DARK, light } from '../graph/light.ts';

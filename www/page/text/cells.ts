@@ -1,4 +1,4 @@
-import type { Binding, Bytes, HeaderVerdict, How, Mismatch, NearMiss, WordMatch } from 'keyrail/web';
+import type { Binding, Bytes, HeaderVerdict, How, Mismatch, NearMiss, WordMatch } from 'keyrail/full/web';
 import { bytesText } from './values.ts';
 
 /** One part of a binding's condition: a word of its key, or a header that it compares. */

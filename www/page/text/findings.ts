@@ -1,4 +1,4 @@
-import type { Finding } from 'keyrail/web';
+import type { Finding } from 'keyrail/full/web';
 
 export const SEVERITIES: Record<Finding['severity'], string> = {
   error: 'Error',

@@ -1,4 +1,4 @@
-import type { Bytes, Table, TypedEntry, Value } from 'keyrail/web';
+import type { Bytes, Table, TypedEntry, Value } from 'keyrail/full/web';
 
 /** Bytes as text; those that are not text as hexadecimal digits. */
 export function bytesText(bytes: Bytes | undefined): string {

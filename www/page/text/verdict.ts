@@ -1,4 +1,4 @@
-import type { Hop, Match, Trace } from 'keyrail/web';
+import type { Hop, Match, Trace } from 'keyrail/full/web';
 import { visible } from './names.ts';
 
 /** The result in a sentence or two, for people. */

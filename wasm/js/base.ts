@@ -1,0 +1,757 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { Engine } from './engine.js';
+import { guarded, invalid, KeyrailError } from './error.js';
+import type { Core } from './keyrail_bg.js';
+import { type Budget, Memory } from './memory.js';
+import { expected, isBytes, isDetached, object, read, text } from './shape.js';
+import {
+  BINDING,
+  BINDING_TABLE,
+  DELETE_EXCHANGE_OPTIONS,
+  DELETE_QUEUE_OPTIONS,
+  EXCHANGE_OPTIONS,
+  EXPLAIN_OPTIONS,
+  FOLLOWER_OPTIONS,
+  MESSAGE,
+  OPERATIONS,
+  POSITION,
+  PUBLISH,
+  QUEUE_OPTIONS,
+  RECORD_OPTIONS,
+  ROUTER_OPTIONS,
+  TASK,
+  TOPOLOGY,
+  UPDATES,
+} from './shapes.js';
+import type {
+  Binding,
+  BindingTable,
+  DeleteExchangeOptions,
+  DeleteQueueOptions,
+  ExchangeOptions,
+  ExplainOptions,
+  FollowerOptions,
+  Message,
+  Operation,
+  Plan,
+  Position,
+  Publish,
+  Quarantined,
+  QueueOptions,
+  RecordOptions,
+  RouterOptions,
+  Routing,
+  Table,
+  TaskPublish,
+  Topology,
+  Trace,
+  Update,
+} from './types.js';
+
+/** AMQP's limit for routing keys, and the default of ours. */
+const KEY_BYTES = 255;
+
+const BINDINGS = 4_000_000;
+
+/** How many answers are remembered unless it is said. */
+const ANSWERS = 1 << 15;
+
+/** Room for every key of AMQP: a UTF-16 unit takes three bytes at most. */
+const INPUT_BYTES = 1024;
+
+/** How many keys cross the boundary at once. */
+const BATCH = 256;
+
+/** Different sets of queues that are kept, and their names altogether: what exceeds it is made anew. */
+const KEPT_ANSWERS = 1 << 16;
+const KEPT_NAMES = 1 << 20;
+
+/** What stands for "no such exchange". */
+const UNKNOWN_EXCHANGE = 0xffff_ffff;
+
+/** The longest key in a batch. */
+const BATCHED_KEY = KEY_BYTES;
+
+const NO_MEMORY = new Memory('', UNKNOWN_EXCHANGE, { left: 0 });
+
+const TEXT = { contentType: 'text/plain', contentEncoding: 'utf-8' };
+const BYTES = { contentType: 'application/data', contentEncoding: 'binary' };
+
+const encoder = new TextEncoder();
+
+/**
+ * The instance of a router, for the rest of this package.
+ * @internal
+ */
+export let coreOf: (router: BaseRouter) => Core;
+
+/**
+ * Exchanges, queues and bindings, and the way of a message through them, as RabbitMQ has it.
+ *
+ * Every method throws {@link KeyrailError} and nothing else; after an error the router is as it was before.
+ */
+export abstract class BaseRouter implements Disposable {
+  /**
+   * The module that routers of this class live in.
+   * @internal
+   */
+  declare static readonly engine: Engine;
+
+  readonly #engine: Engine;
+  #core: Core | undefined;
+  #keyBytes = KEY_BYTES;
+  /** Where the module reads keys. Empty after the memory grew. */
+  #input = new Uint8Array(0);
+  /** Names of queues by id; dropped when a queue is deleted, since its id may be given out again. */
+  #names: string[] = [];
+  /** Whether there may be a random exchange, so that every message needs a number. */
+  #draws = false;
+  /** Answers by the module's number for each set of queues, and how many names they have. */
+  #answers: Routing[] = [];
+  #answerNames = 0;
+  /** What keys led to, by the name of the exchange; dropped with every change. */
+  #memories = new Map<string, Memory>();
+  /** That of the exchange that was asked last. */
+  #memory = NO_MEMORY;
+  #remembered: number;
+  #budget: Budget;
+
+  constructor(options: RouterOptions = {}) {
+    this.#engine = (new.target as typeof BaseRouter).engine;
+    const { Core } = this.#engine;
+    if ((options as unknown) instanceof Core) {
+      this.#core = options as unknown as Core;
+      this.#draws = this.#core.draws();
+      this.#keyBytes = this.#core.keyBytes();
+      this.#remembered = ANSWERS;
+    } else {
+      const checked = read(options, ROUTER_OPTIONS, 'options') as RouterOptions;
+      const { predeclaredExchanges = true, seed = 0n, limits = {} } = checked;
+      const { keyBytes = KEY_BYTES, bindings = BINDINGS, answers = ANSWERS } = limits;
+      this.#core = guarded(() => new Core(predeclaredExchanges, seed, keyBytes, bindings));
+      this.#keyBytes = keyBytes;
+      this.#remembered = answers;
+    }
+    this.#budget = { left: this.#remembered };
+  }
+
+  /** A router with RabbitMQ's predeclared exchanges and everything in `topology`. */
+  static fromTopology<T extends BaseRouter>(this: RouterClass<T>, topology: Topology): T {
+    const data = read(topology, TOPOLOGY, 'topology');
+    // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
+    return make(this, (Core) => Core.fromTopology(data));
+  }
+
+  /** The router that a snapshot was taken of: it answers alike, and goes on from the same revision. */
+  static fromSnapshot<T extends BaseRouter>(
+    this: RouterClass<T>,
+    snapshot: Uint8Array,
+    options: FollowerOptions = {},
+  ): T {
+    if (!isBytes(snapshot)) throw expected('a Uint8Array', snapshot, 'snapshot');
+    const { seed = 0n } = read(options, FOLLOWER_OPTIONS, 'options') as FollowerOptions;
+    // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
+    return make(this, (Core) => Core.fromSnapshot(snapshot, seed));
+  }
+
+  /**
+   * A router that follows another one, from afar perhaps: give it what {@link since} of the other answers to its
+   * {@link position}. It takes no changes but these.
+   */
+  static follower<T extends BaseRouter>(this: RouterClass<T>, options: FollowerOptions = {}): T {
+    const { seed = 0n } = read(options, FOLLOWER_OPTIONS, 'options') as FollowerOptions;
+    // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
+    return make(this, (Core) => Core.follower(seed));
+  }
+
+  /**
+   * A router with one exchange, from the rows of its binding table in Redis (`SMEMBERS` of {@link bindingTableKey}).
+   * Rows that cannot be followed are skipped and named; their neighbours route all the same.
+   */
+  static fromBindingTable<T extends BaseRouter>(
+    this: RouterClass<T>,
+    table: BindingTable,
+  ): { router: T; quarantined: readonly Quarantined[] } {
+    const data = read(table, BINDING_TABLE, 'table');
+    // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
+    const router = make(this, (Core) => Core.fromRows(data));
+    return { router, quarantined: coreOf(router).quarantine() as Quarantined[] };
+  }
+
+  // --- Declare, bind, delete -----------------------------------------------------------------------------------------
+
+  /** Declares an exchange, or finds that it is there with the same properties. */
+  declareExchange(name: string, options: ExchangeOptions): void {
+    const { alternateExchange, ...declared } = read(options, EXCHANGE_OPTIONS, 'options') as ExchangeOptions;
+    const operation = { ...declared, op: 'exchange.declare', exchange: text(name, 'name') };
+    if (alternateExchange !== undefined) {
+      operation.arguments = withAlternate(declared.arguments ?? {}, alternateExchange);
+    }
+    this.#apply(operation);
+  }
+
+  /** Declares a queue, or finds that it is there with the same properties. */
+  declareQueue(name: string, options: QueueOptions = {}): void {
+    const declared = read(options, QUEUE_OPTIONS, 'options') as QueueOptions;
+    this.#apply({ ...declared, op: 'queue.declare', queue: text(name, 'name') });
+  }
+
+  /** Deletes an exchange and its bindings; what does not exist is no error. */
+  deleteExchange(name: string, options: DeleteExchangeOptions = {}): void {
+    const conditions = read(options, DELETE_EXCHANGE_OPTIONS, 'options') as DeleteExchangeOptions;
+    this.#apply({ ...conditions, op: 'exchange.delete', exchange: text(name, 'name') });
+  }
+
+  /** Deletes a queue and its bindings; what does not exist is no error. */
+  deleteQueue(name: string, options: DeleteQueueOptions = {}): void {
+    const conditions = read(options, DELETE_QUEUE_OPTIONS, 'options') as DeleteQueueOptions;
+    this.#apply({ ...conditions, op: 'queue.delete', queue: text(name, 'name') });
+  }
+
+  /** Adds a binding; one that is there already is no error. */
+  bind(binding: Binding): void {
+    this.#apply(bindOperation('bind', binding));
+  }
+
+  /** Removes a binding; what does not exist is no error. */
+  unbind(binding: Binding): void {
+    this.#apply(bindOperation('unbind', binding));
+  }
+
+  /**
+   * Applies AMQP methods as data, one after the other. The first that is refused ends it: those before it have been
+   * applied, and of that one nothing.
+   */
+  apply(...operations: Operation[]): void {
+    const checked = operations.map((operation, at) => {
+      const path = `operations[${at}]`;
+      const op = typeof operation === 'object' && operation !== null ? operation.op : undefined;
+      const shape = OPERATIONS.get(op);
+      if (!shape) throw expected([...OPERATIONS.keys()].join(', '), op, `${path}.op`);
+      return read(operation, shape, path) as object;
+    });
+    for (const operation of checked) this.#apply(operation);
+  }
+
+  // --- Route ---------------------------------------------------------------------------------------------------------
+
+  /**
+   * Where a message goes. That nothing matches is an outcome; an unknown or internal exchange, `CC` or `BCC` that are
+   * not arrays and a key of more than 255 bytes are errors, as in a broker.
+   *
+   * The answer is frozen, and the same object may come again.
+   */
+  route(message: Message): Routing;
+  /** The same for a message of which routing sees nothing but these. */
+  route(exchange: string, routingKey: string | Uint8Array): Routing;
+  route(message: Message | string, routingKey?: string | Uint8Array): Routing {
+    if (typeof message === 'string' && routingKey !== undefined) return this.#routeKey(message, routingKey);
+    if (typeof message !== 'object' || message === null) throw expected('an object', message, 'message');
+    for (const name in message) {
+      if (name !== 'exchange' && name !== 'routingKey') return this.#routeMessage(message);
+    }
+    return this.#routeKey(message.exchange, message.routingKey);
+  }
+
+  #routeKey(exchange: string, key: string | Uint8Array): Routing {
+    let memory = this.#memory;
+    if (exchange !== memory.exchange || memory === NO_MEMORY) memory = this.#memoryOf(exchange);
+    if (typeof key !== 'string' || this.#draws) return this.#ask(memory, key);
+    const known = memory.find(key);
+    if (known !== undefined) return known;
+    const answer = this.#ask(memory, key);
+    memory.keep(key, answer);
+    return answer;
+  }
+
+  #ask(memory: Memory, key: string | Uint8Array): Routing {
+    const length = this.#encode(key);
+    const handle = this.#live();
+    if (length < 0 || length > this.#keyBytes)
+      return this.#routeMessage({ exchange: memory.exchange, routingKey: key });
+    if (this.#draws) handle.draw(Math.random());
+    if (this.#answers.length >= KEPT_ANSWERS || this.#answerNames >= KEPT_NAMES) this.#forgetAnswers();
+    return this.#answer(handle.answer(memory.id, length) >>> 0);
+  }
+
+  #routeMessage(message: Message): Routing {
+    this.#countCopies(message);
+    const handle = this.#live();
+    return this.#answer(handle.numbered() >>> 0);
+  }
+
+  /** Routes a message with whatever it has, and gives the number of its queues. */
+  #countCopies(message: Message): number {
+    const { random, ...data } = read(message, MESSAGE, 'message') as Message;
+    const handle = this.#live();
+    if (this.#draws) handle.draw(random ?? Math.random());
+    return guarded(() => handle.routeMessage(data));
+  }
+
+  /**
+   * Where many messages go, in their order: as {@link route} of each, for less. The first that is refused refuses all.
+   */
+  routeMany(messages: readonly Message[]): Routing[];
+  /** The same for messages to one exchange of which routing sees nothing but their keys. */
+  routeMany(exchange: string, routingKeys: readonly (string | Uint8Array)[]): Routing[];
+  routeMany(first: readonly Message[] | string, routingKeys?: readonly (string | Uint8Array)[]): Routing[] {
+    const batch = typeof first === 'string' ? keysOf(first, routingKeys) : partsOf(first);
+    const routings = new Array<Routing>(batch.keys.length);
+    for (let start = 0; start < routings.length; start += BATCH) {
+      this.#routeBatch(batch, start, Math.min(start + BATCH, routings.length), routings);
+    }
+    return routings;
+  }
+
+  #routeBatch({ exchanges, keys, others }: Batch, start: number, end: number, routings: Routing[]): void {
+    const places: number[] = [];
+    const unknown: string[] = [];
+    const memories: Memory[] = [];
+    let memory = this.#memory;
+    for (let at = start; at < end; at++) {
+      const exchange = typeof exchanges === 'string' ? exchanges : (exchanges[at] as string);
+      const key = keys[at] as string | Uint8Array;
+      const other = others?.[at];
+      if (other !== undefined) {
+        routings[at] = this.#routeMessage(other);
+        continue;
+      }
+      if (exchange !== memory.exchange || memory === NO_MEMORY) memory = this.#memoryOf(exchange);
+      if (typeof key !== 'string' || key.length > BATCHED_KEY || this.#draws) {
+        routings[at] = this.#ask(memory, key);
+        continue;
+      }
+      const known = memory.find(key);
+      if (known !== undefined) {
+        routings[at] = known;
+        continue;
+      }
+      places.push(at);
+      unknown.push(key);
+      memories.push(memory);
+    }
+    if (places.length === 0) return;
+
+    // All keys in one text and its bytes in one go. Where a unit is a byte, lengths are known.
+    const handle = this.#live();
+    const text = unknown.join('');
+    const input = this.#room(text.length);
+    const together = text.length === encoder.encodeInto(text, input.subarray(0, text.length)).read;
+    if (!together || this.#keyBytes < BATCHED_KEY) {
+      places.forEach((at, which) => {
+        routings[at] = this.#ask(memories[which] as Memory, unknown[which] as string);
+      });
+      return;
+    }
+    const pairs = handle.batch(BATCH) >>> 2;
+    const words = this.#engine.words();
+    for (let which = 0; which < places.length; which++) {
+      words[pairs + which * 2] = (memories[which] as Memory).id;
+      words[pairs + which * 2 + 1] = (unknown[which] as string).length;
+    }
+    handle.answerBatch(places.length);
+    for (let which = 0; which < places.length; which++) {
+      // Taken anew each time: routing, and naming the queues of an answer, may make the memory grow.
+      const answer = this.#answer(this.#engine.words()[pairs + which * 2] as number);
+      routings[places[which] as number] = answer;
+      (memories[which] as Memory).keep(unknown[which] as string, answer);
+    }
+    if (this.#answers.length >= KEPT_ANSWERS || this.#answerNames >= KEPT_NAMES) this.#forgetAnswers();
+  }
+
+  /**
+   * Writes the ids of the queues that get a message into `ids` and returns how many there are. Neither internal
+   * exchanges nor the length of the key are refused here: ids are looked up once, by {@link exchangeId}, and a key of
+   * more than 255 bytes is no AMQP, but Kombu has them. Where not all ids fit, none is written and the error says how
+   * many there are.
+   *
+   * Ids stay valid until the exchange or queue is deleted; see {@link revision}.
+   */
+  routeInto(exchangeId: number, routingKey: string | Uint8Array, ids: Uint32Array): number {
+    const id = exchangeId >>> 0;
+    if (id !== exchangeId) throw expected('an id from exchangeId()', exchangeId, 'exchangeId');
+    if (!(ids instanceof Uint32Array)) throw expected('a Uint32Array', ids, 'ids');
+    if (ids.length === 0 && isDetached(ids)) throw invalid('ids is detached: its buffer was transferred');
+    const length = this.#encode(routingKey);
+    const handle = this.#live();
+    if (this.#draws) handle.draw(Math.random());
+    const count = (length < 0 ? handle.routeLong(id, allBytes(routingKey)) : handle.route(id, length)) >>> 0;
+    if (count === UNKNOWN_EXCHANGE) {
+      throw new KeyrailError('exchange-not-found', `there is no exchange with the id ${exchangeId}`);
+    }
+    if (count > ids.length) {
+      throw new KeyrailError(
+        'ids-too-short',
+        `ids has room for ${ids.length}, the message goes to ${count} queues`,
+      );
+    }
+    const start = handle.idsAddress() >>> 2;
+    const words = this.#engine.words();
+    for (let at = 0; at < count; at++) ids[at] = words[start + at] as number;
+    return count;
+  }
+
+  /**
+   * Routes a message and says why; asked for near misses, also which bindings failed, where, and what would make them
+   * match. These cost a look at every binding of every exchange on the way.
+   */
+  explain(message: Message, options: ExplainOptions = {}): Trace {
+    const { random, ...data } = read(message, MESSAGE, 'message') as Message;
+    const { nearMisses = 0 } = read(options, EXPLAIN_OPTIONS, 'options') as ExplainOptions;
+    const handle = this.#live();
+    if (this.#draws) handle.draw(random ?? Math.random());
+    return guarded(() => handle.explain(data, nearMisses) as Trace);
+  }
+
+  /**
+   * The Redis commands by which Kombu would publish a message, as data: send them with any client, in this order.
+   *
+   * A fanout exchange is PUB/SUB there, whoever listens. The default exchange pushes to the list that the key names,
+   * declared or not. Every other exchange gives one command for each queue of its route, and none if that is empty.
+   */
+  plan(publish: Publish): Plan {
+    const { deliveryTag = randomTag, ...content } = object(publish, 'publish') as unknown as Publish;
+    const data = read(content, PUBLISH, 'publish') as Publish;
+    const { exchange, routingKey, headers } = data;
+    const { message_id: messageId, correlation_id: correlationId } = textsOf(data.properties);
+    const hashed = { messageId, correlationId };
+    // One copy at least: a fanout and the default exchange have one whatever the route.
+    const copies = Math.max(1, this.#countCopies({ exchange, routingKey, headers, ...hashed }));
+    const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
+    const kind = typeof data.body === 'string' ? TEXT : BYTES;
+    const handle = this.#live();
+    return guarded(() => handle.plan({ ...kind, ...data, ...hashed, deliveryTags }) as Plan);
+  }
+
+  /** The Redis commands by which Celery would send a task, as data; in all else like {@link plan}. */
+  planTask(task: TaskPublish): Plan {
+    const { deliveryTag = randomTag, ...call } = object(task, 'task') as unknown as TaskPublish;
+    const data = read(call, TASK, 'task') as TaskPublish;
+    const { exchange, routingKey } = data;
+    const copies = Math.max(1, this.#countCopies({ exchange, routingKey }));
+    const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
+    const handle = this.#live();
+    return guarded(() => handle.planTask({ ...data, deliveryTags }) as Plan);
+  }
+
+  // --- Look up -------------------------------------------------------------------------------------------------------
+
+  exchangeId(name: string): number | undefined {
+    return this.#live().exchangeId(text(name, 'name'));
+  }
+
+  queueId(name: string): number | undefined {
+    return this.#live().queueId(text(name, 'name'));
+  }
+
+  queueName(id: number): string | undefined {
+    const handle = this.#live();
+    if (id >>> 0 !== id) throw expected('an id from queueId() or routeInto()', id, 'id');
+    return this.#names[id] ?? handle.queueName(id);
+  }
+
+  /** Everything that was declared and bound, as data; `Router.fromTopology` takes it back. */
+  topology(): Topology {
+    const handle = this.#live();
+    return guarded(() => handle.topology() as Topology);
+  }
+
+  /** Grows with every change. Whoever keeps ids or results beside the router drops them when it moves. */
+  get revision(): number {
+    return this.#live().revision();
+  }
+
+  // --- Copies --------------------------------------------------------------------------------------------------------
+
+  /** Everything as bytes, `Router.fromSnapshot` takes it back: a few bytes a binding, loaded faster than any data. */
+  toSnapshot(): Uint8Array {
+    return this.#live().toSnapshot();
+  }
+
+  /** From now on, writes changes down for those that follow: see {@link since}. */
+  record(options: RecordOptions = {}): void {
+    const checked = read(options, RECORD_OPTIONS, 'options') as RecordOptions;
+    const { capacity = 1000, epoch = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER) } = checked;
+    const recorded = this.#live().becomeSource(wide(epoch, 'options.epoch'), capacity);
+    if (!recorded)
+      throw new KeyrailError('read-only', 'the router records its changes already, or follows another');
+  }
+
+  /** Where this router is in its history; nothing if it neither records nor follows, or needs a snapshot. */
+  get position(): Position | undefined {
+    const handle = this.#live();
+    const epoch = handle.epoch();
+    return epoch === undefined ? undefined : { epoch: narrow(epoch), revision: handle.revision() };
+  }
+
+  /**
+   * What brings a copy from this position to the latest: the changes if all of them are still written down, or else a
+   * snapshot. Only a router that {@link record}s answers.
+   */
+  since(position?: Position): Update {
+    const handle = this.#live();
+    const here = this.position;
+    if (here === undefined || handle.follows()) {
+      throw new KeyrailError('not-recording', 'the router writes no changes down: call record() first');
+    }
+    if (position !== undefined) {
+      const { epoch, revision } = read(position, POSITION, 'position') as Position;
+      const changes = guarded(() => handle.changesSince(wide(epoch, 'position.epoch'), revision));
+      if (changes !== undefined) return { type: 'changes', since: { epoch, revision }, changes } as Update;
+    }
+    return { type: 'snapshot', epoch: here.epoch, bytes: this.toSnapshot() };
+  }
+
+  /**
+   * Takes what {@link since} of the followed router answered. Errors have the code `gap` if changes were missed or come
+   * twice, `diverged` if the copy is none, or that of a snapshot that cannot be read; after each, ask again from
+   * {@link position}.
+   */
+  follow(update: Update): void {
+    const type = object(update, 'update').type as Update['type'];
+    const shape = Object.hasOwn(UPDATES, String(type)) ? UPDATES[type] : undefined;
+    if (!shape) throw expected(Object.keys(UPDATES).join(' or '), type, 'update.type');
+    const checked = read(update, shape, 'update') as Update;
+    const handle = this.#live();
+    if (!handle.follows())
+      throw new KeyrailError('not-following', 'only a router of Router.follower() follows');
+    this.#forget(true);
+    try {
+      guarded(() => {
+        if (checked.type === 'snapshot') {
+          const bytes = Uint8Array.from(checked.bytes);
+          handle.followSnapshot(wide(checked.epoch, 'update.epoch'), bytes);
+        } else {
+          const { epoch, revision } = checked.since;
+          handle.followChanges(wide(epoch, 'update.since.epoch'), revision, checked.changes);
+        }
+      });
+    } finally {
+      this.#draws = handle.draws();
+      this.#keyBytes = handle.keyBytes();
+    }
+  }
+
+  /** Frees the memory at once; without it, the garbage collector will. Later calls throw, but for `free` itself. */
+  free(): void {
+    this.#core?.free();
+    this.#core = undefined;
+    // INVARIANT: nobody writes keys into memory that may be another router's by now.
+    this.#input = new Uint8Array(0);
+    this.#forget(true);
+  }
+
+  [Symbol.dispose](): void {
+    this.free();
+  }
+
+  // --- Inside --------------------------------------------------------------------------------------------------------
+
+  static {
+    coreOf = (router) => router.#live();
+  }
+
+  #live(): Core {
+    if (!this.#core) throw new KeyrailError('freed', 'the router was freed');
+    return this.#core;
+  }
+
+  /** Every change goes through here. The operation is checked, plain data. */
+  #apply(operation: object): void {
+    const handle = this.#live();
+    const { op, kind } = operation as { op: Operation['op']; kind?: string };
+    this.#forget(op === 'queue.delete');
+    if (kind === 'x-random') this.#draws = true;
+    guarded(() => handle.apply(operation));
+  }
+
+  /** Drops what a change may make wrong. */
+  #forget(names: boolean): void {
+    this.#memory = NO_MEMORY;
+    this.#memories.clear();
+    this.#budget = { left: this.#remembered };
+    this.#answers = [];
+    this.#answerNames = 0;
+    if (names) this.#names = [];
+  }
+
+  /** Makes room for other answers. Those that are remembered by their key stay. */
+  #forgetAnswers(): void {
+    this.#live().forget();
+    this.#answers = [];
+    this.#answerNames = 0;
+  }
+
+  /** What is remembered of an exchange that takes publishes. */
+  #memoryOf(exchange: string): Memory {
+    const known = this.#memories.get(exchange);
+    if (known !== undefined) {
+      this.#memory = known;
+      return known;
+    }
+    const name = text(exchange, 'message.exchange');
+    const handle = this.#live();
+    const id = guarded(() => handle.publishable(name)) >>> 0;
+    const memory = new Memory(name, id, this.#budget);
+    this.#memories.set(name, memory);
+    this.#memory = memory;
+    return memory;
+  }
+
+  /** Where the module reads keys, with room for so many bytes. */
+  #room(bytes: number): Uint8Array<ArrayBuffer> {
+    if (this.#input.length < bytes || this.#input.length === 0) {
+      const size = Math.max(bytes, INPUT_BYTES);
+      const start = this.#live().input(size) >>> 0;
+      this.#input = this.#engine.bytes().subarray(start, start + size);
+    }
+    return this.#input;
+  }
+
+  /** Writes a key where the module reads it, and gives its length; -1 if it may not fit. */
+  #encode(key: string | Uint8Array): number {
+    const input = this.#room(INPUT_BYTES);
+    if (typeof key === 'string') {
+      if (key.length > INPUT_BYTES / 3) return -1;
+      const { written } = encoder.encodeInto(key, input);
+      // Where a unit is a byte there are no surrogates, and nearly all keys are such.
+      if (written !== key.length) text(key, 'routingKey');
+      return written;
+    }
+    if (!isBytes(key)) throw expected('a string or a Uint8Array', key, 'routingKey');
+    if (key.length > INPUT_BYTES) return -1;
+    input.set(key);
+    return key.length;
+  }
+
+  /** The answer that has this number in the module. */
+  #answer(number: number): Routing {
+    return this.#answers[number] ?? this.#newAnswer(number);
+  }
+
+  #newAnswer(number: number): Routing {
+    const handle = this.#live();
+    const count = handle.answerLength(number) >>> 0;
+    const start = handle.answerAddress(number) >>> 2;
+    const queues: string[] = [];
+    for (let at = 0; at < count; at++) queues.push(this.#name(this.#engine.words()[start + at] as number));
+    const answer = Object.freeze({
+      outcome: count > 0 ? 'routed' : 'unroutable',
+      queues: Object.freeze(queues),
+    } as const);
+    this.#answers[number] = answer;
+    this.#answerNames += count;
+    return answer;
+  }
+
+  #name(id: number): string {
+    const known = this.#names[id];
+    if (known !== undefined) return known;
+    const name = this.#live().queueName(id) ?? '';
+    this.#names[id] = name;
+    return name;
+  }
+}
+
+/** A subclass's own `this` in static methods, so that they make routers of the subclass. */
+export type RouterClass<T extends BaseRouter> = (new (
+  options?: RouterOptions,
+) => T) & { readonly prototype: T };
+
+/**
+ * A router around what the module makes.
+ * @internal
+ */
+export function make<T extends BaseRouter>(of: RouterClass<T>, maker: (Core: Engine['Core']) => Core): T {
+  const { Core } = (of as unknown as typeof BaseRouter).engine;
+  return new of(guarded(() => maker(Core)) as unknown as RouterOptions);
+}
+
+/** Messages as the batch wants them. */
+interface Batch {
+  /** The exchange of all, or of each. */
+  readonly exchanges: string | string[];
+  readonly keys: (string | Uint8Array)[];
+  /** Messages with more than an exchange and a key, in their places. */
+  readonly others?: (Message | undefined)[];
+}
+
+// Both read everything before anything is routed: a getter of the caller may change the router.
+
+function keysOf(exchange: string, routingKeys: unknown): Batch {
+  if (!Array.isArray(routingKeys)) throw expected('an array', routingKeys, 'routingKeys');
+  const keys: (string | Uint8Array)[] = [];
+  for (let at = 0; at < routingKeys.length; at++) keys.push(routingKeys[at]);
+  return { exchanges: exchange, keys };
+}
+
+function partsOf(messages: unknown): Batch {
+  if (!Array.isArray(messages)) throw expected('an array or the name of an exchange', messages, 'messages');
+  const exchanges: string[] = [];
+  const keys: (string | Uint8Array)[] = [];
+  const others: (Message | undefined)[] = [];
+  for (let at = 0; at < messages.length; at++) {
+    const message = messages[at];
+    if (typeof message !== 'object' || message === null)
+      throw expected('an object', message, `messages[${at}]`);
+    let other: Message | undefined;
+    for (const name in message) {
+      if (name !== 'exchange' && name !== 'routingKey')
+        other = read(message, MESSAGE, `messages[${at}]`) as Message;
+    }
+    exchanges.push(other === undefined ? message.exchange : '');
+    keys.push(other === undefined ? message.routingKey : '');
+    others.push(other);
+  }
+  return { exchanges, keys, others };
+}
+
+/** A number of 64 bits, as it comes. */
+function wide(value: number | bigint, path: string): bigint {
+  if (typeof value === 'number' && !(Number.isSafeInteger(value) && value >= 0)) {
+    throw expected('a whole number, or a bigint', value, path);
+  }
+  return BigInt(value);
+}
+
+/** As a number where that is exact. */
+function narrow(value: bigint): number | bigint {
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}
+
+function randomTag(): string {
+  return crypto.randomUUID();
+}
+
+/** The properties that are text. */
+function textsOf(properties: Publish['properties'] = {}): Record<string, string | undefined> {
+  const texts = Object.entries(properties).filter(([, value]) => typeof value === 'string');
+  return Object.fromEntries(texts) as Record<string, string>;
+}
+
+/** The alternate exchange is an argument in AMQP. One that is given in both ways is refused: which one was meant? */
+function withAlternate(table: Table, alternate: string): Table {
+  const name = 'alternate-exchange';
+  const names = Array.isArray(table) ? table.map(([name]) => name) : Object.keys(table);
+  if (names.includes(name))
+    throw invalid(`options.alternateExchange and options.arguments both have \`${name}\``);
+  if (Array.isArray(table)) return [...table, [name, 'S', alternate]];
+  return { ...table, [name]: alternate } as Table;
+}
+
+/** A binding as the AMQP method that makes or removes it. */
+function bindOperation(verb: 'bind' | 'unbind', binding: Binding): object {
+  const { source, destination, ...bound } = read(binding, BINDING, 'binding') as Binding;
+  const { queue, exchange } = destination as { queue?: string; exchange?: string };
+  if ((queue === undefined) === (exchange === undefined)) {
+    throw invalid('binding.destination must have either `queue` or `exchange`');
+  }
+  if (queue !== undefined) return { ...bound, op: `queue.${verb}`, queue, exchange: source };
+  if (bound.pattern !== undefined) throw invalid('binding.pattern is for queues: Kombu binds nothing else');
+  return { ...bound, op: `exchange.${verb}`, destination: exchange, source };
+}
+
+function allBytes(key: string | Uint8Array): Uint8Array {
+  return typeof key === 'string' ? encoder.encode(text(key, 'routingKey')) : key;
+}

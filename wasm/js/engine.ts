@@ -1,0 +1,55 @@
+import { KeyrailError } from './error.js';
+import type * as glue from './keyrail_bg.js';
+
+interface Exports extends WebAssembly.Exports {
+  readonly memory: WebAssembly.Memory;
+  readonly __wbindgen_start: () => void;
+}
+
+/** A module with its binding and its memory, which all routers of an entry share. */
+export class Engine<Glue extends typeof glue = typeof glue> {
+  readonly #glue: Glue;
+  #memory: WebAssembly.Memory | undefined;
+  #bytes = new Uint8Array(0);
+  #words = new Uint32Array(0);
+
+  constructor(glue: Glue) {
+    this.#glue = glue;
+  }
+
+  /** Instantiates the module. The first one stays: whoever imports two entries of this package gets one instance. */
+  start(module: WebAssembly.Module): void {
+    if (this.#memory) return;
+    const { exports } = new WebAssembly.Instance(module, {
+      './keyrail_bg.js': this.#glue as unknown as WebAssembly.ModuleImports,
+    });
+    const instance = exports as Exports;
+    this.#glue.__wbg_set_wasm(instance);
+    instance.__wbindgen_start();
+    this.#memory = instance.memory;
+  }
+
+  get started(): boolean {
+    return this.#memory !== undefined;
+  }
+
+  /** The binding's class, once there is an instance. */
+  get Core(): Glue['Core'] {
+    if (!this.#memory) {
+      throw new KeyrailError('not-initialised', 'the module is not loaded yet: await or call init() first');
+    }
+    return this.#glue.Core;
+  }
+
+  /** The memory as bytes. Whenever it grows, every view of it becomes empty and must be taken again. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    if (this.#bytes.length === 0 && this.#memory) this.#bytes = new Uint8Array(this.#memory.buffer);
+    return this.#bytes;
+  }
+
+  /** The memory as 32-bit words. */
+  words(): Uint32Array<ArrayBuffer> {
+    if (this.#words.length === 0 && this.#memory) this.#words = new Uint32Array(this.#memory.buffer);
+    return this.#words;
+  }
+}

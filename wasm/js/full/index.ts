@@ -1,0 +1,3 @@
+export { KeyrailError } from '../error.js';
+export type * from '../types.js';
+export { bindingTableKey, deliveredHeaders, Router } from './router.js';

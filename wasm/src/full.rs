@@ -1,0 +1,108 @@
+//! What only `keyrail/full` has: lint, diff, every import and export.
+
+use std::collections::BTreeMap;
+
+use keyrail_core::{
+    Definitions, Dialect, ExchangeKind, Topology, diff,
+    kombu::{BindingSets, CeleryConfig, Layout},
+};
+use serde::Serialize;
+use wasm_bindgen::prelude::*;
+
+use crate::{
+    Core,
+    error::Failure,
+    value::{from_js, to_js},
+};
+
+/// A comparison, with the two questions that everybody asks of it answered.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Compared<'a> {
+    #[serde(flatten)]
+    diff: &'a diff::Diff,
+    behaves_the_same: bool,
+    behaves_differently: bool,
+}
+
+#[wasm_bindgen]
+impl Core {
+    /// What is wrong with everything that was declared and bound.
+    pub fn lint(&self) -> Result<JsValue, JsValue> {
+        to_js(&self.topology().lint(&Default::default()).map_err(Failure::from)?)
+    }
+
+    /// What a later router does differently.
+    pub fn diff(&self, after: &Core, witnesses: usize, line_feeds: bool) -> Result<JsValue, JsValue> {
+        let options = diff::Options::default().witnesses(witnesses).line_feeds(line_feeds);
+        let diff = self.topology().diff(&after.topology(), &options).map_err(Failure::from)?;
+        to_js(&Compared {
+            behaves_the_same: diff.behaves_the_same(),
+            behaves_differently: diff.behaves_differently(),
+            diff: &diff,
+        })
+    }
+
+    #[wasm_bindgen(js_name = fromDefinitions)]
+    pub fn from_definitions(definitions: JsValue, vhost: &str) -> Result<Core, JsValue> {
+        let definitions: Definitions = from_js(definitions)?;
+        of(&definitions.topology(vhost).map_err(Failure::from)?)
+    }
+
+    /// Definitions of this alone, or others in which it takes the place of its virtual host.
+    #[wasm_bindgen(js_name = toDefinitions)]
+    pub fn to_definitions(&self, vhost: &str, within: Option<JsValue>) -> Result<JsValue, JsValue> {
+        let topology = self.topology();
+        let definitions = match within {
+            None => Definitions::of(vhost, &topology).map_err(Failure::from)?,
+            Some(within) => {
+                let mut definitions: Definitions = from_js(within)?;
+                definitions.set_topology(vhost, &topology).map_err(Failure::from)?;
+                definitions
+            }
+        };
+        to_js(&definitions)
+    }
+
+    #[wasm_bindgen(js_name = fromBindingSets)]
+    pub fn from_binding_sets(sets: JsValue, layout: JsValue, kinds: JsValue) -> Result<Core, JsValue> {
+        let sets: BindingSets = from_js(sets)?;
+        let layout: Layout = from_js(layout)?;
+        let kinds: BTreeMap<Box<str>, ExchangeKind> = from_js(kinds)?;
+        of(&sets.topology(&layout, &kinds).map_err(Failure::from)?)
+    }
+
+    #[wasm_bindgen(js_name = toBindingSets)]
+    pub fn to_binding_sets(&self, layout: JsValue, dialect: JsValue) -> Result<JsValue, JsValue> {
+        let layout: Layout = from_js(layout)?;
+        let dialect: Dialect = from_js(dialect)?;
+        to_js(&BindingSets::of(&self.topology(), &layout, dialect).map_err(Failure::from)?)
+    }
+
+    #[wasm_bindgen(js_name = fromCeleryConfig)]
+    pub fn from_celery_config(config: JsValue, dialect: JsValue) -> Result<Core, JsValue> {
+        let config: CeleryConfig = from_js(config)?;
+        let dialect: Dialect = from_js(dialect)?;
+        of(&config.topology(dialect).map_err(Failure::from)?)
+    }
+
+    #[wasm_bindgen(js_name = fromLines)]
+    pub fn from_lines(text: &str) -> Result<Core, JsValue> {
+        of(&Topology::from_lines(text).map_err(Failure::from)?)
+    }
+
+    #[wasm_bindgen(js_name = toLines)]
+    pub fn to_lines(&self) -> String {
+        self.topology().to_lines()
+    }
+}
+
+impl Core {
+    fn topology(&self) -> Topology {
+        Topology::of(self.router())
+    }
+}
+
+fn of(topology: &Topology) -> Result<Core, JsValue> {
+    Ok(topology.router().map_err(Failure::from)?.into())
+}
