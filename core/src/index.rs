@@ -134,6 +134,13 @@ pub(crate) struct IndexScratch {
     pub(crate) work: Work,
 }
 
+impl IndexScratch {
+    #[inline(always)]
+    pub(crate) const fn costs(&self) -> u32 {
+        self.topic.costs()
+    }
+}
+
 impl Matcher {
     /// Decides how `binding` of an exchange of this kind is matched.
     pub(crate) fn compile(
@@ -392,6 +399,21 @@ impl Index {
     #[inline(always)]
     pub(crate) fn is_topic_alone(&self, message: &Message<'_>) -> bool {
         self.content == Content::Topic && !message.has_selected_keys()
+    }
+
+    /// How many topic patterns of RabbitMQ there are.
+    pub(crate) fn topic_patterns(&self) -> usize {
+        self.topic.patterns()
+    }
+
+    /// The topic pattern of RabbitMQ with this number; `Some(None)` if it is gone, `None` behind the last.
+    pub(crate) fn topic_pattern(&self, number: u32) -> Option<Option<&[u8]>> {
+        self.topic.pattern(number)
+    }
+
+    /// The most steps that matching a key of so many words takes.
+    pub(crate) fn topic_steps(&self, words: usize) -> u64 {
+        self.topic.steps(words)
     }
 
     /// Calls `found` with each topic pattern of RabbitMQ that matches.

@@ -43,6 +43,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod automaton;
 mod binding;
 mod byte_string;
 mod cache;

@@ -2,6 +2,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     ExchangeId, Message, QueueId, Router,
+    automaton::{Automata, COSTLY, Known},
     cache::{Cache, Question},
     router::ExchangeEntry,
     walk::{Scratch, Sink, walk},
@@ -12,13 +13,17 @@ use crate::{
 /// Keep one per thread or task: [`Router::route`](crate::Router::route) clears it first, and once it has grown a call
 /// allocates nothing. It may serve several routers in turn.
 ///
-/// It remembers the answers to routing keys that come again, up to 3.5 megabytes of them, and forgets them when the
-/// table changes; [`without_cache`](Self::without_cache) does not.
+/// It remembers two things, bounded both, and forgets them when the table changes. *Answers* to routing keys that come
+/// again: up to 3.5 megabytes; [`without_cache`](Self::without_cache) keeps none. And for topic exchanges whose keys are
+/// costly to match, four at most, the *states* of an automaton over words that it builds while it matches: up to 12
+/// megabytes each; [`without_memory`](Self::without_memory) keeps neither. What is remembered changes no answer, and not
+/// the order of the queues either.
 #[derive(Debug)]
 pub struct Routes {
     pub(crate) queues: Vec<QueueId>,
     scratch: Scratch,
     cache: Option<Box<Cache>>,
+    automata: Option<Box<Automata>>,
 }
 
 impl Default for Routes {
@@ -30,10 +35,16 @@ impl Default for Routes {
 impl Routes {
     /// An empty result.
     pub fn new() -> Self {
-        Routes { queues: Vec::new(), scratch: Scratch::default(), cache: Some(Box::default()) }
+        Routes {
+            queues: Vec::new(),
+            scratch: Scratch::default(),
+            cache: Some(Box::default()),
+            automata: Some(Box::default()),
+        }
     }
 
-    /// An empty result that remembers nothing: every message is matched anew.
+    /// An empty result that remembers no answers: every message is matched anew, also one whose key came before. The states
+    /// of automata are kept: they are how keys are matched, and serve keys that never came as long as they begin alike.
     ///
     /// ```
     /// use keyrail_core::{Message, Outcome, Router, Routes};
@@ -45,6 +56,21 @@ impl Routes {
     /// ```
     pub fn without_cache() -> Self {
         Routes { cache: None, ..Routes::new() }
+    }
+
+    /// An empty result that remembers nothing: every message is matched by the table alone, whatever came before. The least
+    /// memory, and what a first message costs.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Outcome, Router, Routes};
+    ///
+    /// let router = Router::with_predeclared_exchanges();
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// let mut routes = Routes::without_memory();
+    /// assert_eq!(router.route(topic, &Message::new("order.eu.paid"), &mut routes), Outcome::Unroutable);
+    /// ```
+    pub fn without_memory() -> Self {
+        Routes { cache: None, automata: None, ..Routes::new() }
     }
 
     /// The queues, each once. The order depends on the topology, on how it came about and on the message alone, and is
@@ -78,6 +104,11 @@ impl Routes {
     /// ```
     pub const fn work(&self) -> u64 {
         self.scratch.work().steps()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn automata(&self) -> Option<&Automata> {
+        self.automata.as_deref()
     }
 
     pub(crate) fn clear(&mut self) {
@@ -144,11 +175,14 @@ impl Routes {
         message: &Message<'_>,
         question: Option<Question>,
     ) -> Outcome {
-        let Routes { queues, scratch, cache } = self;
+        let Routes { queues, scratch, cache, automata } = self;
         let key = message.routing_key();
         let alone = entry.index.is_topic_alone(message);
         if alone {
-            scratch.collect_topic(&entry.index, router, key, queues);
+            match automata {
+                Some(automata) => collect(router, exchange, entry, key, queues, scratch, automata),
+                None => scratch.collect_topic(&entry.index, router, key, queues),
+            }
         }
         if !alone || (queues.is_empty() && entry.alternate_exchange().is_some()) {
             walk(router, exchange, message, scratch, &mut Collect(queues));
@@ -162,6 +196,33 @@ impl Routes {
     #[inline(always)]
     const fn outcome(&self) -> Outcome {
         if self.queues.is_empty() { Outcome::Unroutable } else { Outcome::Routed }
+    }
+}
+
+/// The queues of a topic exchange that leads to queues alone: from its automaton if that knows them.
+#[inline(always)]
+fn collect(
+    router: &Router,
+    exchange: ExchangeId,
+    entry: &ExchangeEntry,
+    key: &[u8],
+    queues: &mut Vec<QueueId>,
+    scratch: &mut Scratch,
+    automata: &mut Automata,
+) {
+    let mut wanted = None;
+    if automata.awake {
+        match automata.find(router, exchange, &entry.index, key, scratch.work_mut()) {
+            Known::Answer(answer) => return queues.extend_from_slice(answer),
+            Known::Unknown(state) => wanted = state,
+        }
+    }
+    let before = scratch.costs();
+    scratch.collect_topic(&entry.index, router, key, queues);
+    if let Some(wanted) = wanted {
+        automata.store(wanted, queues);
+    } else if scratch.costs().wrapping_sub(before) > COSTLY {
+        automata.note(router, exchange, &entry.index);
     }
 }
 

@@ -40,7 +40,7 @@ fn a_warm_route_allocates_nothing() {
         .flat_map(|key| [Message::new(*key), Message::new(*key).headers(&headers).unwrap()])
         .collect();
     ALLOCATOR.start();
-    for mut routes in [Routes::new(), Routes::without_cache()] {
+    for mut routes in [Routes::new(), Routes::without_cache(), Routes::without_memory()] {
         allocates_nothing(&router, &exchanges, &messages, &mut routes);
     }
 }
