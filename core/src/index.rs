@@ -32,7 +32,7 @@ mod words;
 
 use chosen::Chosen;
 pub(crate) use consistent_hash::HashSource;
-pub(crate) use entries::{Entry, Target};
+pub(crate) use entries::{Entries, Entry, Target};
 use flat::Flat;
 use headers::{HeadersIndex, HeadersScratch};
 pub(crate) use headers::{HeadersPattern, SortedHeaders};
@@ -377,7 +377,7 @@ impl Index {
 
     /// What is said at a glance of a message to a direct exchange.
     #[inline(always)]
-    pub(crate) fn quick(&self, message: &Message<'_>) -> Quick {
+    pub(crate) fn quick(&self, message: &Message<'_>) -> Quick<'_> {
         if message.has_selected_keys() { Quick::Unsure } else { self.keys.quick(message.routing_key()) }
     }
 

@@ -434,6 +434,7 @@ impl Router {
     ) -> Outcome {
         match entry.index.quick(message) {
             Quick::Queue(queue) => routes.fill_one(queue),
+            Quick::Several(entries) => routes.fill_several(entries, self, exchange, entry, message),
             Quick::Nothing if entry.alternate_exchange().is_none() => Outcome::Unroutable,
             _ => routes.fill_keys(self, exchange, entry, message),
         }

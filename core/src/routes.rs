@@ -4,6 +4,7 @@ use crate::{
     ExchangeId, Message, QueueId, Router,
     automaton::{Automata, COSTLY, Known},
     cache::{Cache, Question},
+    index::Entries,
     router::ExchangeEntry,
     walk::{Scratch, Sink, walk},
 };
@@ -159,6 +160,22 @@ impl Routes {
             Some(false) if entry.alternate_exchange().is_none() => Outcome::Unroutable,
             _ => self.fill(router, exchange, entry, message),
         }
+    }
+
+    /// The same for a direct exchange that has these bindings for the message.
+    #[inline(never)]
+    pub(crate) fn fill_several(
+        &mut self,
+        entries: &Entries,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) -> Outcome {
+        if entries.plain_queues(&mut self.queues) {
+            return Outcome::Routed;
+        }
+        self.fill(router, exchange, entry, message)
     }
 
     /// Makes this queue the only one.
