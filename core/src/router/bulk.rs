@@ -2,12 +2,17 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
-use super::{Router, check_name, identity};
+use super::{
+    Router,
+    bindings::{BindingEntry, NONE},
+    check_name, identity,
+};
 use crate::{
-    Binding, Destination, Exchange, ExchangeId, Limits, Policy, Queue,
+    Binding, Destination, Exchange, ExchangeId, ExchangeKind, Limits, Policy, Queue,
     error::{BindError, DeclareError, Error},
+    hash::tag,
     id::BindingId,
-    index::{Entry, Matcher},
+    index::{Bulk, Entry, Form, Matcher, Target},
 };
 
 /// Everything that a router holds, in the order of its numbers; the default exchange is number 0 and not among it.
@@ -18,12 +23,26 @@ pub(crate) struct Parts<'a, B> {
     pub(crate) exchanges: Vec<(&'a str, Exchange)>,
     pub(crate) queues: Vec<(&'a str, Queue)>,
     pub(crate) policies: Vec<(&'a str, Policy)>,
+    /// What the keys of [`Key::Words`] are made of: words without dots that are no wildcards, and forms.
+    pub(crate) words: Vec<&'a [u8]>,
+    pub(crate) forms: Vec<Form>,
+    /// How many bindings there are about to be.
+    pub(crate) count: usize,
     /// Hands every binding to what it is given.
     pub(crate) bindings: B,
 }
 
 /// One binding, its ends by number.
-pub(crate) type BindingPart<'a> = (ExchangeId, Destination, Binding<'a>);
+pub(crate) type BindingPart<'a> = (ExchangeId, Destination, Content<'a>);
+
+/// What a binding says.
+#[derive(Debug)]
+pub(crate) enum Content<'a> {
+    /// Anything.
+    Whole(Binding<'a>),
+    /// A topic pattern of RabbitMQ's dialect and no arguments: the number of its form, and those of its literal words.
+    Words(u32, &'a [u32]),
+}
 
 /// Which part was refused, and why.
 #[derive(Debug)]
@@ -74,19 +93,38 @@ impl Router {
         for (name, policy) in parts.policies {
             router.set_policy(name, policy);
         }
-        let mut at = 0;
-        (parts.bindings)(&mut |part| {
-            router.bind_part(part).map_err(place("bindings", at))?;
+        let mut bulk = Bulk::new(router.seed, &parts.words, parts.forms.into_iter());
+        router.identities.reserve(parts.count);
+        let (mut at, mut current) = (0, Router::DEFAULT_EXCHANGE);
+        (parts.bindings)(&mut |(source, destination, content)| {
+            let bound = match content {
+                Content::Whole(binding) => router.bind_part(*source, *destination, binding),
+                Content::Words(form, literals) => {
+                    if *source != current {
+                        router.finish_bulk(current, &mut bulk);
+                        // Most tables are one exchange's; room for more than comes is small against a binding.
+                        router.reserve_topic(*source, parts.count - at);
+                        current = *source;
+                    }
+                    router.bind_words(*source, *destination, &mut bulk, *form, literals)
+                }
+            };
+            bound.map_err(place("bindings", at))?;
             at += 1;
             Ok(())
         })?;
+        router.finish_bulk(current, &mut bulk);
         router.revision = parts.revision;
         Ok(router)
     }
 
     /// The checks of [`bind`](Self::bind), and one look-up instead of two.
-    fn bind_part(&mut self, (source, destination, binding): &BindingPart<'_>) -> Result<(), PartProblem> {
-        let (source, destination) = (*source, *destination);
+    fn bind_part(
+        &mut self,
+        source: ExchangeId,
+        destination: Destination,
+        binding: &Binding<'_>,
+    ) -> Result<(), PartProblem> {
         let refused = |error: BindError| PartProblem::Refused(error.into());
         let kind = self.check_ends(source, destination).map_err(refused)?;
         self.check_binding(binding).map_err(refused)?;
@@ -100,6 +138,57 @@ impl Router {
         }
         let id = self.insert_binding(hash, source, destination, binding, identity, matcher);
         self.check_cost(id, source, binding).map_err(refused)
+    }
+
+    /// The same for a pattern in numbers. Where a binding has this key already, the text decides whether it is the same.
+    fn bind_words(
+        &mut self,
+        source: ExchangeId,
+        destination: Destination,
+        bulk: &mut Bulk,
+        form: u32,
+        literals: &[u32],
+    ) -> Result<(), PartProblem> {
+        let refused = |error: BindError| PartProblem::Refused(error.into());
+        let kind = self.check_ends(source, destination).map_err(refused)?;
+        let key = bulk.compose(form, literals).unwrap_or_default();
+        if key.is_empty() {
+            // It has no words, and not one that is empty.
+            return self.bind_part(source, destination, &Binding::new(""));
+        }
+        self.check_binding(&Binding::new(key)).map_err(refused)?;
+        let target = Target::new(destination, false);
+        // INVARIANT: nothing was removed, so that numbers count up.
+        let entry = Entry { binding: BindingId(self.bindings.bound() as u32), target };
+        let exchange = self.exchanges.get_mut(source.0).filter(|_| kind == ExchangeKind::Topic);
+        let place = exchange.and_then(|exchange| {
+            let place = exchange.index.insert_composed(bulk, form, literals, entry)?;
+            exchange.outgoing.insert(entry.binding);
+            Some(place)
+        });
+        let Some(place) = place else {
+            let key: Box<[u8]> = bulk.key().into();
+            return self.bind_part(source, destination, &Binding::new(&key));
+        };
+        let hash = self.identity_hash(source, destination, &Binding::new(bulk.key()), &[]);
+        self.bindings.insert(BindingEntry { source, target, place, extra: NONE });
+        if let Some(incoming) = self.incoming(destination) {
+            incoming.insert(entry.binding);
+        }
+        self.identities.insert(tag(hash), entry.binding.0);
+        Ok(())
+    }
+
+    fn reserve_topic(&mut self, exchange: ExchangeId, patterns: usize) {
+        if let Some(entry) = self.exchanges.get_mut(exchange.0) {
+            entry.index.reserve_topic(patterns);
+        }
+    }
+
+    fn finish_bulk(&mut self, exchange: ExchangeId, bulk: &mut Bulk) {
+        if let Some(entry) = self.exchanges.get_mut(exchange.0) {
+            entry.index.finish_bulk(bulk);
+        }
     }
 
     /// The bindings of a consistent-hash exchange that brought buckets, in the order of these.
