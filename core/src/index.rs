@@ -37,6 +37,7 @@ use flat::Flat;
 use headers::{HeadersIndex, HeadersScratch};
 pub(crate) use headers::{HeadersPattern, SortedHeaders};
 use keys::Keys;
+pub(crate) use keys::Quick;
 pub(crate) use topic::{Bulk, Form};
 use topic::{TopicIndex, TopicScratch};
 use trie::{Trie, TrieScratch};
@@ -393,17 +394,26 @@ impl Index {
             + u64::from(!self.keys.is_empty())
     }
 
-    /// Answers at once where the answer is a look-up or a copy, and nothing has to be told apart: `None` where the
-    /// message has to be walked. `Some(false)` if nothing matches.
+    /// What is said of a message at a glance, where its routing key alone decides.
     #[inline(always)]
-    pub(crate) fn quick(&self, message: &Message<'_>, queues: &mut Vec<QueueId>) -> Option<bool> {
+    pub(crate) fn quick(&self, message: &Message<'_>) -> Quick {
+        if self.content == Content::Keys && !message.has_selected_keys() {
+            return self.keys.quick(message.routing_key());
+        }
+        Quick::Unsure
+    }
+
+    /// Adds the queues where that is a look-up or a copy, and nothing has to be told apart: `None` where the message has to be
+    /// walked, `Some(false)` if nothing matches.
+    #[inline(always)]
+    pub(crate) fn copy(&self, message: &Message<'_>, queues: &mut Vec<QueueId>) -> Option<bool> {
         match self.content {
             Content::Keys if !message.has_selected_keys() => match self.keys.find(message.routing_key()) {
                 None => Some(false),
-                Some(entries) => entries.plain_queues(&mut |queue| queues.push(queue)).then_some(true),
+                Some(entries) => entries.plain_queues(queues).then_some(true),
             },
             Content::Flat => {
-                self.flat.queues().for_each(|page| queues.extend_from_slice(page));
+                self.flat.copy(queues);
                 Some(true)
             }
             _ => None,

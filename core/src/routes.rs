@@ -3,7 +3,7 @@ use alloc::{boxed::Box, vec::Vec};
 use crate::{
     ExchangeId, Message, QueueId, Router,
     automaton::{Automata, COSTLY, Known},
-    cache::Cache,
+    cache::{Cache, Question},
     router::ExchangeEntry,
     walk::{Scratch, Sink, walk},
 };
@@ -117,23 +117,66 @@ impl Routes {
     }
 
     /// Adds the queues that `message` comes to from `exchange`, which is this.
-    #[inline]
+    ///
+    /// Not inlined, as what follows is not: a message needs the frame of the way that it goes and of no other.
+    #[inline(never)]
     pub(crate) fn fill(
         &mut self,
         router: &Router,
         exchange: ExchangeId,
         entry: &ExchangeEntry,
         message: &Message<'_>,
-    ) {
-        let Routes { queues, scratch, cache, automata } = self;
-        let key = message.routing_key();
-        let question = match cache {
-            Some(cache) if router.depends_on_key_alone(message) => match cache.find(router, exchange, key) {
-                Ok(answer) => return queues.extend_from_slice(answer),
-                Err(question) => question,
-            },
+    ) -> Outcome {
+        match entry.index.copy(message, &mut self.queues) {
+            Some(true) => return Outcome::Routed,
+            Some(false) if entry.alternate_exchange().is_none() => return Outcome::Unroutable,
+            _ => {}
+        }
+        let question = match &mut self.cache {
+            Some(cache) if router.depends_on_key_alone(message) => {
+                match cache.find(router, exchange, message.routing_key()) {
+                    Ok(answer) => {
+                        self.queues.extend_from_slice(answer);
+                        return self.outcome();
+                    }
+                    Err(question) => question,
+                }
+            }
             _ => None,
         };
+        self.fill_anew(router, exchange, entry, message, question)
+    }
+
+    /// Makes this queue the only one.
+    #[inline(always)]
+    pub(crate) fn fill_one(&mut self, queue: QueueId) -> Outcome {
+        if self.queues.capacity() == 0 {
+            return self.fill_first(queue);
+        }
+        self.queues.clear();
+        self.queues.push(queue);
+        Outcome::Routed
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fill_first(&mut self, queue: QueueId) -> Outcome {
+        self.queues.push(queue);
+        Outcome::Routed
+    }
+
+    /// The same for what is not remembered.
+    #[inline(never)]
+    fn fill_anew(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+        question: Option<Question>,
+    ) -> Outcome {
+        let Routes { queues, scratch, cache, automata } = self;
+        let key = message.routing_key();
         let alone = entry.index.is_topic_alone(message);
         if alone {
             match automata {
@@ -147,6 +190,12 @@ impl Routes {
         if let (Some(question), Some(cache)) = (question, cache) {
             cache.store(question, key, queues);
         }
+        self.outcome()
+    }
+
+    #[inline(always)]
+    const fn outcome(&self) -> Outcome {
+        if self.queues.is_empty() { Outcome::Unroutable } else { Outcome::Routed }
     }
 }
 

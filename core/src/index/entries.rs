@@ -1,6 +1,6 @@
 //! Where a binding leads, and the bindings behind one key: almost always one.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     Destination,
@@ -125,20 +125,21 @@ impl Entries {
         }
     }
 
-    /// Calls `found` with the queues, if there are only queues and no two are the same.
+    /// The queue, if a plain binding to it is all there is.
     #[inline(always)]
-    pub(crate) fn plain_queues(&self, found: &mut impl FnMut(QueueId)) -> bool {
+    pub(crate) fn only_queue(&self) -> Option<QueueId> {
+        if self.more.is_some() { None } else { self.first.target.plain_queue() }
+    }
+
+    /// Adds the queues, if there are only queues and no two are the same.
+    pub(crate) fn plain_queues(&self, queues: &mut Vec<QueueId>) -> bool {
         let Some(first) = self.first.target.plain_queue() else { return false };
-        match &self.more {
-            None => found(first),
-            Some(more) => {
-                if more.iter().any(|entry| entry.target.plain_queue().is_none()) {
-                    return false;
-                }
-                found(first);
-                more.iter().filter_map(|entry| entry.target.plain_queue()).for_each(found);
-            }
+        let more = || self.more.iter().flat_map(|more| more.iter());
+        if more().any(|entry| entry.target.plain_queue().is_none()) {
+            return false;
         }
+        queues.push(first);
+        queues.extend(more().filter_map(|entry| entry.target.plain_queue()));
         true
     }
 }

@@ -83,6 +83,7 @@ impl Router {
             }
             router.add_exchange(name, exchange);
         }
+        router.queue_names.reserve(parts.queues.len());
         for (at, (name, queue)) in parts.queues.into_iter().enumerate() {
             check_name(name).map_err(refused).map_err(place("queues", at))?;
             if router.queue(name).is_some() {

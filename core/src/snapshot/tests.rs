@@ -210,8 +210,8 @@ fn patterns_by_number_are_patterns_by_text() {
     for round in 0..30 {
         let mut router = Router::with_seed(round);
         router.set_limits(Limits::default().key_bytes(2000));
-        let exchanges = ["x", "y"]
-            .map(|name| router.declare_exchange(name, Exchange::new(ExchangeKind::Topic)).unwrap());
+        let exchanges =
+            ["x", "y"].map(|name| router.declare_exchange(name, Exchange::new(ExchangeKind::Topic)).unwrap());
         let queues: Vec<_> =
             (0..5).map(|at| router.declare_queue(&format!("q{at}"), Queue::new()).unwrap()).collect();
         for _ in 0..120 {
