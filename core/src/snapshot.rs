@@ -137,7 +137,8 @@ impl fmt::Display for SnapshotError {
         match self {
             SnapshotError::NoSnapshot => f.write_str("this is no keyrail snapshot"),
             SnapshotError::UnknownVersion { found } => {
-                write!(f, "the snapshot has version {found}, expected {VERSION}; a newer keyrail wrote it")
+                let wrote = if *found > VERSION { "a newer keyrail" } else { "one before the first release" };
+                write!(f, "the snapshot has version {found}, expected {VERSION}; {wrote} wrote it")
             }
             SnapshotError::Damaged => {
                 f.write_str("the snapshot is cut off or damaged: its checksum is wrong")

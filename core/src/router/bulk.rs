@@ -103,8 +103,10 @@ impl Router {
                 Content::Words(form, literals) => {
                     if *source != current {
                         router.finish_bulk(current, &mut bulk);
-                        // Most tables are one exchange's; room for more than comes is small against a binding.
-                        router.reserve_topic(*source, parts.count - at);
+                        if current == Router::DEFAULT_EXCHANGE {
+                            // For the first alone: as much for each would not be in proportion to the bytes.
+                            router.reserve_topic(*source, parts.count - at);
+                        }
                         current = *source;
                     }
                     router.bind_words(*source, *destination, &mut bulk, *form, literals)

@@ -235,8 +235,8 @@ fn patterns_by_number_are_patterns_by_text() {
             assert_eq!(routes(&copy, exchange, &message), routes(&router, exchange, &message), "{key:?}");
             let explained = [&copy, &router].map(|router| {
                 let mut trace = crate::Trace::new().with_near_misses(5);
-                router.explain(router.exchange(exchange).unwrap(), &message, &mut trace);
-                trace.to_string()
+                let outcome = router.explain(router.exchange(exchange).unwrap(), &message, &mut trace);
+                (outcome, trace.to_string())
             });
             assert_eq!(explained[0], explained[1]);
             // What comes and goes after loading does so on both.
