@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     Binding, Destination, Exchange, ExchangeId, ExchangeKind, Limits, Policy, Queue,
+    chunks::Chunks,
     error::{BindError, DeclareError, Error},
     hash::tag,
     id::BindingId,
@@ -96,6 +97,7 @@ impl Router {
         }
         let mut bulk = Bulk::new(router.seed, &parts.words, parts.forms.into_iter());
         router.identities.reserve(parts.count);
+        let mut undealt = Vec::with_capacity(parts.count);
         let (mut at, mut current) = (0, Router::DEFAULT_EXCHANGE);
         (parts.bindings)(&mut |(source, destination, content)| {
             let bound = match content {
@@ -109,7 +111,9 @@ impl Router {
                         }
                         current = *source;
                     }
-                    router.bind_words(*source, *destination, &mut bulk, *form, literals)
+                    let id = BindingId(router.bindings.bound() as u32);
+                    let bound = router.bind_words(*source, *destination, &mut bulk, *form, literals);
+                    bound.map(|is_new_key| undealt.extend(is_new_key.then_some(id)))
                 }
             };
             bound.map_err(place("bindings", at))?;
@@ -117,6 +121,7 @@ impl Router {
             Ok(())
         })?;
         router.finish_bulk(current, &mut bulk);
+        router.deal(&undealt);
         router.revision = parts.revision;
         Ok(router)
     }
@@ -143,7 +148,8 @@ impl Router {
         self.check_cost(id, source, binding).map_err(refused)
     }
 
-    /// The same for a pattern in numbers. Where a binding has this key already, the text decides whether it is the same.
+    /// The same for a pattern in numbers, but that its destination does not know of it yet; false where it does. Where a
+    /// binding has this key already, the text decides whether it is the same.
     fn bind_words(
         &mut self,
         source: ExchangeId,
@@ -151,13 +157,13 @@ impl Router {
         bulk: &mut Bulk,
         form: u32,
         literals: &[u32],
-    ) -> Result<(), PartProblem> {
+    ) -> Result<bool, PartProblem> {
         let refused = |error: BindError| PartProblem::Refused(error.into());
         let kind = self.check_ends(source, destination).map_err(refused)?;
         let key = bulk.compose(form, literals).unwrap_or_default();
         if key.is_empty() {
             // It has no words, and not one that is empty.
-            return self.bind_part(source, destination, &Binding::new(""));
+            return self.bind_part(source, destination, &Binding::new("")).map(|()| false);
         }
         self.check_binding(&Binding::new(key)).map_err(refused)?;
         let target = Target::new(destination, false);
@@ -171,15 +177,55 @@ impl Router {
         });
         let Some(place) = place else {
             let key: Box<[u8]> = bulk.key().into();
-            return self.bind_part(source, destination, &Binding::new(&key));
+            return self.bind_part(source, destination, &Binding::new(&key)).map(|()| false);
         };
         let hash = self.identity_hash(source, destination, &Binding::new(bulk.key()), &[]);
+        // The destination learns of it in `deal`.
         self.bindings.insert(BindingEntry { source, target, place, extra: NONE });
-        if let Some(incoming) = self.incoming(destination) {
-            incoming.insert(entry.binding);
-        }
         self.identities.insert(tag(hash), entry.binding.0);
-        Ok(())
+        Ok(true)
+    }
+
+    /// Lets the destinations of some bindings, sorted, know of them: each destination once, with all of its own, so that no
+    /// list grows and nothing is visited out of order.
+    fn deal(&mut self, bindings: &[BindingId]) {
+        let mut ends = alloc::vec![0_usize; self.queues.bound() + 1];
+        let target = |router: &Router, id: &BindingId| {
+            router.bindings.get(id.0).map(|binding| binding.target.destination())
+        };
+        for id in bindings {
+            match target(self, id) {
+                Some(Destination::Queue(queue)) => ends[queue.0 as usize + 1] += 1,
+                Some(Destination::Exchange(exchange)) => {
+                    if let Some(entry) = self.exchanges.get_mut(exchange.0) {
+                        entry.incoming.insert(*id);
+                    }
+                }
+                None => {}
+            }
+        }
+        for at in 1..ends.len() {
+            ends[at] += ends[at - 1];
+        }
+        let mut dealt = alloc::vec![BindingId(0); ends.last().copied().unwrap_or_default()];
+        for id in bindings {
+            if let Some(Destination::Queue(queue)) = target(self, id) {
+                // From the start of the queue's own places to that of the next.
+                let at = &mut ends[queue.0 as usize];
+                dealt[*at] = *id;
+                *at += 1;
+            }
+        }
+        let mut start = 0;
+        for (queue, entry) in self.queues.iter_mut() {
+            let own = &dealt[start..ends[queue as usize]];
+            start = ends[queue as usize];
+            if entry.incoming.is_empty() {
+                entry.incoming = Chunks::of_sorted(own);
+            } else {
+                own.iter().for_each(|id| entry.incoming.insert(*id));
+            }
+        }
     }
 
     fn reserve_topic(&mut self, exchange: ExchangeId, patterns: usize) {
