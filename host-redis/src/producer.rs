@@ -19,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     Connection, Executor, Fanout, Freshness, HostError, Redis, Reply,
     executor::Ran,
+    expiring::Expiring,
     publish::{Ways, sealed},
     registry,
     table::{Reach, Tables},
@@ -35,6 +36,7 @@ mod route;
 mod strict;
 
 pub use confirm::{Confirm, ProduceError};
+use declare::Declared;
 pub use message::{Message, Serializer};
 pub use options::ProducerOptions;
 
@@ -63,8 +65,9 @@ pub struct Producer {
     tags: Tags,
     /// The strict way guards its connection, one publish at a time.
     strict: tokio::sync::Mutex<()>,
-    /// The connection on which the declarations were made last; zero before the first.
-    declared: tokio::sync::Mutex<u64>,
+    declared: tokio::sync::Mutex<Declared>,
+    /// What of the declarations expires.
+    expiring: Option<Expiring>,
 }
 
 impl std::fmt::Debug for Producer {
@@ -124,6 +127,7 @@ impl Producer {
             connection.is_cluster(),
         ));
         let redis = Redis::open(connection, tables.tracking(), Some(tables.clone())).await?;
+        let expiring = options.declare.as_ref().and_then(|(topology, _)| Expiring::of(topology));
         Ok(Producer {
             redis,
             layout,
@@ -135,7 +139,8 @@ impl Producer {
             },
             tags: Tags { first: Uuid::new_v4().as_u128(), messages: AtomicU64::new(0) },
             strict: tokio::sync::Mutex::new(()),
-            declared: tokio::sync::Mutex::new(0),
+            declared: tokio::sync::Mutex::new(Declared::never()),
+            expiring,
         })
     }
 
