@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use super::{
-    Router,
+    ExchangeEntry, Router,
     bindings::{BindingEntry, NONE},
     check_name, identity,
 };
@@ -159,7 +159,13 @@ impl Router {
         literals: &[u32],
     ) -> Result<bool, PartProblem> {
         let refused = |error: BindError| PartProblem::Refused(error.into());
-        let kind = self.check_ends(source, destination).map_err(refused)?;
+        // Without reading the queue, which lies anywhere: while nothing was removed, every number below the bound is one.
+        let is_queue =
+            matches!(destination, Destination::Queue(queue) if (queue.0 as usize) < self.queues.bound());
+        let topic = |entry: &ExchangeEntry| entry.exchange.kind() == ExchangeKind::Topic;
+        if !is_queue || !self.exchange_entry(source).is_some_and(topic) {
+            self.check_ends(source, destination).map_err(refused)?;
+        }
         let key = bulk.compose(form, literals).unwrap_or_default();
         if key.is_empty() {
             // It has no words, and not one that is empty.
@@ -169,7 +175,7 @@ impl Router {
         let target = Target::new(destination, false);
         // INVARIANT: nothing was removed, so that numbers count up.
         let entry = Entry { binding: BindingId(self.bindings.bound() as u32), target };
-        let exchange = self.exchanges.get_mut(source.0).filter(|_| kind == ExchangeKind::Topic);
+        let exchange = self.exchanges.get_mut(source.0).filter(|entry| topic(entry));
         let place = exchange.and_then(|exchange| {
             let place = exchange.index.insert_composed(bulk, form, literals, entry)?;
             exchange.outgoing.insert(entry.binding);
