@@ -32,7 +32,7 @@ mod words;
 
 use chosen::Chosen;
 pub(crate) use consistent_hash::HashSource;
-pub(crate) use entries::{Entry, Target};
+pub(crate) use entries::{Entries, Entry, Target};
 use flat::Flat;
 use headers::{HeadersIndex, HeadersScratch};
 pub(crate) use headers::{HeadersPattern, SortedHeaders};
@@ -394,30 +394,38 @@ impl Index {
             + u64::from(!self.keys.is_empty())
     }
 
-    /// What is said of a message at a glance, where its routing key alone decides.
+    /// Whether this is a direct exchange with bindings.
     #[inline(always)]
-    pub(crate) fn quick(&self, message: &Message<'_>) -> Quick {
-        if self.content == Content::Keys && !message.has_selected_keys() {
-            return self.keys.quick(message.routing_key());
-        }
-        Quick::Unsure
+    pub(crate) fn has_keys(&self) -> bool {
+        self.content == Content::Keys
     }
 
-    /// Adds the queues where that is a look-up or a copy, and nothing has to be told apart: `None` where the message has to be
-    /// walked, `Some(false)` if nothing matches.
+    /// What is said at a glance of a message to a direct exchange.
     #[inline(always)]
-    pub(crate) fn copy(&self, message: &Message<'_>, queues: &mut Vec<QueueId>) -> Option<bool> {
-        match self.content {
-            Content::Keys if !message.has_selected_keys() => match self.keys.find(message.routing_key()) {
-                None => Some(false),
-                Some(entries) => entries.plain_queues(queues).then_some(true),
-            },
-            Content::Flat => {
-                self.flat.copy(queues);
-                Some(true)
-            }
-            _ => None,
+    pub(crate) fn quick(&self, message: &Message<'_>) -> Quick<'_> {
+        if message.has_selected_keys() { Quick::Unsure } else { self.keys.quick(message.routing_key()) }
+    }
+
+    /// Adds the queues of a direct exchange where nothing has to be told apart: `None` where the message has to be walked,
+    /// `Some(false)` if nothing matches.
+    pub(crate) fn copy_keys(&self, message: &Message<'_>, queues: &mut Vec<QueueId>) -> Option<bool> {
+        if message.has_selected_keys() {
+            return None;
         }
+        match self.keys.find(message.routing_key()) {
+            None => Some(false),
+            Some(entries) => entries.plain_queues(queues).then_some(true),
+        }
+    }
+
+    /// Adds all queues, where every message gets into each of them; false where that is not so.
+    #[inline(always)]
+    pub(crate) fn copy_flat(&self, queues: &mut Vec<QueueId>) -> bool {
+        let flat = self.content == Content::Flat;
+        if flat {
+            self.flat.copy(queues);
+        }
+        flat
     }
 
     /// Whether [`matches_topic`](Self::matches_topic) finds all that matches this message.

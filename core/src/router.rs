@@ -414,11 +414,29 @@ impl Router {
     pub fn route(&self, exchange: ExchangeId, message: &Message<'_>, routes: &mut Routes) -> Outcome {
         routes.clear();
         let Some(entry) = self.exchange_entry(exchange) else { return Outcome::UnknownExchange };
-        // Nothing is called here but at the very end: what is answered at a glance goes without a frame.
+        if entry.index.has_keys() {
+            return self.route_key(exchange, entry, message, routes);
+        }
+        routes.fill(self, exchange, entry, message)
+    }
+
+    /// The same for a direct exchange.
+    ///
+    /// Not inlined, so that other exchanges do not pay for its registers; and nothing is called here but at the very end, so
+    /// that what is answered at a glance needs little of a frame.
+    #[inline(never)]
+    fn route_key(
+        &self,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+        routes: &mut Routes,
+    ) -> Outcome {
         match entry.index.quick(message) {
             Quick::Queue(queue) => routes.fill_one(queue),
+            Quick::Several(entries) => routes.fill_several(entries, self, exchange, entry, message),
             Quick::Nothing if entry.alternate_exchange().is_none() => Outcome::Unroutable,
-            _ => routes.fill(self, exchange, entry, message),
+            _ => routes.fill_keys(self, exchange, entry, message),
         }
     }
 

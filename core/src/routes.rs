@@ -4,6 +4,7 @@ use crate::{
     ExchangeId, Message, QueueId, Router,
     automaton::{Automata, COSTLY, Known},
     cache::{Cache, Question},
+    index::Entries,
     router::ExchangeEntry,
     walk::{Scratch, Sink, walk},
 };
@@ -127,10 +128,8 @@ impl Routes {
         entry: &ExchangeEntry,
         message: &Message<'_>,
     ) -> Outcome {
-        match entry.index.copy(message, &mut self.queues) {
-            Some(true) => return Outcome::Routed,
-            Some(false) if entry.alternate_exchange().is_none() => return Outcome::Unroutable,
-            _ => {}
+        if entry.index.copy_flat(&mut self.queues) {
+            return Outcome::Routed;
         }
         let question = match &mut self.cache {
             Some(cache) if router.depends_on_key_alone(message) => {
@@ -145,6 +144,38 @@ impl Routes {
             _ => None,
         };
         self.fill_anew(router, exchange, entry, message, question)
+    }
+
+    /// The same for a direct exchange.
+    #[inline(never)]
+    pub(crate) fn fill_keys(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) -> Outcome {
+        match entry.index.copy_keys(message, &mut self.queues) {
+            Some(true) => Outcome::Routed,
+            Some(false) if entry.alternate_exchange().is_none() => Outcome::Unroutable,
+            _ => self.fill(router, exchange, entry, message),
+        }
+    }
+
+    /// The same for a direct exchange that has these bindings for the message.
+    #[inline(never)]
+    pub(crate) fn fill_several(
+        &mut self,
+        entries: &Entries,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) -> Outcome {
+        if entries.plain_queues(&mut self.queues) {
+            return Outcome::Routed;
+        }
+        self.fill(router, exchange, entry, message)
     }
 
     /// Makes this queue the only one.

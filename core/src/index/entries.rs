@@ -132,14 +132,20 @@ impl Entries {
     }
 
     /// Adds the queues, if there are only queues and no two are the same.
+    #[inline(always)]
     pub(crate) fn plain_queues(&self, queues: &mut Vec<QueueId>) -> bool {
-        let Some(first) = self.first.target.plain_queue() else { return false };
-        let more = || self.more.iter().flat_map(|more| more.iter());
-        if more().any(|entry| entry.target.plain_queue().is_none()) {
-            return false;
+        let before = queues.len();
+        let mut all = self.first.target.0;
+        queues.push(QueueId(self.first.target.0));
+        for slice in self.more.iter().flat_map(|more| more.slices()) {
+            all = slice.iter().fold(all, |all, entry| all | entry.target.0);
+            queues.extend(slice.iter().map(|entry| QueueId(entry.target.0)));
         }
-        queues.push(first);
-        queues.extend(more().filter_map(|entry| entry.target.plain_queue()));
-        true
+        // One that is not plain takes all of them back: the message has to be walked.
+        let plain = Target(all).plain_queue().is_some();
+        if !plain {
+            queues.truncate(before);
+        }
+        plain
     }
 }

@@ -22,8 +22,9 @@ pub(crate) struct Keys {
 
 /// What is said of a key at a glance.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Quick {
+pub(crate) enum Quick<'a> {
     Queue(QueueId),
+    Several(&'a Entries),
     Nothing,
     Unsure,
 }
@@ -73,14 +74,14 @@ impl Keys {
     /// The only queue of this key, or that nothing has this key, if that is said without a call: then whoever asks needs no
     /// frame, and most messages are answered so.
     #[inline(always)]
-    pub(crate) fn quick(&self, key: &[u8]) -> Quick {
+    pub(crate) fn quick(&self, key: &[u8]) -> Quick<'_> {
         if key.len() > IN_PLACE {
             return Quick::Unsure;
         }
         let Some(number) = self.table.first(tag(hash(self.seed, key))) else { return Quick::Nothing };
         match self.leaves.get(*number) {
             Some(leaf) if same(leaf.key(), key) => {
-                leaf.entries.only_queue().map_or(Quick::Unsure, Quick::Queue)
+                leaf.entries.only_queue().map_or(Quick::Several(&leaf.entries), Quick::Queue)
             }
             _ => Quick::Unsure,
         }

@@ -43,6 +43,9 @@ pub(crate) trait Text: Copy {
     /// The word at a position; some word or other beyond the last.
     fn word(self, at: usize) -> Word;
 
+    /// The hash of the word at a position, without the rest of it.
+    fn hash(self, at: usize) -> u64;
+
     /// The sum of the placed hashes of so many words from the front.
     fn sum(self, count: usize) -> u64;
 }
@@ -66,6 +69,11 @@ impl Text for ShortText<'_> {
     }
 
     #[inline(always)]
+    fn hash(self, at: usize) -> u64 {
+        self.words[(at + 1) % ROOM].hash
+    }
+
+    #[inline(always)]
     fn sum(self, count: usize) -> u64 {
         self.words[count % ROOM].sum
     }
@@ -82,6 +90,10 @@ impl Text for LongText<'_> {
 
     fn word(self, at: usize) -> Word {
         self.0.get(at + 1).copied().unwrap_or(NONE)
+    }
+
+    fn hash(self, at: usize) -> u64 {
+        self.word(at).hash
     }
 
     fn sum(self, count: usize) -> u64 {

@@ -88,9 +88,13 @@ impl Form {
         if self.suffix > 0 {
             let last = words.count() - 1;
             for at in 0..self.suffix as usize {
-                if !is_star(self.end_stars, at) {
-                    sum = sum.wrapping_add(placed_from_end(words.word(last - at).hash, at));
-                }
+                sum = sum.wrapping_add(placed_from_end(words.hash(last - at), at));
+            }
+            let mut stars = self.end_stars;
+            while stars != 0 {
+                let at = stars.trailing_zeros() as usize;
+                sum = sum.wrapping_sub(placed_from_end(words.hash(last - at), at));
+                stars &= stars - 1;
             }
         }
         finish(sum)
@@ -358,7 +362,8 @@ impl Shapes {
 
 impl Form {
     fn steps(&self) -> u64 {
-        1 + u64::from(self.stars.count_ones()) + u64::from(self.suffix)
+        let stars = self.stars.count_ones() + self.end_stars.count_ones();
+        1 + u64::from(stars) + u64::from(self.suffix)
     }
 
     fn mixed(&self) -> u64 {
