@@ -38,6 +38,7 @@ use headers::{HeadersIndex, HeadersScratch};
 pub(crate) use headers::{HeadersPattern, SortedHeaders};
 use keys::Keys;
 pub(crate) use keys::Quick;
+pub(crate) use topic::{Bulk, Form};
 use topic::{TopicIndex, TopicScratch};
 use trie::{Trie, TrieScratch};
 pub(crate) use words::Words;
@@ -255,6 +256,30 @@ impl Index {
         };
         self.content = self.content();
         place
+    }
+
+    /// Makes room for so many topic patterns, if there are none yet.
+    pub(crate) fn reserve_topic(&mut self, patterns: usize) {
+        self.topic.reserve(patterns);
+    }
+
+    /// Adds the topic pattern that `bulk` has at hand, unless there is a binding with this key.
+    pub(crate) fn insert_composed(
+        &mut self,
+        bulk: &mut Bulk,
+        form: u32,
+        literals: &[u32],
+        entry: Entry,
+    ) -> Option<Place> {
+        let spot = self.topic.insert_composed(bulk, form, literals, entry)?;
+        self.leading_on += usize::from(entry.target.is_exchange());
+        Some(Place::Topic(spot))
+    }
+
+    /// Goes on to another exchange.
+    pub(crate) fn finish_bulk(&mut self, bulk: &mut Bulk) {
+        self.topic.finish_bulk(bulk);
+        self.content = self.content();
     }
 
     fn content(&self) -> Content {

@@ -19,7 +19,7 @@ mod policies;
 mod store;
 
 use bindings::BindingEntry;
-pub(crate) use bulk::{BindingPart, PartError, PartProblem, Parts};
+pub(crate) use bulk::{BindingPart, Content, PartError, PartProblem, Parts};
 
 /// Exchanges, queues and bindings, and the way of a message through them.
 ///
