@@ -163,7 +163,7 @@ for (const { name, watches, open } of CLIENTS) {
       assert.ok(reached.size > 1);
     });
 
-    test('a fanout exchange: a push to the queue that keyrail bound, a channel for those that listen', async () => {
+    test('a fanout exchange: a push to the queue that keyrail bound, a channel for those that listen', async (t) => {
       await written();
       const publisher = publisherOf();
       const message = { exchange: 'news', routingKey: '', body: 'hello' };
@@ -173,7 +173,9 @@ for (const { name, watches, open } of CLIENTS) {
         receivers: 0,
       });
       const queue = `listener ${name}`;
-      await peer.call('listen', { exchange: 'news', queue });
+      // Keys count at a fanout exchange of Kombu's: an empty one hears only messages without a routing key.
+      await peer.call('listen', { exchange: 'news', queue, key: 'relay.*' });
+      t.after(() => peer.call('deaf', { queue }));
       const relayed = { exchange: 'relay', routingKey: 'relay.audit', body: 'relayed' };
       const sent = await until('somebody listens', async () => {
         await peer.call('heard', { queue });
@@ -198,7 +200,6 @@ for (const { name, watches, open } of CLIENTS) {
         [copy.body, copy.info.exchange, copy.info.routing_key],
         ['relayed', 'relay', 'relay.audit'],
       );
-      await peer.call('deaf', { queue });
     });
 
     test('rows of Kombu beside bindings of keyrail, and a bad one', async () => {
@@ -227,7 +228,11 @@ for (const { name, watches, open } of CLIENTS) {
       await keyrail('bind', '-x', 'typed', '-q', 'letters', '-a', 'kind=letter');
       await until('the binding is followed', async () => (await send()).join() === 'letters');
       // Far from the exchange that is published to: one that it leads to.
-      const further = { source: 'typed', destination: { exchange: 'lost' }, arguments: [['kind', 'S', 'letter']] };
+      const further = {
+        source: 'typed',
+        destination: { exchange: 'lost' },
+        arguments: [['kind', 'S', 'letter']],
+      };
       await imported({ ...TOPOLOGY, bindings: [...TOPOLOGY.bindings, further] });
       await until(
         'and the next exchange',
@@ -261,22 +266,25 @@ for (const { name, watches, open } of CLIENTS) {
   });
 }
 
-test('policies need the router of keyrail/full, and are refused without it', async () => {
+test('policies need the router of keyrail/full, and are refused without it', async (t) => {
   const policy = { name: 'p', pattern: '^desk', definition: [['alternate-exchange', 'S', 'lost']] };
   await written({ ...TOPOLOGY, policies: [policy] });
   const { client, close } = await CLIENTS[0].open(redis);
+  t.after(close);
   const publisher = new Publisher(client);
+  publishers.push(publisher);
   await assert.rejects(publisher.publish({ exchange: 'events', routingKey: 'k', body: 'x' }), {
     code: 'invalid-policy-pattern',
   });
-  publisher.close();
 
   const full = new Publisher(client, { Router: FullRouter, exchanges: { desk: 'direct' } });
-  const lost = await full.publish({ exchange: 'desk', routingKey: 'k', body: 'x' });
-  assert.deepEqual(lost.queues, ['unknown']);
-  assert.deepEqual((await full.publish({ exchange: 'events', routingKey: 'order', body: 'x' })).queues, [
-    'audit',
-  ]);
-  full.close();
-  await close();
+  publishers.push(full);
+  const send = async (exchange, routingKey) =>
+    (await full.publish({ exchange, routingKey, body: 'x' })).queues;
+  assert.deepEqual(await send('desk', 'k'), ['unknown']);
+  assert.deepEqual(await send('events', 'order.us'), ['audit']);
+  // `order.#` was written in the dialect of Kombu 5.7, where `#` asks for a word.
+  const bare = { exchange: 'events', routingKey: 'order' };
+  assert.deepEqual(await send(bare.exchange, bare.routingKey), ['unknown']);
+  assert.deepEqual(await byHost(bare), ['unknown']);
 });
