@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{
     hash::{hash, join, tag},
-    index::words::{Text, finish, placed_from_end},
+    index::words::{Text, behind, finish},
     tags::Tags,
 };
 
@@ -60,12 +60,14 @@ impl Form {
             stars &= stars - 1;
         }
         if self.suffix > 0 {
-            let last = words.count() - 1;
-            for at in 0..self.suffix as usize {
-                if !is_star(self.end_stars, at) {
-                    sum = sum.wrapping_add(placed_from_end(words.word(last - at).hash, at));
-                }
+            let (count, before) = (words.count(), words.count() - self.suffix as usize);
+            let mut end = words.sum(count).wrapping_sub(words.sum(before));
+            let mut stars = self.end_stars;
+            while stars != 0 {
+                end = end.wrapping_sub(words.word(count - 1 - stars.trailing_zeros() as usize).placed);
+                stars &= stars - 1;
             }
+            sum = sum.wrapping_add(behind(end, before));
         }
         finish(sum)
     }
@@ -224,7 +226,7 @@ impl Shapes {
         self.get(shape).map_or(0, |shape| shape.seed)
     }
 
-    /// The most steps that asking all of them takes: one each, and one for each word that is subtracted or added.
+    /// The most steps that asking all of them takes: one each, and one for each word that is subtracted.
     pub(crate) const fn worst_case(&self) -> u64 {
         self.steps
     }
@@ -325,7 +327,7 @@ impl Shapes {
 
 impl Form {
     fn steps(&self) -> u64 {
-        1 + u64::from(self.stars.count_ones()) + u64::from(self.suffix)
+        1 + u64::from(self.stars.count_ones()) + u64::from(self.end_stars.count_ones())
     }
 
     fn mixed(&self) -> u64 {
