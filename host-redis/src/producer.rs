@@ -17,6 +17,7 @@ use uuid::Uuid;
 
 use crate::{
     Connection, Executor, Fanout, Freshness, HostError, Redis, Reply,
+    executor::Ran,
     publish::{Outgoing, Ways},
     registry,
     table::{Reach, Tables},
@@ -26,6 +27,7 @@ mod batch;
 mod confirm;
 mod declare;
 mod message;
+mod once;
 mod options;
 mod route;
 mod strict;
@@ -129,7 +131,7 @@ impl Producer {
 
     /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one step on the server.
     ///
-    /// On a cluster each copy is a step of its own.
+    /// On a cluster each copy is a step of its own, unless the prefix of all keys has a hash tag.
     ///
     /// # Errors
     /// An unknown or internal exchange, a mandatory message that nobody gets, a body that cannot be written; those of
@@ -177,7 +179,7 @@ impl Producer {
             attempts += 1;
             match self.attempt(prepared).await {
                 Ok(confirm) => return Ok(Confirm { attempts, ..confirm }),
-                Err(error) if error.is_temporary() => match waits.next() {
+                Err(error) if self.may_try_again(&error) => match waits.next() {
                     Some(wait) => {
                         tracing::warn!(code = error.code(), "{error}; trying again in {wait:?}");
                         tokio::time::sleep(wait).await;
@@ -186,6 +188,16 @@ impl Producer {
                 },
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Copies that some servers of a cluster have may be sent again only where that leaves no second one.
+    fn may_try_again(&self, error: &ProduceError) -> bool {
+        match error {
+            ProduceError::PartlyPublished { error, .. } => {
+                self.options.once.is_some() && error.is_temporary()
+            }
+            other => other.is_temporary(),
         }
     }
 
@@ -199,10 +211,8 @@ impl Producer {
         self.check_mandatory(prepared, is_nowhere(&ways))?;
         let plan = self.plan(prepared, &ways, reach.as_deref());
         let epoch = self.redis.link().epoch();
-        let replies = self.run(&plan, &ways).await?;
-        let replicas = self.replicate(epoch).await?;
-        let confirm = self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered)?;
-        Ok(Confirm { replicas, ..confirm })
+        let confirm = self.carry_out(prepared, ways, &plan, dead_lettered).await?;
+        Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm })
     }
 
     /// Where the message goes, and by which table; the default exchange needs none.
@@ -212,7 +222,7 @@ impl Producer {
             return Ok((None, route::by_name(routing_key, headers, self.options.tables.limits.key_bytes)?));
         }
         let reach = self.tables.reach(&self.redis, exchange).await?;
-        let ways = route::by_table(&reach, exchange, routing_key, headers, prepared.tag)?;
+        let ways = route::by_table(&reach, &prepared.outgoing, prepared.tag)?;
         Ok((Some(reach), ways))
     }
 
@@ -253,24 +263,40 @@ impl Producer {
                 plan.commands.extend(plan::keep_alive(&self.layout, queue, expires).commands);
             }
         }
-        plan.atomic = plan.commands.len() > 1 && !self.redis.link().is_cluster();
+        plan.atomic = plan.commands.len() > 1 && !self.redis.link().spreads();
         plan
     }
 
-    async fn run(&self, plan: &Plan, ways: &Ways) -> Result<Vec<Reply>, ProduceError> {
+    async fn carry_out(
+        &self,
+        prepared: &Prepared<'_>,
+        ways: Ways,
+        plan: &Plan,
+        dead_lettered: bool,
+    ) -> Result<Confirm, ProduceError> {
         if plan.commands.is_empty() {
             // Who publishes to nobody in a loop must not keep the connection from hearing of a change.
             tokio::task::yield_now().await;
-            return Ok(Vec::new());
+            return self.confirm(prepared, ways, &[], &[], dead_lettered);
         }
-        if plan.commands.len() == 1 || !self.redis.link().is_cluster() {
-            return Ok(self.redis.run(plan).await?);
-        }
-        let each = plan.commands.iter().map(|command| async {
-            let plan = Plan { commands: vec![command.clone()], atomic: false };
-            self.redis.run(&plan).await.map(|mut replies| replies.pop().unwrap_or(Reply::Value(None)))
-        });
-        let answers = join_all(each).await;
+        let spread = self.redis.link().spreads();
+        let ran = match self.once(prepared, &ways, dead_lettered) {
+            Some(once) if !spread => self.redis.run_once(plan, &once).await?,
+            None if plan.commands.len() == 1 || !spread => Ran::Now(self.redis.run(plan).await?),
+            _ => Ran::Now(self.run_apart(prepared, &ways, plan).await?),
+        };
+        self.told(prepared, ways, plan, dead_lettered, ran)
+    }
+
+    /// On a cluster: the lists lie on several servers.
+    async fn run_apart(
+        &self,
+        prepared: &Prepared<'_>,
+        ways: &Ways,
+        plan: &Plan,
+    ) -> Result<Vec<Reply>, ProduceError> {
+        let each = plan.commands.iter().enumerate();
+        let answers = join_all(each.map(|(place, command)| self.copy_once(prepared, place, command))).await;
         let done = ways.queues.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
         let done: Vec<String> = done.map(|(queue, _)| queue.clone()).collect();
         let mut replies = Vec::with_capacity(answers.len());

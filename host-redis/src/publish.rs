@@ -36,6 +36,27 @@ impl Outgoing {
         }
     }
 
+    /// The message with the properties by which a consistent-hash exchange may choose.
+    pub(crate) fn hashed<'m>(&'m self, message: Message<'m>) -> Message<'m> {
+        let property = |name| self.envelope.property_value(name);
+        let text = |name| property(name).and_then(Json::as_str);
+        let message = match text("message_id") {
+            Some(id) => message.message_id(id),
+            None => message,
+        };
+        let message = match text("correlation_id") {
+            Some(id) => message.correlation_id(id),
+            None => message,
+        };
+        match property("timestamp") {
+            Some(Json::Int(seconds)) => match u64::try_from(*seconds) {
+                Ok(seconds) => message.timestamp(seconds),
+                Err(_) => message,
+            },
+            _ => message,
+        }
+    }
+
     /// The envelope with all headers that a consumer may see.
     pub(crate) fn sealed(&self, message: &Message<'_>) -> Envelope {
         message.delivered_headers().fold(self.envelope.clone(), |envelope, (name, value)| {
@@ -78,15 +99,10 @@ pub struct Fanout {
 }
 
 /// Routes with the checks of a broker's publish, and writes down why.
-pub(crate) fn route(
-    router: &Router,
-    exchange: &str,
-    routing_key: &str,
-    headers: &Table,
-) -> Result<Routed, HostError> {
-    let (id, message) = router.message(exchange, routing_key, Some(headers))?;
+pub(crate) fn route(router: &Router, outgoing: &Outgoing) -> Result<Routed, HostError> {
+    let (id, message) = router.message(&outgoing.exchange, &outgoing.routing_key, Some(&outgoing.headers))?;
     // What random exchanges choose by.
-    let message = message.random(uuid::Uuid::new_v4().as_u64_pair().0);
+    let message = outgoing.hashed(message).random(uuid::Uuid::new_v4().as_u64_pair().0);
     let mut trace = Trace::new();
     let outcome = router.explain(id, &message, &mut trace);
     let queues = trace.queues().map(Into::into).collect();

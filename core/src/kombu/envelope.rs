@@ -183,6 +183,19 @@ impl Envelope {
         self
     }
 
+    /// The property of this name, if it was set.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Envelope, Json};
+    ///
+    /// let envelope = Envelope::text("x").message_id("m1");
+    /// assert_eq!(envelope.property_value("message_id").and_then(Json::as_str), Some("m1"));
+    /// assert_eq!(envelope.property_value("timestamp"), None);
+    /// ```
+    pub fn property_value(&self, name: &str) -> Option<&Json> {
+        self.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
     /// Sets `reply_to`.
     ///
     /// ```

@@ -108,6 +108,37 @@ impl Router {
         chosen.into_iter().flatten()
     }
 
+    /// Deals the buckets of a consistent-hash exchange out anew, to these of its bindings in this order; whoever is not
+    /// among them owns none.
+    ///
+    /// False, and nothing is changed, if one of them is no binding of this exchange, if a destination comes twice, or if
+    /// the exchange is of another type.
+    ///
+    /// ```
+    /// use keyrail_core::{Binding, Destination, Exchange, ExchangeKind, Queue, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let spread = router.declare_exchange("spread", Exchange::new(ExchangeKind::ConsistentHash))?;
+    /// let [a, b] = [router.declare_queue("a", Queue::new())?, router.declare_queue("b", Queue::new())?];
+    /// let weight = Binding::new("1");
+    /// router.bind(spread, a, &weight)?;
+    /// router.bind(spread, b, &weight)?;
+    /// let dealt = [(Destination::from(b), weight), (Destination::from(a), weight)];
+    /// assert!(router.deal_buckets(spread, &dealt));
+    /// let owners: Vec<_> = router.bucket_owners(spread).map(|binding| binding.destination).collect();
+    /// assert_eq!(owners, [Destination::from(b), Destination::from(a)]);
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    pub fn deal_buckets(&mut self, exchange: ExchangeId, owners: &[(Destination, Binding<'_>)]) -> bool {
+        let ids: Option<Vec<_>> = owners
+            .iter()
+            .map(|(destination, binding)| self.binding_id(exchange, *destination, binding))
+            .collect();
+        let dealt = ids.is_some_and(|ids| self.arrange_ring(exchange, &ids));
+        self.revision += u64::from(dealt);
+        dealt
+    }
+
     /// Arranges the buckets of a consistent-hash exchange anew: those of these bindings, in this order.
     ///
     /// False if one of them is no binding of this exchange, or of a destination that comes twice.

@@ -6,7 +6,11 @@ use ::redis::{Pipeline, Value};
 use keyrail_core::kombu::Plan;
 
 use super::{Confirm, Message, Prepared, ProduceError, Producer, is_nowhere};
-use crate::{ExecuteError, Freshness, publish::Ways};
+use crate::{
+    ExecuteError, Freshness,
+    executor::{Once, Ran},
+    publish::Ways,
+};
 
 /// Messages of one pipeline.
 const PIPELINE: usize = 128;
@@ -20,6 +24,7 @@ struct Sent<'m> {
     ways: Ways,
     dead_lettered: bool,
     plan: Plan,
+    once: Option<Once>,
 }
 
 impl Producer {
@@ -72,7 +77,11 @@ impl Producer {
             pipeline.ignore_errors();
             let mut refused = None;
             for planned in &sent {
-                if let Err(error) = self.redis.add(&mut pipeline, &planned.plan) {
+                let added = match &planned.once {
+                    Some(once) => self.redis.add_once(&mut pipeline, &planned.plan, once),
+                    None => self.redis.add(&mut pipeline, &planned.plan),
+                };
+                if let Err(error) = added {
                     refused = Some(error);
                 }
             }
@@ -105,10 +114,11 @@ impl Producer {
         let dead_lettered = self.dead_letter(&mut ways);
         self.check_mandatory(&prepared, is_nowhere(&ways))?;
         let plan = self.plan(&prepared, &ways, reach.as_deref());
-        if plan.commands.len() > 1 && self.redis.link().is_cluster() {
+        let once = self.once(&prepared, &ways, dead_lettered).filter(|_| !plan.commands.is_empty());
+        if (plan.commands.len() > 1 || once.is_some()) && self.redis.link().spreads() {
             return Ok(None);
         }
-        Ok(Some(Sent { place, prepared, ways, dead_lettered, plan }))
+        Ok(Some(Sent { place, prepared, ways, dead_lettered, plan, once }))
     }
 
     async fn settle(
@@ -124,14 +134,20 @@ impl Producer {
             Err(_) => Err(ExecuteError::Server { message: "a pipeline was abandoned".into() }),
         };
         let mut values = values.map(Vec::into_iter);
-        for Sent { place, prepared, ways, dead_lettered, plan } in sent {
-            let replies = match &mut values {
-                Ok(_) if plan.commands.is_empty() => Ok(Vec::new()),
-                Ok(values) => self.redis.read_added(&plan, values.next().unwrap_or(Value::Nil)),
+        for Sent { place, prepared, ways, dead_lettered, plan, once } in sent {
+            let ran = match &mut values {
+                Ok(_) if plan.commands.is_empty() => Ok(Ran::Now(Vec::new())),
+                Ok(values) => {
+                    let value = values.next().unwrap_or(Value::Nil);
+                    match &once {
+                        Some(_) => self.redis.ran(&plan, value),
+                        None => self.redis.read_added(&plan, value).map(Ran::Now),
+                    }
+                }
                 Err(error) => Err(error.clone()),
             };
-            let answer = match replies {
-                Ok(replies) => self.confirm(&prepared, ways, &plan.commands, &replies, dead_lettered),
+            let answer = match ran {
+                Ok(ran) => self.told(&prepared, ways, &plan, dead_lettered, ran),
                 // Known to have failed now: from here on the retry policy counts.
                 Err(error) if self.options.retry.is_some() && error.is_temporary() => {
                     self.publish_prepared(&prepared, 1).await
@@ -150,7 +166,7 @@ impl Producer {
         error: ExecuteError,
     ) -> Result<Confirm, ProduceError> {
         let lost = matches!(&error, ExecuteError::Server { message } if message.contains("NOSCRIPT"));
-        match lost && plan.atomic {
+        match lost && (plan.atomic || self.options.once.is_some()) {
             true => self.publish_prepared(prepared, 0).await,
             false => Err(error.into()),
         }

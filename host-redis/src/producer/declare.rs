@@ -24,7 +24,7 @@ impl Producer {
 
     /// Declares again because a message found nobody: somebody may have emptied the database. True if anything was
     /// missing, and then the tables are read anew.
-    async fn declare_again(&self) -> Result<bool, ProduceError> {
+    pub(super) async fn declare_again(&self) -> Result<bool, ProduceError> {
         if self.options.declare.is_none() {
             return Ok(false);
         }
@@ -40,7 +40,7 @@ impl Producer {
         let found = self.ways(prepared).await;
         let nowhere = match &found {
             Ok((_, ways)) => is_nowhere(ways),
-            Err(ProduceError::Host(HostError::Publish(PublishError::ExchangeNotFound { .. }))) => true,
+            Err(ProduceError::Host(error)) => is_unknown_exchange(error),
             Err(_) => false,
         };
         match nowhere && self.declare_again().await? {
@@ -69,7 +69,12 @@ impl Producer {
         if plan.commands.is_empty() {
             return Ok(Vec::new());
         }
-        let atomic = plan.atomic && !self.redis.link().is_cluster();
+        let atomic = plan.atomic && !self.redis.link().spreads();
         Ok(self.redis.run(&Plan { atomic, commands: plan.commands.clone() }).await?)
     }
+}
+
+/// Whether nobody declared the exchange, which a declaration may mend.
+pub(super) const fn is_unknown_exchange(error: &HostError) -> bool {
+    matches!(error, HostError::Publish(PublishError::ExchangeNotFound { .. }))
 }

@@ -4,7 +4,11 @@ use std::{cell::RefCell, collections::HashSet};
 
 use keyrail_core::{Message as Routed, Outcome, PublishError, Router, Routes, Table, Trace};
 
-use crate::{HostError, publish::Ways, table::Reach};
+use crate::{
+    HostError,
+    publish::{Outgoing, Ways},
+    table::Reach,
+};
 
 thread_local! {
     /// Results and scratch of one route, and the cache of the last ones.
@@ -12,15 +16,10 @@ thread_local! {
 }
 
 /// By a table. Without fanout exchanges no trace is written.
-pub(super) fn by_table(
-    reach: &Reach,
-    exchange: &str,
-    routing_key: &str,
-    headers: &Table,
-    tag: u128,
-) -> Result<Ways, HostError> {
+pub(super) fn by_table(reach: &Reach, outgoing: &Outgoing, tag: u128) -> Result<Ways, HostError> {
     let router = &reach.router;
-    let (id, message) = router.message(exchange, routing_key, Some(headers))?;
+    let (id, message) = router.message(&outgoing.exchange, &outgoing.routing_key, Some(&outgoing.headers))?;
+    let message = if reach.hashes { outgoing.hashed(message) } else { message };
     // Counting on from a random number is no chance; mixed, it is enough of one for a random exchange.
     let message = message.random(mixed(tag));
     if reach.fans_out {
