@@ -5,7 +5,7 @@ SERVE = target/release/keyrail serve --topology examples/shop/definitions.json -
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build wasm www lint fmt conformance interop soak browser bench instructions fuzz audit clean
+.PHONY: help run test build wasm www lint fmt conformance interop soak browser bench bench-redis instructions fuzz audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -46,6 +46,9 @@ interop: ## run against real Redis, Kombu and Celery
 
 bench: ## measure keyrail and its peers on the same files (ARGS=--quick for a short run)
 	@bench/run.py $(ARGS)
+
+bench-redis: ## measure publishing and consuming on Redis beside Kombu, Celery's ports and redis-benchmark
+	@bench/delivery.py $(ARGS)
 
 instructions: ## count the instructions of a route and compare with the baseline (ARGS=--update)
 	@bench/instructions.py $(ARGS)

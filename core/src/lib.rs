@@ -69,6 +69,7 @@ mod policy;
 mod queue;
 mod router;
 mod routes;
+mod same;
 mod slots;
 mod snapshot;
 mod stamps;

@@ -3,7 +3,8 @@ use alloc::{boxed::Box, vec::Vec};
 use crate::{
     ExchangeId, Message, QueueId, Router,
     automaton::{Automata, COSTLY, Known},
-    cache::Cache,
+    cache::{Cache, Question},
+    index::Entries,
     router::ExchangeEntry,
     walk::{Scratch, Sink, walk},
 };
@@ -117,23 +118,96 @@ impl Routes {
     }
 
     /// Adds the queues that `message` comes to from `exchange`, which is this.
-    #[inline]
+    ///
+    /// Not inlined, as what follows is not: a message needs the frame of the way that it goes and of no other.
+    #[inline(never)]
     pub(crate) fn fill(
         &mut self,
         router: &Router,
         exchange: ExchangeId,
         entry: &ExchangeEntry,
         message: &Message<'_>,
-    ) {
-        let Routes { queues, scratch, cache, automata } = self;
-        let key = message.routing_key();
-        let question = match cache {
-            Some(cache) if router.depends_on_key_alone(message) => match cache.find(router, exchange, key) {
-                Ok(answer) => return queues.extend_from_slice(answer),
-                Err(question) => question,
-            },
+    ) -> Outcome {
+        if entry.index.copy_flat(&mut self.queues) {
+            return Outcome::Routed;
+        }
+        let question = match &mut self.cache {
+            Some(cache) if router.depends_on_key_alone(message) => {
+                match cache.find(router, exchange, message.routing_key()) {
+                    Ok(answer) => {
+                        self.queues.extend_from_slice(answer);
+                        return self.outcome();
+                    }
+                    Err(question) => question,
+                }
+            }
             _ => None,
         };
+        self.fill_anew(router, exchange, entry, message, question)
+    }
+
+    /// The same for a direct exchange.
+    #[inline(never)]
+    pub(crate) fn fill_keys(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) -> Outcome {
+        match entry.index.copy_keys(message, &mut self.queues) {
+            Some(true) => Outcome::Routed,
+            Some(false) if entry.alternate_exchange().is_none() => Outcome::Unroutable,
+            _ => self.fill(router, exchange, entry, message),
+        }
+    }
+
+    /// The same for a direct exchange that has these bindings for the message.
+    #[inline(never)]
+    pub(crate) fn fill_several(
+        &mut self,
+        entries: &Entries,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) -> Outcome {
+        if entries.plain_queues(&mut self.queues) {
+            return Outcome::Routed;
+        }
+        self.fill(router, exchange, entry, message)
+    }
+
+    /// Makes this queue the only one.
+    #[inline(always)]
+    pub(crate) fn fill_one(&mut self, queue: QueueId) -> Outcome {
+        if self.queues.capacity() == 0 {
+            return self.fill_first(queue);
+        }
+        self.queues.clear();
+        self.queues.push(queue);
+        Outcome::Routed
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fill_first(&mut self, queue: QueueId) -> Outcome {
+        self.queues.push(queue);
+        Outcome::Routed
+    }
+
+    /// The same for what is not remembered.
+    #[inline(never)]
+    fn fill_anew(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+        question: Option<Question>,
+    ) -> Outcome {
+        let Routes { queues, scratch, cache, automata } = self;
+        let key = message.routing_key();
         let alone = entry.index.is_topic_alone(message);
         if alone {
             match automata {
@@ -147,6 +221,12 @@ impl Routes {
         if let (Some(question), Some(cache)) = (question, cache) {
             cache.store(question, key, queues);
         }
+        self.outcome()
+    }
+
+    #[inline(always)]
+    const fn outcome(&self) -> Outcome {
+        if self.queues.is_empty() { Outcome::Unroutable } else { Outcome::Routed }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::{
     Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
     Taken,
     load::{self, Quarantined},
-    publish::{Fanout, Outgoing, Published, Routed, Ways, route},
+    publish::{Fanout, Outgoing, Published, Routed, Ways, route, sealed},
     registry::{self, BucketOwner},
 };
 
@@ -181,8 +181,12 @@ impl<E: Executor> Host<E> {
     async fn plan(&self, outgoing: &Outgoing) -> Result<(Ways, Plan), HostError> {
         let ways = Ways::of(&self.route(outgoing).await?.trace);
         let message = keyrail_core::Message::new(&outgoing.routing_key).headers(&outgoing.headers)?;
-        let envelope = outgoing.sealed(&message);
-        let plan = ways.plan(&self.layout, outgoing, &envelope, || Uuid::new_v4().to_string());
+        let envelope = sealed(outgoing.envelope.clone(), &message);
+        let publish = plan::Publish {
+            return_to_queue: outgoing.return_to_queue,
+            ..plan::Publish::new(&outgoing.exchange, &outgoing.routing_key, &envelope)
+        };
+        let plan = ways.plan(&self.layout, &publish, || Uuid::new_v4().to_string());
         Ok((ways, plan))
     }
 

@@ -135,6 +135,17 @@ async fn sentinels_lead_to_the_primary_and_to_the_next_one() {
     assert!(replica.command(&["ROLE"]).contains("master"));
     let left = replica.command(&["LRANGE", "news0", "0", "0"]);
     assert!(left.contains(r#""body": "Mg==""#), "{left}");
+    // The table is the new primary's, and it is the new primary that tells of changes.
+    let row = Member::topic("#", "late", Dialect::Kombu57).expect("a key");
+    let row = String::from_utf8(row.to_bytes(SEPARATOR).expect("a row")).expect("text");
+    for (command, queues) in [("SADD", &["late", "news0"][..]), ("SREM", &["news0"])] {
+        assert_eq!(replica.command(&[command, "_kombu.binding.news", &row]), ":1\r\n");
+        let deadline = Instant::now() + PATIENCE;
+        while producer.publish(&Message::text("3")).await.expect("published").queues != queues {
+            assert!(Instant::now() < deadline, "{command} is not seen");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
 }
 
 #[tokio::test]

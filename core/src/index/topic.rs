@@ -17,13 +17,16 @@ use super::{
 };
 use crate::{automaton, hash::tag, id::BindingId, slots::Slots, tags::Tags, work::Work};
 
+mod bulk;
 mod known;
 mod many;
 mod shape;
 
+pub(crate) use bulk::Bulk;
 use known::Known;
 use many::{Asked, Many};
-use shape::{FILTERED, Form, POSITIONS, Shapes};
+pub(crate) use shape::Form;
+use shape::{FILTERED, POSITIONS, Shapes};
 
 /// The topic patterns of one exchange.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +105,7 @@ impl TopicIndex {
         self.table.insert(tag(hash), number);
         let bit = if shape < FILTERED { 1 << shape } else { 0 };
         for hash in literals(&form, words) {
-            known::learn(&mut self.dictionary, hash, bit);
+            known::learn(&mut self.dictionary, hash, bit, 1);
         }
         Spot(number)
     }

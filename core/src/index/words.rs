@@ -43,6 +43,9 @@ pub(crate) trait Text: Copy {
     /// The word at a position; some word or other beyond the last.
     fn word(self, at: usize) -> Word;
 
+    /// The hash of the word at a position, without the rest of it.
+    fn hash(self, at: usize) -> u64;
+
     /// The sum of the placed hashes of so many words from the front.
     fn sum(self, count: usize) -> u64;
 }
@@ -66,6 +69,11 @@ impl Text for ShortText<'_> {
     }
 
     #[inline(always)]
+    fn hash(self, at: usize) -> u64 {
+        self.words[(at + 1) % ROOM].hash
+    }
+
+    #[inline(always)]
     fn sum(self, count: usize) -> u64 {
         self.words[count % ROOM].sum
     }
@@ -82,6 +90,10 @@ impl Text for LongText<'_> {
 
     fn word(self, at: usize) -> Word {
         self.0.get(at + 1).copied().unwrap_or(NONE)
+    }
+
+    fn hash(self, at: usize) -> u64 {
+        self.word(at).hash
     }
 
     fn sum(self, count: usize) -> u64 {
@@ -229,7 +241,7 @@ const FIRST: [u64; 9] =
     [0, 0xff, 0xffff, 0xff_ffff, 0xffff_ffff, 0xff_ffff_ffff, 0xffff_ffff_ffff, 0xff_ffff_ffff_ffff, !0];
 
 /// The hash of a word of any length; of one that fits a short key the same as there.
-fn any_word_hash(seed: u64, word: &[u8]) -> u64 {
+pub(crate) fn any_word_hash(seed: u64, word: &[u8]) -> u64 {
     let mut padded: Padded = [0; SHORT + 9];
     match padded.get_mut(..word.len()) {
         Some(space) if word.len() <= SHORT => {
@@ -246,16 +258,37 @@ fn any_word_hash(seed: u64, word: &[u8]) -> u64 {
 /// other have the same sum anywhere but for a factor, which [`behind`] takes back.
 #[inline(always)]
 pub(crate) fn placed(hash: u64, position: usize) -> u64 {
+<<<<<<< HEAD
     hash.wrapping_mul(GOLDEN.wrapping_pow(position as u32 + 1))
+=======
+    hash.wrapping_mul(placed_factor(position))
+}
+
+/// What the hash of a word is multiplied with at a position counted from the front.
+#[inline(always)]
+pub(crate) const fn placed_factor(position: usize) -> u64 {
+    GOLDEN.wrapping_mul(2 * position as u64 + 1)
+}
+
+/// What the hash of a word is multiplied with at a position counted from the end.
+#[inline(always)]
+pub(crate) const fn placed_factor_from_end(position: usize) -> u64 {
+    MIX.wrapping_mul(2 * position as u64 + 1)
+>>>>>>> main
 }
 
 /// What words behind so many others have as a sum, made the same wherever they stand; and unlike that of words in front.
 #[inline(always)]
+<<<<<<< HEAD
 pub(crate) fn behind(sum: u64, words: usize) -> u64 {
     sum.wrapping_mul(match BACK.get(words) {
         Some(back) => *back,
         None => MIX.wrapping_mul(INVERSE.wrapping_pow(words as u32)),
     })
+=======
+pub(crate) fn placed_from_end(hash: u64, position: usize) -> u64 {
+    hash.wrapping_mul(placed_factor_from_end(position))
+>>>>>>> main
 }
 
 /// Times [`GOLDEN`] this is one.

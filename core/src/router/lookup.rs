@@ -99,8 +99,9 @@ impl Router {
         ids.into_iter().flat_map(Chunks::iter).filter_map(|id| self.binding(*id))
     }
 
+    #[inline(always)]
     pub(crate) fn exchange_entry(&self, exchange: ExchangeId) -> Option<&ExchangeEntry> {
-        self.exchanges.get(exchange.0)
+        self.exchanges.get_near(exchange.0)
     }
 
     pub(crate) fn binding(&self, binding: BindingId) -> Option<BindingRef<'_>> {

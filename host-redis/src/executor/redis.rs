@@ -30,7 +30,7 @@ mod take;
 mod wait;
 
 use errors::{command_error, silent};
-use replies::{bytes, reply, text};
+use replies::{answer, bytes, reply, text};
 use scripts::Scripts;
 pub use wait::RedisWaiter;
 
@@ -176,6 +176,10 @@ impl Redis {
         &self,
         commands: &[Command],
     ) -> Result<Vec<Result<Reply, ExecuteError>>, ExecuteError> {
+        if let [one] = commands {
+            let value = self.send(&command(one)).await?;
+            return Ok(vec![reply(self.link.address(), one, value)]);
+        }
         let mut pipeline = Pipeline::with_capacity(commands.len());
         // One error must not hide which command it belongs to, nor the replies of the others.
         pipeline.ignore_errors();
@@ -185,6 +189,21 @@ impl Redis {
         let values: Vec<Value> =
             pipeline.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
         Ok(self.replies(commands, values))
+    }
+
+    /// Sends one command; an error that the server answers is a value.
+    pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, ExecuteError> {
+        self.link.clone().req_packed_command(command).await.map_err(|error| self.error(error))
+    }
+
+    /// What the answer to one command means.
+    pub(crate) fn read_one(
+        &self,
+        command: &'static str,
+        key: &str,
+        value: Value,
+    ) -> Result<Reply, ExecuteError> {
+        answer(self.link.address(), command, key, value)
     }
 
     /// Adds a plan to a pipeline: its one command, or the script that runs all of them at once.
@@ -247,9 +266,10 @@ impl Redis {
 }
 
 pub(crate) fn command(command: &Command) -> Cmd {
-    let mut cmd = Cmd::new();
-    for arg in command.args() {
-        cmd.arg(&*arg);
+    let args = command.args();
+    let mut cmd = Cmd::with_capacity(args.len(), args.iter().map(|arg| arg.len()).sum());
+    for arg in &args {
+        cmd.arg(&**arg);
     }
     cmd
 }

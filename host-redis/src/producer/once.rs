@@ -36,7 +36,7 @@ impl Producer {
     }
 
     fn marker(&self, prepared: &Prepared<'_>) -> String {
-        format!("{}keyrail.once.{}", self.layout.global_keyprefix, Uuid::from_u128(prepared.tag))
+        format!("{}keyrail.once.{}", self.layout.global_keyprefix, Uuid::from_u128(prepared.asked.tag))
     }
 
     /// What is known of a message whose plan was run now, or before.
@@ -50,7 +50,7 @@ impl Producer {
     ) -> Result<Confirm, ProduceError> {
         let (note, counts) = match ran {
             Ran::Now(replies) => {
-                return self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered);
+                return self.confirm(&prepared.asked, ways, &plan.commands, &replies, dead_lettered);
             }
             Ran::Before { note, counts } => (note, counts),
         };
@@ -61,7 +61,7 @@ impl Producer {
         let ways = Ways { queues: noted.queues, fanout: noted.fanout };
         let commands = self.plan(prepared, &ways, None).commands;
         let replies: Vec<Reply> = counts.into_iter().map(Reply::Count).collect();
-        self.confirm(prepared, ways, &commands, &replies, noted.dead_lettered)
+        self.confirm(&prepared.asked, ways, &commands, &replies, noted.dead_lettered)
     }
 
     /// On a cluster, where each copy is a step of its own: its marker lies beside its list.

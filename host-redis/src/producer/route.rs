@@ -4,9 +4,10 @@ use std::{cell::RefCell, collections::HashSet};
 
 use keyrail_core::{Message as Routed, Outcome, PublishError, Router, Routes, Table, Trace};
 
+use super::{Asked, Message, Prepared};
 use crate::{
     HostError,
-    publish::{Outgoing, Ways},
+    publish::{Ways, hashed},
     table::Reach,
 };
 
@@ -16,10 +17,11 @@ thread_local! {
 }
 
 /// By a table. Without fanout exchanges no trace is written.
-pub(super) fn by_table(reach: &Reach, outgoing: &Outgoing, tag: u128) -> Result<Ways, HostError> {
+pub(super) fn by_table(reach: &Reach, prepared: &Prepared<'_>) -> Result<Ways, HostError> {
     let router = &reach.router;
-    let (id, message) = router.message(&outgoing.exchange, &outgoing.routing_key, Some(&outgoing.headers))?;
-    let message = if reach.hashes { outgoing.hashed(message) } else { message };
+    let Asked { message: Message { headers, .. }, exchange, routing_key, tag } = prepared.asked;
+    let (id, message) = router.message(exchange, routing_key, Some(headers))?;
+    let message = if reach.hashes { hashed(message, &prepared.envelope) } else { message };
     // Counting on from a random number is no chance; mixed, it is enough of one for a random exchange.
     let message = message.random(mixed(tag));
     if reach.fans_out {

@@ -25,7 +25,7 @@ enum Attempt {
 
 impl Producer {
     pub(super) async fn strictly(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
-        let exchange = &prepared.outgoing.exchange;
+        let exchange = prepared.asked.exchange;
         if exchange.is_empty() && !self.options.declared_queues_only {
             return self.by_name(prepared).await;
         }
@@ -42,7 +42,7 @@ impl Producer {
                 }
             }
         }
-        Err(ProduceError::TableMoved { exchange: exchange.as_str().into(), attempts: ATTEMPTS })
+        Err(ProduceError::TableMoved { exchange: exchange.into(), attempts: ATTEMPTS })
     }
 
     /// Publishes by this table, or refuses by it, if the server confirms that it is still so.
@@ -62,9 +62,9 @@ impl Producer {
         let _: Value = watch.query_async(&mut pinned).await.map_err(failed)?;
         // INVARIANT: what was announced before the answer to WATCH has been heard, on this connection alone. Nothing is
         // said by a table that is not current, no refusal either.
-        let current = self.tables.is_current(&prepared.outgoing.exchange, reach) && link.epoch() == epoch;
+        let current = self.tables.is_current(prepared.asked.exchange, reach) && link.epoch() == epoch;
         let routed = match current {
-            true => Some(route::by_table(reach, &prepared.outgoing, prepared.tag)),
+            true => Some(route::by_table(reach, prepared)),
             false => None,
         };
         let mut ways = match routed {

@@ -185,10 +185,9 @@ impl Many {
         }
         if let Some(filter) = &self.filter {
             for at in 0..words.count() {
-                let word = words.word(at);
-                let (place, bit) = bit(word.hash);
+                let (place, bit) = bit(words.hash(at));
                 if filter[place] & bit != 0 {
-                    self.list_of(word, key, asked);
+                    self.list_of(words.word(at), key, asked);
                 }
             }
         }
