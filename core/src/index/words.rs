@@ -258,37 +258,27 @@ pub(crate) fn any_word_hash(seed: u64, word: &[u8]) -> u64 {
 /// other have the same sum anywhere but for a factor, which [`behind`] takes back.
 #[inline(always)]
 pub(crate) fn placed(hash: u64, position: usize) -> u64 {
-<<<<<<< HEAD
-    hash.wrapping_mul(GOLDEN.wrapping_pow(position as u32 + 1))
-=======
     hash.wrapping_mul(placed_factor(position))
 }
 
 /// What the hash of a word is multiplied with at a position counted from the front.
 #[inline(always)]
 pub(crate) const fn placed_factor(position: usize) -> u64 {
-    GOLDEN.wrapping_mul(2 * position as u64 + 1)
+    GOLDEN.wrapping_pow(position as u32 + 1)
 }
 
-/// What the hash of a word is multiplied with at a position counted from the end.
-#[inline(always)]
-pub(crate) const fn placed_factor_from_end(position: usize) -> u64 {
-    MIX.wrapping_mul(2 * position as u64 + 1)
->>>>>>> main
+/// The same at a position of the words behind a `#`, counted from the first of them.
+pub(crate) const fn placed_factor_behind(position: usize) -> u64 {
+    MIX.wrapping_mul(placed_factor(position))
 }
 
 /// What words behind so many others have as a sum, made the same wherever they stand; and unlike that of words in front.
 #[inline(always)]
-<<<<<<< HEAD
 pub(crate) fn behind(sum: u64, words: usize) -> u64 {
     sum.wrapping_mul(match BACK.get(words) {
         Some(back) => *back,
         None => MIX.wrapping_mul(INVERSE.wrapping_pow(words as u32)),
     })
-=======
-pub(crate) fn placed_from_end(hash: u64, position: usize) -> u64 {
-    hash.wrapping_mul(placed_factor_from_end(position))
->>>>>>> main
 }
 
 /// Times [`GOLDEN`] this is one.

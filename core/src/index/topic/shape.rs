@@ -86,22 +86,11 @@ impl Form {
             stars &= stars - 1;
         }
         if self.suffix > 0 {
-<<<<<<< HEAD
             let (count, before) = (words.count(), words.count() - self.suffix as usize);
             let mut end = words.sum(count).wrapping_sub(words.sum(before));
             let mut stars = self.end_stars;
             while stars != 0 {
                 end = end.wrapping_sub(words.word(count - 1 - stars.trailing_zeros() as usize).placed);
-=======
-            let last = words.count() - 1;
-            for at in 0..self.suffix as usize {
-                sum = sum.wrapping_add(placed_from_end(words.hash(last - at), at));
-            }
-            let mut stars = self.end_stars;
-            while stars != 0 {
-                let at = stars.trailing_zeros() as usize;
-                sum = sum.wrapping_sub(placed_from_end(words.hash(last - at), at));
->>>>>>> main
                 stars &= stars - 1;
             }
             sum = sum.wrapping_add(behind(end, before));
@@ -371,12 +360,7 @@ impl Shapes {
 
 impl Form {
     fn steps(&self) -> u64 {
-<<<<<<< HEAD
         1 + u64::from(self.stars.count_ones()) + u64::from(self.end_stars.count_ones())
-=======
-        let stars = self.stars.count_ones() + self.end_stars.count_ones();
-        1 + u64::from(stars) + u64::from(self.suffix)
->>>>>>> main
     }
 
     fn mixed(&self) -> u64 {
