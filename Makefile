@@ -5,7 +5,7 @@ SERVE = target/release/keyrail serve --topology examples/shop/definitions.json -
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test build wasm www lint fmt conformance interop soak browser bench instructions audit clean
+.PHONY: help run test build wasm www lint fmt conformance interop soak browser bench bench-redis instructions fuzz audit clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -38,7 +38,7 @@ fmt: ## format Rust and JavaScript
 conformance: ## run the recorded vectors on the core and on its WebAssembly build
 	@scripts/test.sh core wasm-node
 
-soak: ## kill 200 consumers under load, and Kombu's and Celery's beside them
+soak: ## route ten million times and watch the memory; kill 200 consumers under load, and Kombu's and Celery's
 	@scripts/soak.sh
 
 interop: ## run against real Redis, Kombu and Celery
@@ -47,8 +47,14 @@ interop: ## run against real Redis, Kombu and Celery
 bench: ## measure keyrail and its peers on the same files (ARGS=--quick for a short run)
 	@bench/run.py $(ARGS)
 
+bench-redis: ## measure publishing and consuming on Redis beside Kombu, Celery's ports and redis-benchmark
+	@bench/delivery.py $(ARGS)
+
 instructions: ## count the instructions of a route and compare with the baseline (ARGS=--update)
 	@bench/instructions.py $(ARGS)
+
+fuzz: ## feed every importer with what breaks it (ARGS='600 snapshot': one of them for ten minutes)
+	@scripts/fuzz.sh $(ARGS)
 
 audit: ## model-check what threads share, in every order of their steps
 	@scripts/checks/loom.sh

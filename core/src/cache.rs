@@ -2,7 +2,7 @@
 
 use alloc::{sync::Arc, vec, vec::Vec};
 
-use crate::{ExchangeId, QueueId, Router, hash::hash};
+use crate::{ExchangeId, QueueId, Router, hash::hash, same::same};
 
 /// Answers of one router at one revision, by exchange and routing key.
 ///
@@ -12,11 +12,13 @@ use crate::{ExchangeId, QueueId, Router, hash::hash};
 pub(crate) struct Cache {
     /// Whose answers these are: kept, so that no other router can be mistaken for it.
     owner: Option<Arc<()>>,
+    /// Where the owner is, to compare with.
+    address: usize,
     revision: u64,
     /// Entries of other generations are empty.
     generation: u32,
-    /// Pairs; an answer is in either place of the pair that its hash says.
-    entries: Vec<Entry>,
+    /// An answer is in either place of the pair that its hash says.
+    pairs: Vec<[Entry; 2]>,
     stored: usize,
     keys: Vec<u8>,
     queues: Vec<QueueId>,
@@ -34,21 +36,22 @@ struct Entry {
     queue_count: u16,
 }
 
-const SMALLEST: usize = 64;
-const MOST_ENTRIES: usize = 1 << 15;
-/// Room for keys and queues, for each entry: memory grows with the entries and at no other time.
-const KEY_BYTES: usize = 48;
-const QUEUES: usize = 8;
+const SMALLEST: usize = 32;
+const MOST_PAIRS: usize = 1 << 14;
+/// Room for keys and queues, for each pair: memory grows with the pairs and at no other time.
+const KEY_BYTES: usize = 96;
+const QUEUES: usize = 16;
 /// A sixteenth of the room for queues.
 const LONGEST_ANSWER: usize = 1 << 14;
 const LONGEST_KEY: usize = 255;
 
-/// Whether keeping answers pays.
-#[derive(Debug, Default)]
+/// Whether keeping answers pays: counted down, so that a question costs one step.
+#[derive(Debug)]
 struct Gauge {
-    asked: u32,
-    found: u32,
-    asleep: u32,
+    /// Questions until the gauge is read.
+    left: u32,
+    missed: u32,
+    asleep: bool,
 }
 
 /// So many questions are watched at a time, and if less than a quarter had an answer, so many are not asked.
@@ -71,35 +74,49 @@ impl Cache {
         exchange: ExchangeId,
         key: &[u8],
     ) -> Result<&[QueueId], Option<Question>> {
-        if self.gauge.asleep > 0 {
-            self.gauge.asleep -= 1;
+        if !self.gauge.ask() {
             return Err(None);
         }
         let (owner, revision) = router.version();
-        if revision != self.revision || !self.owner.as_ref().is_some_and(|mine| Arc::ptr_eq(mine, owner)) {
-            self.owner = Some(owner.clone());
-            self.revision = revision;
-            self.clear();
+        if revision != self.revision || address(owner) != self.address {
+            self.begin(owner, revision);
         }
-        self.gauge.ask();
         let question = Question { hash: hash(router.seed(), key), exchange };
-        let Some(entry) = self.search(question, key) else { return Err(Some(question)) };
-        self.gauge.found += 1;
+        let Some(entry) = self.search(question, key) else {
+            self.gauge.missed += 1;
+            return Err(Some(question));
+        };
         let (from, count) = (entry.queues as usize, usize::from(entry.queue_count));
         Ok(self.queues.get(from..from + count).unwrap_or_default())
     }
 
+    /// Forgets the answers of another router or another time.
+    #[cold]
+    #[inline(never)]
+    fn begin(&mut self, owner: &Arc<()>, revision: u64) {
+        self.owner = Some(owner.clone());
+        self.address = address(owner);
+        self.revision = revision;
+        self.clear();
+    }
+
     #[inline(always)]
-    fn search(&self, question: Question, key: &[u8]) -> Option<Entry> {
-        let at = pair(question.hash, self.entries.len());
-        let pair = self.entries.get(at..)?.first_chunk::<2>()?;
-        pair.iter().copied().find(|entry| {
+    fn search(&self, question: Question, key: &[u8]) -> Option<&Entry> {
+        let pair = self.pairs.get(self.place(question.hash))?;
+        pair.iter().find(|entry| {
             let from = entry.key as usize;
             entry.hash == question.hash
                 && entry.generation == self.generation
                 && entry.exchange == question.exchange.0
-                && self.keys.get(from..from + usize::from(entry.key_length)) == Some(key)
+                && usize::from(entry.key_length) == key.len()
+                && self.keys.get(from..from + key.len()).is_some_and(|mine| same(mine, key))
         })
+    }
+
+    /// The pair for a hash; any place at all where there are none.
+    #[inline(always)]
+    fn place(&self, hash: u64) -> usize {
+        hash as usize & self.pairs.len().wrapping_sub(1)
     }
 
     /// Keeps an answer, in the place of an older one if need be.
@@ -107,8 +124,8 @@ impl Cache {
         if key.len() > LONGEST_KEY || answer.len() > LONGEST_ANSWER {
             return;
         }
-        while self.stored >= self.entries.len() || !self.fits(key, answer) {
-            if self.entries.len() < MOST_ENTRIES {
+        while self.stored >= 2 * self.pairs.len() || !self.fits(key, answer) {
+            if self.pairs.len() < MOST_PAIRS {
                 self.grow();
             } else if self.fits(key, answer) {
                 break;
@@ -133,27 +150,27 @@ impl Cache {
 
     /// The newest answer of a pair comes first; the oldest goes.
     fn put(&mut self, entry: Entry) {
-        let at = pair(entry.hash, self.entries.len());
-        if let Some([first, second, ..]) = self.entries.get_mut(at..) {
+        let place = self.place(entry.hash);
+        if let Some([first, second]) = self.pairs.get_mut(place) {
             *second = *first;
             *first = entry;
         }
     }
 
     fn fits(&self, key: &[u8], answer: &[QueueId]) -> bool {
-        self.keys.len() + key.len() <= self.entries.len() * KEY_BYTES
-            && self.queues.len() + answer.len() <= self.entries.len() * QUEUES
+        self.keys.len() + key.len() <= self.pairs.len() * KEY_BYTES
+            && self.queues.len() + answer.len() <= self.pairs.len() * QUEUES
     }
 
     /// Doubles the memory and keeps the answers, without the gaps that others left.
     fn grow(&mut self) {
-        let size = (self.entries.len() * 2).max(SMALLEST);
-        let old = core::mem::replace(&mut self.entries, vec![Entry::default(); size]);
+        let size = (self.pairs.len() * 2).max(SMALLEST);
+        let old = core::mem::replace(&mut self.pairs, vec![[Entry::default(); 2]; size]);
         let keys = core::mem::replace(&mut self.keys, Vec::with_capacity(size * KEY_BYTES));
         let queues = core::mem::replace(&mut self.queues, Vec::with_capacity(size * QUEUES));
         let generation = self.generation;
         self.stored = 0;
-        for mut entry in old.into_iter().rev().filter(|entry| entry.generation == generation) {
+        for mut entry in old.into_iter().flatten().rev().filter(|entry| entry.generation == generation) {
             let (key, answer) = (entry.key as usize, entry.queues as usize);
             let key = keys.get(key..key + usize::from(entry.key_length)).unwrap_or_default();
             let answer = queues.get(answer..answer + usize::from(entry.queue_count)).unwrap_or_default();
@@ -172,25 +189,38 @@ impl Cache {
         self.generation = self.generation.wrapping_add(1);
         if self.generation == 0 {
             // Four billion generations ago is not now; and no entry is made in generation 0.
-            self.entries.fill(Entry::default());
+            self.pairs.fill([Entry::default(); 2]);
             self.generation = 1;
         }
     }
 }
 
-impl Gauge {
-    #[inline(always)]
-    fn ask(&mut self) {
-        self.asked += 1;
-        if self.asked > WATCHED {
-            let pays = self.found * 4 >= WATCHED;
-            *self = Gauge { asked: 1, found: 0, asleep: if pays { 0 } else { SLEEP } };
-        }
+impl Default for Gauge {
+    fn default() -> Self {
+        Gauge { left: WATCHED, missed: 0, asleep: false }
     }
 }
 
-/// The first place of the pair for a hash; any place at all where there are no entries.
-#[inline(always)]
-const fn pair(hash: u64, entries: usize) -> usize {
-    (hash as usize & (entries / 2).wrapping_sub(1)).wrapping_mul(2)
+impl Gauge {
+    /// Counts a question; false if it is not asked.
+    #[inline(always)]
+    fn ask(&mut self) -> bool {
+        self.left -= 1;
+        if self.left == 0 {
+            self.read();
+        }
+        !self.asleep
+    }
+
+    /// Sleeps if keeping answers did not pay, and wakes up after that.
+    #[cold]
+    #[inline(never)]
+    fn read(&mut self) {
+        let sleep = !self.asleep && self.missed > WATCHED - WATCHED / 4;
+        *self = Gauge { left: if sleep { SLEEP } else { WATCHED }, missed: 0, asleep: sleep };
+    }
+}
+
+fn address(owner: &Arc<()>) -> usize {
+    Arc::as_ptr(owner).addr()
 }

@@ -100,6 +100,16 @@ impl<T: Sorted> Chunks<T> {
     }
 }
 
+impl<T: Clone> Chunks<T> {
+    /// A list of what is sorted already.
+    pub(crate) fn of_sorted(values: &[T]) -> Self {
+        if values.len() <= FULL {
+            return Chunks::One(values.to_vec());
+        }
+        Chunks::Many(values.chunks(FULL).map(<[T]>::to_vec).collect())
+    }
+}
+
 impl<T> Chunks<T> {
     pub(crate) fn is_empty(&self) -> bool {
         matches!(self, Chunks::One(chunk) if chunk.is_empty())

@@ -198,7 +198,7 @@ impl Topology {
     /// let [(old, _), (new, _)] = [Dialect::Kombu56, Dialect::Kombu57].map(|dialect| topology.in_dialect(dialect));
     /// let diff = old.diff(&new, &Options::default()).unwrap();
     /// let logs = diff.behaviour.iter().find(|exchange| &*exchange.exchange == "logs").unwrap();
-    /// assert!(logs.witnesses[0].routing_key.starts_with(b"a..")); // `*` was as many words as there were
+    /// assert!(logs.witnesses[0].routing_key.starts_with(b"a.x.x")); // `*` was as many words as there were
     /// ```
     pub fn in_dialect(&self, dialect: Dialect) -> (Topology, Vec<BindingDefinition>) {
         let topics: Vec<&str> = self

@@ -5,29 +5,55 @@ pub(crate) const GOLDEN: u64 = 0x9e37_79b9_7f4a_7c15;
 pub(crate) const MIX: u64 = 0xd6e8_feb8_6659_fd93;
 
 /// The hash of some bytes: sixteen of them a step.
-#[inline]
+///
+/// A step multiplies two halves, each of which has the seed in it: no text makes either 0, which would hide the other.
+#[inline(always)]
 pub(crate) fn hash(seed: u64, bytes: &[u8]) -> u64 {
+    let other = seed.rotate_left(32);
     let seed = seed ^ (bytes.len() as u64).wrapping_mul(GOLDEN);
-    let Some(last) = bytes.last_chunk::<16>() else { return short(seed, bytes) };
-    let mut hash = seed;
-    let mut rest = bytes;
-    while rest.len() > 16 {
-        let Some((block, after)) = rest.split_first_chunk::<16>() else { break };
-        hash = step(hash, block);
-        rest = after;
+    let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) else {
+        return short(seed, other ^ MIX, bytes);
+    };
+    let mut hash = step(seed, other, first);
+    if bytes.len() > 32 {
+        hash = step(hash, other, block::<1>(bytes));
+        if bytes.len() > 48 {
+            hash = step(hash, other, block::<2>(bytes));
+            if bytes.len() > IN_PLACE {
+                hash = middle(hash, other, bytes);
+            }
+        }
     }
     // The last sixteen, which may overlap those before.
-    fold(step(hash, last), GOLDEN)
+    step(hash, other, last)
+}
+
+/// Texts of so many bytes are hashed and compared in place; longer ones need a call.
+pub(crate) const IN_PLACE: usize = 64;
+
+/// Sixteen bytes after as many for each block before; there are enough.
+#[inline(always)]
+pub(crate) fn block<const N: usize>(bytes: &[u8]) -> &[u8; 16] {
+    bytes.get(16 * N..).and_then(<[u8]>::first_chunk).unwrap_or(&[0; 16])
+}
+
+/// What stands between the first 48 bytes and the last sixteen.
+#[inline(never)]
+fn middle(mut hash: u64, other: u64, bytes: &[u8]) -> u64 {
+    for block in bytes.as_chunks::<16>().0.iter().skip(3) {
+        hash = step(hash, other, block);
+    }
+    hash
 }
 
 #[inline(always)]
-fn step(hash: u64, block: &[u8; 16]) -> u64 {
+fn step(hash: u64, other: u64, block: &[u8; 16]) -> u64 {
     let both = u128::from_le_bytes(*block);
-    fold(both as u64 ^ hash, (both >> 64) as u64 ^ MIX)
+    fold(both as u64 ^ hash, (both >> 64) as u64 ^ other)
 }
 
 #[inline(always)]
-fn short(seed: u64, bytes: &[u8]) -> u64 {
+fn short(seed: u64, other: u64, bytes: &[u8]) -> u64 {
     let (low, high) = match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
         (Some(first), Some(last)) => (u64::from_le_bytes(*first), u64::from_le_bytes(*last)),
         _ => match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
@@ -37,7 +63,7 @@ fn short(seed: u64, bytes: &[u8]) -> u64 {
             _ => (bytes.iter().fold(0, |low, byte| low << 8 | u64::from(*byte)), 0),
         },
     };
-    fold(fold(low ^ seed, high ^ MIX), GOLDEN)
+    fold(fold(low ^ seed, high ^ other), GOLDEN)
 }
 
 /// Both hashes as one.

@@ -32,11 +32,13 @@ mod words;
 
 use chosen::Chosen;
 pub(crate) use consistent_hash::HashSource;
-pub(crate) use entries::{Entry, Target};
+pub(crate) use entries::{Entries, Entry, Target};
 use flat::Flat;
 use headers::{HeadersIndex, HeadersScratch};
 pub(crate) use headers::{HeadersPattern, SortedHeaders};
 use keys::Keys;
+pub(crate) use keys::Quick;
+pub(crate) use topic::{Bulk, Form};
 use topic::{TopicIndex, TopicScratch};
 use trie::{Trie, TrieScratch};
 pub(crate) use words::Words;
@@ -131,6 +133,13 @@ pub(crate) struct IndexScratch {
     headers: HeadersScratch,
     channel: Vec<u8>,
     pub(crate) work: Work,
+}
+
+impl IndexScratch {
+    #[inline(always)]
+    pub(crate) const fn costs(&self) -> u32 {
+        self.topic.costs()
+    }
 }
 
 impl Matcher {
@@ -249,6 +258,30 @@ impl Index {
         place
     }
 
+    /// Makes room for so many topic patterns, if there are none yet.
+    pub(crate) fn reserve_topic(&mut self, patterns: usize) {
+        self.topic.reserve(patterns);
+    }
+
+    /// Adds the topic pattern that `bulk` has at hand, unless there is a binding with this key.
+    pub(crate) fn insert_composed(
+        &mut self,
+        bulk: &mut Bulk,
+        form: u32,
+        literals: &[u32],
+        entry: Entry,
+    ) -> Option<Place> {
+        let spot = self.topic.insert_composed(bulk, form, literals, entry)?;
+        self.leading_on += usize::from(entry.target.is_exchange());
+        Some(Place::Topic(spot))
+    }
+
+    /// Goes on to another exchange.
+    pub(crate) fn finish_bulk(&mut self, bulk: &mut Bulk) {
+        self.topic.finish_bulk(bulk);
+        self.content = self.content();
+    }
+
     fn content(&self) -> Content {
         if !self.keys.is_empty() {
             return Content::Keys;
@@ -361,27 +394,59 @@ impl Index {
             + u64::from(!self.keys.is_empty())
     }
 
-    /// Answers at once where the answer is a look-up or a copy, and nothing has to be told apart: `None` where the
-    /// message has to be walked. `Some(false)` if nothing matches.
+    /// Whether this is a direct exchange with bindings.
     #[inline(always)]
-    pub(crate) fn quick(&self, message: &Message<'_>, queues: &mut Vec<QueueId>) -> Option<bool> {
-        match self.content {
-            Content::Keys if !message.has_selected_keys() => match self.keys.find(message.routing_key()) {
-                None => Some(false),
-                Some(entries) => entries.plain_queues(&mut |queue| queues.push(queue)).then_some(true),
-            },
-            Content::Flat => {
-                self.flat.queues().for_each(|page| queues.extend_from_slice(page));
-                Some(true)
-            }
-            _ => None,
+    pub(crate) fn has_keys(&self) -> bool {
+        self.content == Content::Keys
+    }
+
+    /// What is said at a glance of a message to a direct exchange.
+    #[inline(always)]
+    pub(crate) fn quick(&self, message: &Message<'_>) -> Quick<'_> {
+        if message.has_selected_keys() { Quick::Unsure } else { self.keys.quick(message.routing_key()) }
+    }
+
+    /// Adds the queues of a direct exchange where nothing has to be told apart: `None` where the message has to be walked,
+    /// `Some(false)` if nothing matches.
+    pub(crate) fn copy_keys(&self, message: &Message<'_>, queues: &mut Vec<QueueId>) -> Option<bool> {
+        if message.has_selected_keys() {
+            return None;
         }
+        match self.keys.find(message.routing_key()) {
+            None => Some(false),
+            Some(entries) => entries.plain_queues(queues).then_some(true),
+        }
+    }
+
+    /// Adds all queues, where every message gets into each of them; false where that is not so.
+    #[inline(always)]
+    pub(crate) fn copy_flat(&self, queues: &mut Vec<QueueId>) -> bool {
+        let flat = self.content == Content::Flat;
+        if flat {
+            self.flat.copy(queues);
+        }
+        flat
     }
 
     /// Whether [`matches_topic`](Self::matches_topic) finds all that matches this message.
     #[inline(always)]
     pub(crate) fn is_topic_alone(&self, message: &Message<'_>) -> bool {
         self.content == Content::Topic && !message.has_selected_keys()
+    }
+
+    /// How many topic patterns of RabbitMQ there are.
+    pub(crate) fn topic_patterns(&self) -> usize {
+        self.topic.patterns()
+    }
+
+    /// The topic pattern of RabbitMQ with this number; `Some(None)` if it is gone, `None` behind the last.
+    pub(crate) fn topic_pattern(&self, number: u32) -> Option<Option<&[u8]>> {
+        self.topic.pattern(number)
+    }
+
+    /// The most steps that matching a key of so many words takes.
+    pub(crate) fn topic_steps(&self, words: usize) -> u64 {
+        self.topic.steps(words)
     }
 
     /// Calls `found` with each topic pattern of RabbitMQ that matches.

@@ -43,6 +43,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod automaton;
 mod binding;
 mod byte_string;
 mod cache;
@@ -68,6 +69,7 @@ mod policy;
 mod queue;
 mod router;
 mod routes;
+mod same;
 mod slots;
 mod snapshot;
 mod stamps;

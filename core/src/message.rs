@@ -14,8 +14,9 @@ use crate::{Table, Value, error::PublishError};
 pub struct Message<'a> {
     routing_key: &'a [u8],
     headers: Option<&'a Table>,
-    cc: &'a [Value],
-    bcc: &'a [Value],
+    /// What the sender selected, if that is anything.
+    cc: Option<&'a [Value]>,
+    bcc: Option<&'a [Value]>,
     message_id: Option<&'a [u8]>,
     correlation_id: Option<&'a [u8]>,
     timestamp: Option<u64>,
@@ -29,8 +30,8 @@ impl<'a> Message<'a> {
         Message {
             routing_key: routing_key.as_ref(),
             headers: None,
-            cc: &[],
-            bcc: &[],
+            cc: None,
+            bcc: None,
             message_id: None,
             correlation_id: None,
             timestamp: None,
@@ -119,12 +120,12 @@ impl<'a> Message<'a> {
     /// Whether the sender selected further keys.
     #[inline(always)]
     pub(crate) const fn has_selected_keys(&self) -> bool {
-        !self.cc.is_empty() || !self.bcc.is_empty()
+        self.headers.is_some() && (self.cc.is_some() || self.bcc.is_some())
     }
 
     /// Every key that routes: the routing key, then those in `CC`, then those in `BCC`.
     pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> {
-        let selected = self.cc.iter().chain(self.bcc).filter_map(|value| match value {
+        let selected = [self.cc, self.bcc].into_iter().flatten().flatten().filter_map(|value| match value {
             Value::LongString(key) => Some(key.as_bytes()),
             _ => None,
         });
@@ -133,8 +134,8 @@ impl<'a> Message<'a> {
 
     /// The keys that the sender selected, with the header that names them.
     pub(crate) fn selected_keys(&self) -> impl Iterator<Item = (&'static str, &'a [u8])> {
-        let cc = self.cc.iter().map(|value| ("CC", value));
-        let selected = cc.chain(self.bcc.iter().map(|value| ("BCC", value)));
+        let cc = self.cc.into_iter().flatten().map(|value| ("CC", value));
+        let selected = cc.chain(self.bcc.into_iter().flatten().map(|value| ("BCC", value)));
         selected.filter_map(|(header, value)| match value {
             Value::LongString(key) => Some((header, key.as_bytes())),
             _ => None,
@@ -147,10 +148,11 @@ impl<'a> Message<'a> {
     }
 }
 
-fn selected<'a>(headers: &'a Table, name: &'static str) -> Result<&'a [Value], PublishError> {
+/// The keys that a header selects; `None` if there are none.
+fn selected<'a>(headers: &'a Table, name: &'static str) -> Result<Option<&'a [Value]>, PublishError> {
     match headers.get(name) {
-        None => Ok(&[]),
-        Some(Value::Array(keys)) => Ok(keys),
+        None => Ok(None),
+        Some(Value::Array(keys)) => Ok((!keys.is_empty()).then_some(keys)),
         Some(other) => Err(PublishError::InvalidSenderSelected { header: name, tag: other.tag() }),
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     error::{BindError, DeclareError, DeleteError, MAX_SHORT_STRING, PublishError},
     hash::spread,
     id::BindingId,
-    index::{Index, Matcher, Words},
+    index::{Index, Matcher, Quick, Words},
     slots::Slots,
     tags::Tags,
 };
@@ -19,7 +19,7 @@ mod policies;
 mod store;
 
 use bindings::BindingEntry;
-pub(crate) use bulk::{BindingPart, PartError, PartProblem, Parts};
+pub(crate) use bulk::{BindingPart, Content, PartError, PartProblem, Parts};
 
 /// Exchanges, queues and bindings, and the way of a message through them.
 ///
@@ -414,12 +414,30 @@ impl Router {
     pub fn route(&self, exchange: ExchangeId, message: &Message<'_>, routes: &mut Routes) -> Outcome {
         routes.clear();
         let Some(entry) = self.exchange_entry(exchange) else { return Outcome::UnknownExchange };
-        match entry.index.quick(message, &mut routes.queues) {
-            Some(true) => return Outcome::Routed,
-            Some(false) if entry.alternate_exchange().is_none() => return Outcome::Unroutable,
-            _ => routes.fill(self, exchange, entry, message),
+        if entry.index.has_keys() {
+            return self.route_key(exchange, entry, message, routes);
         }
-        if routes.is_empty() { Outcome::Unroutable } else { Outcome::Routed }
+        routes.fill(self, exchange, entry, message)
+    }
+
+    /// The same for a direct exchange.
+    ///
+    /// Not inlined, so that other exchanges do not pay for its registers; and nothing is called here but at the very end, so
+    /// that what is answered at a glance needs little of a frame.
+    #[inline(never)]
+    fn route_key(
+        &self,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+        routes: &mut Routes,
+    ) -> Outcome {
+        match entry.index.quick(message) {
+            Quick::Queue(queue) => routes.fill_one(queue),
+            Quick::Several(entries) => routes.fill_several(entries, self, exchange, entry, message),
+            Quick::Nothing if entry.alternate_exchange().is_none() => Outcome::Unroutable,
+            _ => routes.fill_keys(self, exchange, entry, message),
+        }
     }
 
     /// Routes `message` and writes down why into `trace`: which exchanges were asked, which bindings matched, what

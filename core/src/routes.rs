@@ -2,7 +2,9 @@ use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     ExchangeId, Message, QueueId, Router,
-    cache::Cache,
+    automaton::{Automata, COSTLY, Known},
+    cache::{Cache, Question},
+    index::Entries,
     router::ExchangeEntry,
     walk::{Scratch, Sink, walk},
 };
@@ -12,13 +14,17 @@ use crate::{
 /// Keep one per thread or task: [`Router::route`](crate::Router::route) clears it first, and once it has grown a call
 /// allocates nothing. It may serve several routers in turn.
 ///
-/// It remembers the answers to routing keys that come again, up to 3.5 megabytes of them, and forgets them when the
-/// table changes; [`without_cache`](Self::without_cache) does not.
+/// It remembers two things, bounded both, and forgets them when the table changes. *Answers* to routing keys that come
+/// again: up to 3.5 megabytes; [`without_cache`](Self::without_cache) keeps none. And for topic exchanges whose keys are
+/// costly to match, four at most, the *states* of an automaton over words that it builds while it matches: up to 12
+/// megabytes each; [`without_memory`](Self::without_memory) keeps neither. What is remembered changes no answer, and not
+/// the order of the queues either.
 #[derive(Debug)]
 pub struct Routes {
     pub(crate) queues: Vec<QueueId>,
     scratch: Scratch,
     cache: Option<Box<Cache>>,
+    automata: Option<Box<Automata>>,
 }
 
 impl Default for Routes {
@@ -30,10 +36,16 @@ impl Default for Routes {
 impl Routes {
     /// An empty result.
     pub fn new() -> Self {
-        Routes { queues: Vec::new(), scratch: Scratch::default(), cache: Some(Box::default()) }
+        Routes {
+            queues: Vec::new(),
+            scratch: Scratch::default(),
+            cache: Some(Box::default()),
+            automata: Some(Box::default()),
+        }
     }
 
-    /// An empty result that remembers nothing: every message is matched anew.
+    /// An empty result that remembers no answers: every message is matched anew, also one whose key came before. The states
+    /// of automata are kept: they are how keys are matched, and serve keys that never came as long as they begin alike.
     ///
     /// ```
     /// use keyrail_core::{Message, Outcome, Router, Routes};
@@ -45,6 +57,21 @@ impl Routes {
     /// ```
     pub fn without_cache() -> Self {
         Routes { cache: None, ..Routes::new() }
+    }
+
+    /// An empty result that remembers nothing: every message is matched by the table alone, whatever came before. The least
+    /// memory, and what a first message costs.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Outcome, Router, Routes};
+    ///
+    /// let router = Router::with_predeclared_exchanges();
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// let mut routes = Routes::without_memory();
+    /// assert_eq!(router.route(topic, &Message::new("order.eu.paid"), &mut routes), Outcome::Unroutable);
+    /// ```
+    pub fn without_memory() -> Self {
+        Routes { cache: None, automata: None, ..Routes::new() }
     }
 
     /// The queues, each once. The order depends on the topology, on how it came about and on the message alone, and is
@@ -80,32 +107,113 @@ impl Routes {
         self.scratch.work().steps()
     }
 
+    #[cfg(test)]
+    pub(crate) fn automata(&self) -> Option<&Automata> {
+        self.automata.as_deref()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.queues.clear();
         self.scratch.restart();
     }
 
     /// Adds the queues that `message` comes to from `exchange`, which is this.
-    #[inline]
+    ///
+    /// Not inlined, as what follows is not: a message needs the frame of the way that it goes and of no other.
+    #[inline(never)]
     pub(crate) fn fill(
         &mut self,
         router: &Router,
         exchange: ExchangeId,
         entry: &ExchangeEntry,
         message: &Message<'_>,
-    ) {
-        let Routes { queues, scratch, cache } = self;
-        let key = message.routing_key();
-        let question = match cache {
-            Some(cache) if router.depends_on_key_alone(message) => match cache.find(router, exchange, key) {
-                Ok(answer) => return queues.extend_from_slice(answer),
-                Err(question) => question,
-            },
+    ) -> Outcome {
+        if entry.index.copy_flat(&mut self.queues) {
+            return Outcome::Routed;
+        }
+        let question = match &mut self.cache {
+            Some(cache) if router.depends_on_key_alone(message) => {
+                match cache.find(router, exchange, message.routing_key()) {
+                    Ok(answer) => {
+                        self.queues.extend_from_slice(answer);
+                        return self.outcome();
+                    }
+                    Err(question) => question,
+                }
+            }
             _ => None,
         };
+        self.fill_anew(router, exchange, entry, message, question)
+    }
+
+    /// The same for a direct exchange.
+    #[inline(never)]
+    pub(crate) fn fill_keys(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) -> Outcome {
+        match entry.index.copy_keys(message, &mut self.queues) {
+            Some(true) => Outcome::Routed,
+            Some(false) if entry.alternate_exchange().is_none() => Outcome::Unroutable,
+            _ => self.fill(router, exchange, entry, message),
+        }
+    }
+
+    /// The same for a direct exchange that has these bindings for the message.
+    #[inline(never)]
+    pub(crate) fn fill_several(
+        &mut self,
+        entries: &Entries,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) -> Outcome {
+        if entries.plain_queues(&mut self.queues) {
+            return Outcome::Routed;
+        }
+        self.fill(router, exchange, entry, message)
+    }
+
+    /// Makes this queue the only one.
+    #[inline(always)]
+    pub(crate) fn fill_one(&mut self, queue: QueueId) -> Outcome {
+        if self.queues.capacity() == 0 {
+            return self.fill_first(queue);
+        }
+        self.queues.clear();
+        self.queues.push(queue);
+        Outcome::Routed
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fill_first(&mut self, queue: QueueId) -> Outcome {
+        self.queues.push(queue);
+        Outcome::Routed
+    }
+
+    /// The same for what is not remembered.
+    #[inline(never)]
+    fn fill_anew(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+        question: Option<Question>,
+    ) -> Outcome {
+        let Routes { queues, scratch, cache, automata } = self;
+        let key = message.routing_key();
         let alone = entry.index.is_topic_alone(message);
         if alone {
-            scratch.collect_topic(&entry.index, router, key, queues);
+            match automata {
+                Some(automata) => collect(router, exchange, entry, key, queues, scratch, automata),
+                None => scratch.collect_topic(&entry.index, router, key, queues),
+            }
         }
         if !alone || (queues.is_empty() && entry.alternate_exchange().is_some()) {
             walk(router, exchange, message, scratch, &mut Collect(queues));
@@ -113,6 +221,39 @@ impl Routes {
         if let (Some(question), Some(cache)) = (question, cache) {
             cache.store(question, key, queues);
         }
+        self.outcome()
+    }
+
+    #[inline(always)]
+    const fn outcome(&self) -> Outcome {
+        if self.queues.is_empty() { Outcome::Unroutable } else { Outcome::Routed }
+    }
+}
+
+/// The queues of a topic exchange that leads to queues alone: from its automaton if that knows them.
+#[inline(always)]
+fn collect(
+    router: &Router,
+    exchange: ExchangeId,
+    entry: &ExchangeEntry,
+    key: &[u8],
+    queues: &mut Vec<QueueId>,
+    scratch: &mut Scratch,
+    automata: &mut Automata,
+) {
+    let mut wanted = None;
+    if automata.awake {
+        match automata.find(router, exchange, &entry.index, key, scratch.work_mut()) {
+            Known::Answer(answer) => return queues.extend_from_slice(answer),
+            Known::Unknown(state) => wanted = state,
+        }
+    }
+    let before = scratch.costs();
+    scratch.collect_topic(&entry.index, router, key, queues);
+    if let Some(wanted) = wanted {
+        automata.store(wanted, queues);
+    } else if scratch.costs().wrapping_sub(before) > COSTLY {
+        automata.note(router, exchange, &entry.index);
     }
 }
 

@@ -54,6 +54,15 @@ impl<T> Slots<T> {
         self.pages.get((number >> BITS) as usize)?.get(number as usize % PAGE)?.as_ref()
     }
 
+    /// The same, and cheaper for the first thousand.
+    #[inline(always)]
+    pub(crate) fn get_near(&self, number: u32) -> Option<&T> {
+        match self.pages.first().and_then(|page| page.get(number as usize)) {
+            Some(slot) => slot.as_ref(),
+            None => self.get(number),
+        }
+    }
+
     pub(crate) fn get_mut(&mut self, number: u32) -> Option<&mut T> {
         self.slot_mut(number)?.as_mut()
     }

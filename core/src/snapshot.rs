@@ -17,8 +17,8 @@ mod write;
 /// What every snapshot begins with. The bytes around the letters break where a transfer takes it for text.
 const MAGIC: [u8; 8] = *b"\x89krail\r\n";
 
-/// The only version there is so far.
-const VERSION: u8 = 1;
+/// The version that is written and read; the first one had keys as text alone, and was never released.
+const VERSION: u8 = 2;
 
 /// Bytes of the checksum at the end.
 const CHECKSUM: usize = 8;
@@ -52,7 +52,7 @@ impl Router {
     /// the revision. Results kept elsewhere and the seed of the hash tables are not in it.
     ///
     /// # Format
-    /// Eight bytes `89 6b 72 61 69 6c 0d 0a`, the version (1), sections, and an XXH64 of all before, little-endian. A
+    /// Eight bytes `89 6b 72 61 69 6c 0d 0a`, the version (2), sections, and an XXH64 of all before, little-endian. A
     /// section is its number, its length and its content; numbers are LEB128. The sections, each once, in this order:
     ///
     /// | | section | content |
@@ -61,8 +61,9 @@ impl Router {
     /// | 2 | exchanges | for each: name, kind, flags, arguments |
     /// | 3 | queues | for each: name, flags, arguments |
     /// | 4 | policies | for each: name, pattern, what it applies to, priority, definition |
-    /// | 5 | bindings | columns: runs of sources, runs of flags, destinations, lengths of keys, keys, and what the flags announce |
-    /// | 6 | rings | for each consistent-hash exchange: the bindings that own its buckets, in their order |
+    /// | 5 | words | the words of topic patterns, each once; the forms of these patterns: numbers of words before and behind the `#`, whether there is one, which words are `*` |
+    /// | 6 | bindings | columns: runs of sources, runs of flags, destinations, lengths of keys, keys, topic patterns as a form and its literal words, and what the flags announce |
+    /// | 7 | rings | for each consistent-hash exchange: the bindings that own its buckets, in their order |
     ///
     /// # Cost
     /// Linear. A topic binding takes its key and about three bytes.
@@ -136,7 +137,8 @@ impl fmt::Display for SnapshotError {
         match self {
             SnapshotError::NoSnapshot => f.write_str("this is no keyrail snapshot"),
             SnapshotError::UnknownVersion { found } => {
-                write!(f, "the snapshot has version {found}, expected {VERSION}; a newer keyrail wrote it")
+                let wrote = if *found > VERSION { "a newer keyrail" } else { "one before the first release" };
+                write!(f, "the snapshot has version {found}, expected {VERSION}; {wrote} wrote it")
             }
             SnapshotError::Damaged => {
                 f.write_str("the snapshot is cut off or damaged: its checksum is wrong")
@@ -161,8 +163,9 @@ mod section {
     pub(super) const EXCHANGES: u64 = 2;
     pub(super) const QUEUES: u64 = 3;
     pub(super) const POLICIES: u64 = 4;
-    pub(super) const BINDINGS: u64 = 5;
-    pub(super) const RINGS: u64 = 6;
+    pub(super) const WORDS: u64 = 5;
+    pub(super) const BINDINGS: u64 = 6;
+    pub(super) const RINGS: u64 = 7;
 }
 
 /// What an exchange or a queue was declared with.
@@ -181,7 +184,9 @@ mod binding_flag {
     pub(super) const PATTERN: u64 = 1 << 1;
     pub(super) const KOMBU57: u64 = 1 << 2;
     pub(super) const KOMBU56: u64 = 1 << 3;
-    pub(super) const ALL: u64 = (1 << 4) - 1;
+    /// Its key is a form and words, and there is nothing else.
+    pub(super) const WORDS: u64 = 1 << 4;
+    pub(super) const ALL: u64 = (1 << 5) - 1;
 }
 
 fn error_of(error: impl Into<Error>, path: String) -> SnapshotError {

@@ -35,8 +35,6 @@ pub(crate) struct Tags<V> {
 #[derive(Clone, Debug)]
 struct Segment<V> {
     slots: Vec<Slot<V>>,
-    /// The upper bits of a tag choose a slot: those that are left when it is shifted so far.
-    shift: u32,
     /// How many low bits its tags have in common.
     depth: u32,
     used: u32,
@@ -63,7 +61,13 @@ impl<V> Default for Tags<V> {
 impl<V> Segment<V> {
     const fn new() -> Self {
         // Nothing is allocated for a table that stays empty.
-        Segment { slots: Vec::new(), shift: 31, depth: 0, used: 0 }
+        Segment { slots: Vec::new(), depth: 0, used: 0 }
+    }
+
+    /// The slot where a search for a tag begins: its upper bits choose it, as the number of slots is a power of two.
+    #[inline(always)]
+    fn home(&self, tag: u32) -> usize {
+        ((u64::from(tag) * self.slots.len() as u64) >> 32) as usize
     }
 
     #[inline(always)]
@@ -77,19 +81,44 @@ impl<V: Vacant> Tags<V> {
     /// The value under this tag that is the one meant, as `eq` says.
     #[inline(always)]
     pub(crate) fn find(&self, tag: u32, mut eq: impl FnMut(&V) -> bool) -> Option<&V> {
-        let number = *self.directory.get((tag & self.mask) as usize)?;
-        let segment = self.segments.get(number as usize)?;
-        let mut at = (tag >> segment.shift) as usize;
+        let (slots, mut at) = self.segment(tag);
         loop {
             // A segment without slots ends here; others have a vacant one.
-            let slot = segment.slots.get(at)?;
+            let slot = slots.get(at)?;
             if slot.value.is_vacant() {
                 return None;
             }
             if slot.tag == tag && eq(&slot.value) {
                 return Some(&slot.value);
             }
-            at = (at + 1) & (segment.slots.len() - 1);
+            at = (at + 1) & (slots.len() - 1);
+        }
+    }
+
+    /// The first value under this tag, which nearly always is the only one; or [`Vacant::VACANT`], if rarely, which is none.
+    /// Where it is not the one meant, [`find`](Self::find) finds what else there is: a quick way for most messages.
+    #[inline(always)]
+    pub(crate) fn first(&self, tag: u32) -> Option<&V> {
+        let (slots, mut at) = self.segment(tag);
+        loop {
+            let slot = slots.get(at)?;
+            if slot.tag == tag {
+                return Some(&slot.value);
+            }
+            if slot.value.is_vacant() {
+                return None;
+            }
+            at = (at + 1) & (slots.len() - 1);
+        }
+    }
+
+    /// The slots that have a tag, and where a search for it begins.
+    #[inline(always)]
+    fn segment(&self, tag: u32) -> (&[Slot<V>], usize) {
+        let number = self.directory.get((tag & self.mask) as usize);
+        match number.and_then(|number| self.segments.get(*number as usize)) {
+            Some(segment) => (&segment.slots, segment.home(tag)),
+            None => (&[], 0),
         }
     }
 
@@ -105,10 +134,8 @@ impl<V: Vacant> Tags<V> {
     #[inline(always)]
     pub(crate) fn touch(&self, tag: u32) -> u32 {
         let number = self.directory.get((tag & self.mask) as usize).copied().unwrap_or_default();
-        let slot = self
-            .segments
-            .get(number as usize)
-            .and_then(|segment| segment.slots.get((tag >> segment.shift) as usize));
+        let slot =
+            self.segments.get(number as usize).and_then(|segment| segment.slots.get(segment.home(tag)));
         slot.map_or(0, |slot| slot.tag)
     }
 
@@ -128,6 +155,20 @@ impl<V: Vacant> Tags<V> {
                 self.segments[number].double();
             }
         }
+    }
+
+    /// Makes room for so many entries at once, if there are none yet, so that putting them in splits next to nothing.
+    pub(crate) fn reserve(&mut self, entries: usize) {
+        if !self.is_empty() || entries == 0 {
+            return;
+        }
+        // Segments that are half full on average: hardly one comes to five eighths.
+        let segments = entries.div_ceil(SLOTS / 2).next_power_of_two().min(1 << MAX_DEPTH);
+        let depth = segments.trailing_zeros();
+        let slots = if segments > 1 { SLOTS } else { (entries * 2).next_power_of_two().max(SMALLEST) };
+        self.segments = (0..segments).map(|_| Segment::sized(slots, depth)).collect();
+        self.directory = (0..segments as u32).collect();
+        self.mask = segments as u32 - 1;
     }
 
     pub(crate) fn remove(&mut self, tag: u32, mut eq: impl FnMut(&V) -> bool) -> Option<V> {
@@ -185,11 +226,11 @@ impl<V: Vacant> Tags<V> {
 impl<V: Vacant> Segment<V> {
     fn sized(slots: usize, depth: u32) -> Self {
         let slots = vec![Slot { tag: 0, value: V::VACANT }; slots];
-        Segment { shift: 32 - slots.len().trailing_zeros(), slots, depth, used: 0 }
+        Segment { slots, depth, used: 0 }
     }
 
     fn position(&self, tag: u32, eq: &mut impl FnMut(&V) -> bool) -> Option<usize> {
-        let mut at = (tag >> self.shift) as usize;
+        let mut at = self.home(tag);
         loop {
             let slot = self.slots.get(at)?;
             if slot.value.is_vacant() {
@@ -204,7 +245,7 @@ impl<V: Vacant> Segment<V> {
 
     fn put(&mut self, tag: u32, value: V) {
         let mask = self.slots.len() - 1;
-        let mut at = (tag >> self.shift) as usize;
+        let mut at = self.home(tag);
         while !self.slots[at].value.is_vacant() {
             at = (at + 1) & mask;
         }
@@ -223,7 +264,7 @@ impl<V: Vacant> Segment<V> {
             if slot.value.is_vacant() {
                 break;
             }
-            let home = (slot.tag >> self.shift) as usize;
+            let home = self.home(slot.tag);
             if next.wrapping_sub(home) & mask >= next.wrapping_sub(hole) & mask {
                 self.slots[hole] = slot;
                 hole = next;

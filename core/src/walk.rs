@@ -96,6 +96,16 @@ impl Scratch {
     pub(crate) const fn work(&self) -> Work {
         self.index.work
     }
+
+    /// Counts on with what costs much: patterns asked one by one, shapes beyond those that the dictionary holds.
+    #[inline(always)]
+    pub(crate) const fn costs(&self) -> u32 {
+        self.index.costs()
+    }
+
+    pub(crate) const fn work_mut(&mut self) -> &mut Work {
+        &mut self.index.work
+    }
 }
 
 /// The exchanges that a walk has yet to ask, and those that it has been led to.

@@ -47,11 +47,13 @@ use crate::{ConsumerOptions, Delivery, Executor, Host, HostError, News, Next};
 mod call;
 mod control;
 mod node;
+mod results;
 mod time;
 
 pub use call::{Call, TaskFailure};
 use call::{Ended, Task};
 use node::Node;
+pub use results::{Results, TaskResult};
 
 /// A worker: takes task messages, runs what is registered under their names, stores the results.
 ///
@@ -202,7 +204,7 @@ impl<E: Executor> Worker<E> {
         Job {
             node: self.node.clone(),
             tasks: self.tasks.clone(),
-            result_expires: self.result_expires.as_secs(),
+            result_expires: self.result_expires,
             delivery,
             task,
             slots,
@@ -214,7 +216,7 @@ impl<E: Executor> Worker<E> {
 struct Job<E: Executor> {
     node: Arc<Node<E>>,
     tasks: Arc<HashMap<String, Handler>>,
-    result_expires: u64,
+    result_expires: Duration,
     delivery: Delivery,
     task: Result<Task, Box<str>>,
     slots: Arc<Semaphore>,

@@ -16,6 +16,7 @@ mod header;
 mod lint;
 mod open;
 mod publish;
+mod result;
 mod route;
 mod serve;
 mod show;
@@ -65,6 +66,7 @@ enum Verb {
     Topology(topology::Args),
     Convert(convert::Args),
     Worker(worker::Args),
+    Result(result::Args),
     Bench(bench::Args),
 }
 
@@ -106,6 +108,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Topology(args) => topology::run(args).await,
             Verb::Convert(args) => convert::run(&args),
             Verb::Worker(args) => worker::run(args).await,
+            Verb::Result(args) => result::run(args).await,
             Verb::Bench(args) => bench::run(&args),
         }
     });

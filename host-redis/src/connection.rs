@@ -8,6 +8,7 @@ mod address;
 pub(crate) mod link;
 mod options;
 mod retry;
+pub(crate) mod slots;
 mod tls;
 
 pub(crate) use address::{Address, Node, Place};

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use keyrail_core::{Dialect, Topology};
 use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, timeout_at},
@@ -13,6 +14,7 @@ use crate::{ExecuteError, Executor, Host, QueueOrder, TransportOptions};
 mod delivery;
 mod driver;
 mod giving;
+mod keeper;
 mod outage;
 
 use delivery::Request;
@@ -48,6 +50,8 @@ pub struct Consumer {
     events: mpsc::UnboundedReceiver<Result<Event, ExecuteError>>,
     requests: mpsc::UnboundedSender<Request>,
     unread: Arc<driver::Unread>,
+    /// Ends the keeping alive when the consumer ends.
+    _keeper: Option<oneshot::Sender<()>>,
 }
 
 /// How a [`Consumer`] works, by the words of Kombu where it has them.
@@ -69,6 +73,10 @@ pub struct ConsumerOptions {
     /// How often to look for what others left behind; zero for never. Default 10 seconds, and at least four times in a
     /// visibility timeout.
     pub restore_interval: Duration,
+    /// Declares these exchanges, queues and bindings at the start and after an outage, as Kombu's `Consumer` does, topic
+    /// bindings with the text of this dialect. Queues with `x-expires` live on as long as the consumer does, and their
+    /// bindings are refreshed as Kombu 5.7 refreshes them. Default nothing.
+    pub declare: Option<(Arc<Topology>, Dialect)>,
 }
 
 impl From<&TransportOptions> for ConsumerOptions {
@@ -93,6 +101,7 @@ impl Default for ConsumerOptions {
             visibility_timeout: Duration::from_secs(3600),
             heartbeat: true,
             restore_interval: Duration::from_secs(10),
+            declare: None,
         }
     }
 }
@@ -134,9 +143,10 @@ impl Consumer {
         // Short, because it is in every delivery's name; random, because two consumers must not share it.
         let owner = Uuid::new_v4().simple().to_string()[..16].to_owned();
         let stop = sweep(host.clone(), &options);
+        let keeper = options.declare.clone().map(|declare| keeper::keep(host.clone(), declare));
         let driver = Driver::new(host.clone(), queues, options, owner, out, incoming, unread.clone(), stop);
         tokio::spawn(driver.run());
-        Consumer { events, requests, unread }
+        Consumer { events, requests, unread, _keeper: keeper }
     }
 
     /// The next message, waiting for it at most so long. May be abandoned: nothing is lost then.

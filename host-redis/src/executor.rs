@@ -14,8 +14,11 @@ mod take;
 
 pub use held::{GiveBack, Held, Overdue, PutBack, Restore};
 pub use memory::{Memory, MemoryWaiter};
-pub(crate) use redis::errors;
 pub use redis::{Redis, RedisOptions, RedisWaiter};
+pub(crate) use redis::{
+    errors,
+    once::{Once, Ran},
+};
 pub(crate) use take::pop_order;
 pub use take::{Take, Taken};
 
@@ -32,6 +35,11 @@ pub trait Executor: Send + Sync + 'static {
     /// An atomic plan happens at once or not at all, as far as other clients can see: if a key is of another type than
     /// one of its commands needs, none is executed. Of other plans the rest is executed nevertheless.
     fn run(&self, plan: &Plan) -> impl Future<Output = Result<Vec<Reply>, ExecuteError>> + Send;
+
+    /// Whether the keys lie on several servers, where nothing that needs several of them is one step.
+    fn spreads(&self) -> bool {
+        false
+    }
 
     /// Takes messages and registers them as unacked, in one step on the server.
     ///

@@ -1,7 +1,6 @@
 //! Topology, layout and executor joined.
 
 use std::{
-    borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
 };
@@ -17,8 +16,8 @@ use crate::{
     Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
     Taken,
     load::{self, Quarantined},
-    publish::{Fanout, Outgoing, Published, Routed, Ways, route},
-    registry,
+    publish::{Fanout, Outgoing, Published, Routed, Ways, route, sealed},
+    registry::{self, BucketOwner},
 };
 
 /// Publishes, binds and gets, by a topology that is fixed or read from Redis each time.
@@ -146,10 +145,10 @@ impl<E: Executor> Host<E> {
     pub async fn route(&self, outgoing: &Outgoing) -> Result<Routed, HostError> {
         let Outgoing { exchange, routing_key, headers, .. } = outgoing;
         if exchange.is_empty() && !self.is_fixed() {
-            return route(&default_router(routing_key, headers)?, exchange, routing_key, headers);
+            return route(&default_router(routing_key, headers)?, outgoing);
         }
         let table = self.table(Some(exchange)).await?;
-        route(&table.router, exchange, routing_key, headers)
+        route(&table.router, outgoing)
     }
 
     /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one transaction.
@@ -182,8 +181,12 @@ impl<E: Executor> Host<E> {
     async fn plan(&self, outgoing: &Outgoing) -> Result<(Ways, Plan), HostError> {
         let ways = Ways::of(&self.route(outgoing).await?.trace);
         let message = keyrail_core::Message::new(&outgoing.routing_key).headers(&outgoing.headers)?;
-        let envelope = outgoing.sealed(&message);
-        let plan = ways.plan(&self.layout, outgoing, &envelope, || Uuid::new_v4().to_string());
+        let envelope = sealed(outgoing.envelope.clone(), &message);
+        let publish = plan::Publish {
+            return_to_queue: outgoing.return_to_queue,
+            ..plan::Publish::new(&outgoing.exchange, &outgoing.routing_key, &envelope)
+        };
+        let plan = ways.plan(&self.layout, &publish, || Uuid::new_v4().to_string());
         Ok((ways, plan))
     }
 
@@ -229,6 +232,12 @@ impl<E: Executor> Host<E> {
             };
             plan.commands.insert(0, registry::declare_exchange(&self.layout, &exchange));
         }
+        let owns = known.is_some_and(|_| owns_buckets(&table.router, binding));
+        if kind == ExchangeKind::ConsistentHash && !owns {
+            let turn = registry::next_turn(&registry::buckets(&*self.executor, &self.layout).await?);
+            let owner = BucketOwner { turn, binding: binding.clone() };
+            plan.commands.push(registry::own_buckets(&self.layout, &owner));
+        }
         plan.atomic = plan.commands.len() > 1;
         self.executor.run(&plan).await?;
         Ok(kind)
@@ -247,13 +256,15 @@ impl<E: Executor> Host<E> {
     /// Takes the next message of a queue and acks it at once.
     ///
     /// # Errors
-    /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; those of the executor.
+    /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; [`HostError::NotExpressible`] on a
+    /// cluster, unless all keys lie in one slot; those of the executor.
     pub async fn get(&self, queue: &str) -> Result<Option<ReceivedMessage>, HostError> {
         if let Source::Fixed(table) = &self.source
             && table.current().router.queue(queue).is_none()
         {
             return Err(HostError::QueueNotFound { queue: queue.into() });
         }
+        self.check_one_slot()?;
         let queues = [queue.to_owned()];
         loop {
             let owner = Uuid::new_v4().simple().to_string();
@@ -278,7 +289,8 @@ impl<E: Executor> Host<E> {
     /// A consumer of these queues, which starts to take at once. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them.
+    /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them;
+    /// [`HostError::NotExpressible`] on a cluster, unless all keys lie in one slot.
     pub fn consumer(&self, queues: Vec<String>, options: ConsumerOptions) -> Result<Consumer, HostError> {
         if let Source::Fixed(table) = &self.source
             && let router = &table.current().router
@@ -286,7 +298,21 @@ impl<E: Executor> Host<E> {
         {
             return Err(HostError::QueueNotFound { queue: missing.as_str().into() });
         }
+        self.check_one_slot()?;
         Ok(Consumer::start(self, queues, options))
+    }
+
+    /// Taking and registering are one step, or messages get lost in between.
+    pub(crate) fn check_one_slot(&self) -> Result<(), HostError> {
+        if !self.executor.spreads() {
+            return Ok(());
+        }
+        let reason = format!(
+            "on a cluster a message is taken and registered in one step only where both keys lie in one slot; give \
+             `global_keyprefix` a hash tag, as `{{shop}}.` instead of `{}`, to all who share the queues",
+            self.layout.global_keyprefix
+        );
+        Err(HostError::NotExpressible { reason: reason.into() })
     }
 
     /// How many messages wait in each of these queues.
@@ -335,6 +361,15 @@ fn now_ms() -> u64 {
     u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Whether the destination has buckets already, or this very binding is there and lost them: it brings none then.
+fn owns_buckets(router: &Router, binding: &BindingDefinition) -> bool {
+    let Some(exchange) = router.exchange(&binding.source) else { return false };
+    let Ok(destination) = binding.destination.find(router) else { return false };
+    let owner = router.bucket_owners(exchange).any(|owner| owner.destination == destination);
+    let mut bound = router.bindings_from(exchange).filter(|bound| bound.destination == destination);
+    owner || bound.any(|bound| BindingDefinition::of(router, &bound) == *binding)
+}
+
 /// Tries the binding on a copy of the topology, so that nothing is written which no router could load.
 fn check(binding: &BindingDefinition, kind: ExchangeKind, router: &Router) -> Result<(), HostError> {
     let mut trial = Router::with_predeclared_exchanges();
@@ -359,39 +394,10 @@ fn check(binding: &BindingDefinition, kind: ExchangeKind, router: &Router) -> Re
     Ok(())
 }
 
-/// The exchanges, with the alternates that policies give them: Redis keeps no policies.
-fn with_policies(topology: &Topology) -> Result<Cow<'_, [ExchangeDefinition]>, HostError> {
-    if topology.policies.is_empty() {
-        return Ok(Cow::Borrowed(&topology.exchanges));
-    }
-    let refused = |reason: String| HostError::NotExpressible { reason: reason.into() };
-    let router = topology.router().map_err(|error| refused(error.to_string()))?;
-    let mut exchanges = topology.exchanges.clone();
-    let mut declared: HashMap<&str, &mut ExchangeDefinition> = HashMap::new();
-    for (definition, exchange) in topology.exchanges.iter().zip(&mut exchanges) {
-        declared.insert(&definition.name, exchange);
-    }
-    for (id, name, exchange) in router.exchanges() {
-        let Some(alternate) = router.alternate_exchange(id) else { continue };
-        match declared.get_mut(name) {
-            Some(declared) => declared.alternate_exchange = Some(alternate.into()),
-            None if exchange.alternate_exchange().is_none() => {
-                let policy = router.applied_policy(id).unwrap_or_default();
-                return Err(refused(format!(
-                    "policy `{policy}` gives `{name}` an alternate exchange, which Redis keeps of declared exchanges \
-                     only"
-                )));
-            }
-            None => {}
-        }
-    }
-    Ok(Cow::Owned(exchanges))
-}
-
 /// Everything of a topology that can be written, as one plan.
 ///
 /// # Errors
-/// A binding key that the dialect cannot write, or that contains Kombu's separator; what Redis does not keep.
+/// A binding key that the dialect cannot write, or that contains Kombu's separator.
 pub(crate) fn import_plan(
     layout: &Layout,
     topology: &Topology,
@@ -399,7 +405,7 @@ pub(crate) fn import_plan(
     now_ms: u64,
 ) -> Result<Plan, HostError> {
     let mut commands = Vec::new();
-    for exchange in with_policies(topology)?.iter() {
+    for exchange in &topology.exchanges {
         commands.push(registry::declare_exchange(layout, exchange));
     }
     for queue in &topology.queues {
@@ -414,7 +420,9 @@ pub(crate) fn import_plan(
         Some((DestinationName::Queue(queue.name.clone()), expires))
     });
     let expiring: HashMap<_, _> = expiring.collect();
-    for binding in &topology.bindings {
+    commands.extend(topology.policies.iter().map(|policy| registry::set_policy(layout, policy)));
+    let mut with_buckets = HashSet::new();
+    for (turn, binding) in (0..).zip(&topology.bindings) {
         let kind = kinds.get(&*binding.source).copied();
         let kind = kind.ok_or_else(|| BindError::ExchangeNotFound { name: binding.source.clone() })?;
         let plan = match expiring.get(&binding.destination) {
@@ -422,6 +430,11 @@ pub(crate) fn import_plan(
             None => registry::bind(layout, kind, binding, dialect)?,
         };
         commands.extend(plan.commands);
+        let hashing = kind == ExchangeKind::ConsistentHash;
+        if hashing && with_buckets.insert((&binding.source, &binding.destination)) {
+            let owner = BucketOwner { turn, binding: binding.clone() };
+            commands.push(registry::own_buckets(layout, &owner));
+        }
     }
     Ok(Plan { atomic: commands.len() > 1, commands })
 }

@@ -42,6 +42,7 @@ mod consumer;
 mod decode;
 mod error;
 mod executor;
+mod expiring;
 mod fanout;
 mod host;
 pub mod load;

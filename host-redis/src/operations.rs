@@ -1,13 +1,16 @@
 //! AMQP's methods on the topology in Redis, with a broker's checks and reply codes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use keyrail_core::{
     BindingDefinition, Dialect, ExchangeKind, Operation, QueueBinding, Router, Topology,
     kombu::{Command, Layout, Plan},
 };
 
-use crate::{Executor, Host, HostError, load, registry};
+use crate::{
+    Executor, Host, HostError, load,
+    registry::{self, BucketOwner},
+};
 
 impl<E: Executor> Host<E> {
     /// Declares, deletes, binds or unbinds as RabbitMQ would, and writes what changed.
@@ -37,12 +40,12 @@ impl<E: Executor> Host<E> {
     /// Reads all tables.
     pub async fn apply(&self, operation: &Operation) -> Result<(), HostError> {
         let (layout, options) = self.tables()?;
-        if matches!(operation, Operation::PolicySet(_) | Operation::PolicyClear { .. }) {
-            let reason = "Redis keeps no policies; give the exchange its alternate exchange as an argument";
-            return Err(HostError::NotExpressible { reason: reason.into() });
-        }
-        let (mut router, _) = load::from_tables(self.executor(), layout, None, options).await?;
-        let before = Entries::of(layout, &router)?;
+        let load::Read { mut router, buckets, .. } =
+            load::read_tables(self.executor(), layout, None, options).await?;
+        let turns = Turns::of(&router, &buckets);
+        let mut before = Entries::of(layout, &router, &turns)?;
+        // What lies there without effect must not come to life again.
+        before.0.extend(buckets.iter().filter_map(|owner| entry(registry::own_buckets(layout, owner))));
         if let Operation::QueueDelete { queue, if_empty: true, .. } = operation
             && router.queue(queue).is_some()
             && self.count(queue).await? > 0
@@ -50,7 +53,7 @@ impl<E: Executor> Host<E> {
             return Err(HostError::NotEmpty { queue: queue.clone() });
         }
         router.apply(&written(operation, &router)).map_err(HostError::Refused)?;
-        let after = Entries::of(layout, &router)?;
+        let after = Entries::of(layout, &router, &turns)?;
         let mut commands = after.since(&before);
         if let Operation::QueueDelete { queue, .. } = operation {
             commands.extend(layout.lists(queue).map(|key| Command::Del { key }));
@@ -81,6 +84,44 @@ fn written(operation: &Operation, router: &Router) -> Operation {
     }
 }
 
+/// The turns of the bindings that own buckets now. A new owner gets one behind all of them.
+struct Turns {
+    known: HashMap<String, u64>,
+    next: u64,
+}
+
+impl Turns {
+    fn of(router: &Router, buckets: &[BucketOwner]) -> Self {
+        let next = registry::next_turn(buckets);
+        let turns = buckets.iter().map(|owner| (registry::bucket_field(&owner.binding), owner.turn));
+        let mut turns: HashMap<String, u64> = turns.collect();
+        let known = owners(router).filter_map(|binding| {
+            let field = registry::bucket_field(&binding);
+            turns.remove(&field).map(|turn| (field, turn))
+        });
+        Turns { known: known.collect(), next }
+    }
+
+    fn owners(&self, router: &Router) -> Vec<BucketOwner> {
+        let mut next = self.next;
+        let owners = owners(router).map(|binding| {
+            let turn = self.known.get(&registry::bucket_field(&binding)).copied().unwrap_or_else(|| {
+                next += 1;
+                next - 1
+            });
+            BucketOwner { turn, binding }
+        });
+        owners.collect()
+    }
+}
+
+/// Every binding that owns buckets.
+fn owners(router: &Router) -> impl Iterator<Item = BindingDefinition> {
+    let hashing = router.exchanges().filter(|(.., exchange)| exchange.kind() == ExchangeKind::ConsistentHash);
+    let owners = hashing.flat_map(|(id, ..)| router.bucket_owners(id));
+    owners.map(|binding| BindingDefinition::of(router, &binding))
+}
+
 /// A topology as the entries of Redis that hold it, so that two of them can be compared.
 struct Entries(BTreeSet<Entry>);
 
@@ -91,7 +132,7 @@ enum Entry {
 }
 
 impl Entries {
-    fn of(layout: &Layout, router: &Router) -> Result<Self, HostError> {
+    fn of(layout: &Layout, router: &Router, turns: &Turns) -> Result<Self, HostError> {
         let topology = Topology::of(router);
         let mut commands = Vec::new();
         commands
@@ -102,6 +143,9 @@ impl Entries {
             let kind = source.map_or(ExchangeKind::Direct, |exchange| exchange.kind());
             commands.extend(rows(layout, kind, binding)?);
         }
+        commands.extend(topology.policies.iter().map(|policy| registry::set_policy(layout, policy)));
+        let owners = turns.owners(router);
+        commands.extend(owners.iter().map(|owner| registry::own_buckets(layout, owner)));
         Ok(Entries(commands.into_iter().filter_map(entry).collect()))
     }
 

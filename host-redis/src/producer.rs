@@ -1,6 +1,7 @@
 //! Publishing as Kombu's `Producer` does, by tables that are kept.
 
 use std::{
+    borrow::Cow,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -17,7 +18,9 @@ use uuid::Uuid;
 
 use crate::{
     Connection, Executor, Fanout, Freshness, HostError, Redis, Reply,
-    publish::{Outgoing, Ways},
+    executor::Ran,
+    expiring::Expiring,
+    publish::{Ways, sealed},
     registry,
     table::{Reach, Tables},
 };
@@ -26,11 +29,14 @@ mod batch;
 mod confirm;
 mod declare;
 mod message;
+mod once;
 mod options;
+mod push;
 mod route;
 mod strict;
 
 pub use confirm::{Confirm, ProduceError};
+use declare::Declared;
 pub use message::{Message, Serializer};
 pub use options::ProducerOptions;
 
@@ -59,8 +65,9 @@ pub struct Producer {
     tags: Tags,
     /// The strict way guards its connection, one publish at a time.
     strict: tokio::sync::Mutex<()>,
-    /// The connection on which the declarations were made last; zero before the first.
-    declared: tokio::sync::Mutex<u64>,
+    declared: tokio::sync::Mutex<Declared>,
+    /// What of the declarations expires.
+    expiring: Option<Expiring>,
 }
 
 impl std::fmt::Debug for Producer {
@@ -85,12 +92,20 @@ impl Tags {
     }
 }
 
+/// What is published, and where to.
+#[derive(Clone, Copy)]
+struct Asked<'m> {
+    message: &'m Message,
+    exchange: &'m str,
+    routing_key: &'m str,
+    tag: u128,
+}
+
 /// A message that only lacks its queues.
 struct Prepared<'m> {
-    message: &'m Message,
-    outgoing: Outgoing,
-    envelope: Envelope,
-    tag: u128,
+    asked: Asked<'m>,
+    /// With all headers.
+    envelope: Cow<'m, Envelope>,
 }
 
 impl Producer {
@@ -112,6 +127,7 @@ impl Producer {
             connection.is_cluster(),
         ));
         let redis = Redis::open(connection, tables.tracking(), Some(tables.clone())).await?;
+        let expiring = options.declare.as_ref().and_then(|(topology, _)| Expiring::of(topology));
         Ok(Producer {
             redis,
             layout,
@@ -123,20 +139,21 @@ impl Producer {
             },
             tags: Tags { first: Uuid::new_v4().as_u128(), messages: AtomicU64::new(0) },
             strict: tokio::sync::Mutex::new(()),
-            declared: tokio::sync::Mutex::new(0),
+            declared: tokio::sync::Mutex::new(Declared::never()),
+            expiring,
         })
     }
 
     /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one step on the server.
     ///
-    /// On a cluster each copy is a step of its own.
+    /// On a cluster each copy is a step of its own, unless the prefix of all keys has a hash tag.
     ///
     /// # Errors
     /// An unknown or internal exchange, a mandatory message that nobody gets, a body that cannot be written; those of
     /// the connection once the retry policy is at its end. That nobody gets a message that is not mandatory is no error
     /// but an outcome.
     pub async fn publish(&self, message: &Message) -> Result<Confirm, ProduceError> {
-        self.publish_prepared(&self.prepare(message)?, 0).await
+        self.publish_prepared(&self.prepare(self.asked(message))?, 0).await
     }
 
     /// What the producer publishes to now, loaded if it has not been: the rows that it passes over because they cannot be
@@ -153,21 +170,24 @@ impl Producer {
         &self.redis
     }
 
-    fn prepare<'m>(&self, message: &'m Message) -> Result<Prepared<'m>, ProduceError> {
-        let envelope = message.seal(self.options.serializer, self.options.compression)?;
-        let exchange = message.exchange.as_deref().unwrap_or(&self.options.exchange);
-        let routing_key = message.routing_key.as_deref().unwrap_or(&self.options.routing_key);
-        let outgoing = Outgoing {
-            headers: message.headers.clone(),
-            return_to_queue: message.return_to_queue,
-            ..Outgoing::new(exchange, routing_key, envelope)
+    fn asked<'m>(&'m self, message: &'m Message) -> Asked<'m> {
+        Asked {
+            message,
+            exchange: message.exchange.as_deref().unwrap_or(&self.options.exchange),
+            routing_key: message.routing_key.as_deref().unwrap_or(&self.options.routing_key),
+            tag: self.tags.of_message(),
+        }
+    }
+
+    fn prepare<'m>(&self, asked: Asked<'m>) -> Result<Prepared<'m>, ProduceError> {
+        let envelope = asked.message.seal(self.options.serializer, self.options.compression)?;
+        let headers = &asked.message.headers;
+        let envelope = match Routed::new(asked.routing_key).headers(headers) {
+            Ok(routed) if !headers.is_empty() => Cow::Owned(sealed(envelope.into_owned(), &routed)),
+            // What is no message is refused by routing, after a broker's other checks.
+            _ => envelope,
         };
-        let envelope = match Routed::new(routing_key).headers(&outgoing.headers) {
-            Ok(routed) => outgoing.sealed(&routed),
-            // Routing refuses it, after a broker's other checks.
-            Err(_) => outgoing.envelope.clone(),
-        };
-        Ok(Prepared { message, outgoing, envelope, tag: self.tags.of_message() })
+        Ok(Prepared { asked, envelope })
     }
 
     async fn publish_prepared(&self, prepared: &Prepared<'_>, before: u32) -> Result<Confirm, ProduceError> {
@@ -177,7 +197,7 @@ impl Producer {
             attempts += 1;
             match self.attempt(prepared).await {
                 Ok(confirm) => return Ok(Confirm { attempts, ..confirm }),
-                Err(error) if error.is_temporary() => match waits.next() {
+                Err(error) if self.may_try_again(&error) => match waits.next() {
                     Some(wait) => {
                         tracing::warn!(code = error.code(), "{error}; trying again in {wait:?}");
                         tokio::time::sleep(wait).await;
@@ -189,6 +209,16 @@ impl Producer {
         }
     }
 
+    /// Copies that some servers of a cluster have may be sent again only where that leaves no second one.
+    fn may_try_again(&self, error: &ProduceError) -> bool {
+        match error {
+            ProduceError::PartlyPublished { error, .. } => {
+                self.options.once.is_some() && error.is_temporary()
+            }
+            other => other.is_temporary(),
+        }
+    }
+
     async fn attempt(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
         self.declare_once().await?;
         if self.options.freshness == Freshness::Strict {
@@ -196,23 +226,26 @@ impl Producer {
         }
         let (reach, mut ways) = self.declared_ways(prepared).await?;
         let dead_lettered = self.dead_letter(&mut ways);
-        self.check_mandatory(prepared, is_nowhere(&ways))?;
-        let plan = self.plan(prepared, &ways, reach.as_deref());
+        self.check_mandatory(&prepared.asked, is_nowhere(&ways))?;
         let epoch = self.redis.link().epoch();
-        let replies = self.run(&plan, &ways).await?;
-        let replicas = self.replicate(epoch).await?;
-        let confirm = self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered)?;
-        Ok(Confirm { replicas, ..confirm })
+        if let Some(push) = self.only_push(prepared, &ways, reach.as_deref()) {
+            push.run(&self.redis).await?;
+            let confirm = self.confirm(&prepared.asked, ways, &[], &[], dead_lettered)?;
+            return Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm });
+        }
+        let plan = self.plan(prepared, &ways, reach.as_deref());
+        let confirm = self.carry_out(prepared, ways, &plan, dead_lettered).await?;
+        Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm })
     }
 
     /// Where the message goes, and by which table; the default exchange needs none.
     async fn ways(&self, prepared: &Prepared<'_>) -> Result<(Option<Arc<Reach>>, Ways), ProduceError> {
-        let Outgoing { exchange, routing_key, headers, .. } = &prepared.outgoing;
+        let Asked { message: Message { headers, .. }, exchange, routing_key, .. } = prepared.asked;
         if exchange.is_empty() && !self.options.declared_queues_only {
             return Ok((None, route::by_name(routing_key, headers, self.options.tables.limits.key_bytes)?));
         }
         let reach = self.tables.reach(&self.redis, exchange).await?;
-        let ways = route::by_table(&reach, exchange, routing_key, headers, prepared.tag)?;
+        let ways = route::by_table(&reach, prepared)?;
         Ok((Some(reach), ways))
     }
 
@@ -228,49 +261,70 @@ impl Producer {
     }
 
     /// Gives a mandatory message back that reaches nobody.
-    fn check_mandatory(&self, prepared: &Prepared<'_>, nobody: bool) -> Result<(), ProduceError> {
-        let mandatory = prepared.message.mandatory.unwrap_or(self.options.mandatory);
+    fn check_mandatory(&self, asked: &Asked<'_>, nobody: bool) -> Result<(), ProduceError> {
+        let mandatory = asked.message.mandatory.unwrap_or(self.options.mandatory);
         if !mandatory || !nobody {
             return Ok(());
         }
         Err(ProduceError::Returned {
-            exchange: prepared.outgoing.exchange.as_str().into(),
-            routing_key: prepared.outgoing.routing_key.as_str().into(),
-            message: Box::new(prepared.message.clone()),
+            exchange: asked.exchange.into(),
+            routing_key: asked.routing_key.into(),
+            message: Box::new(asked.message.clone()),
         })
     }
 
     fn plan(&self, prepared: &Prepared<'_>, ways: &Ways, reach: Option<&Reach>) -> Plan {
-        let mut next = prepared.tag;
+        let Prepared { asked, envelope } = prepared;
+        let mut next = asked.tag;
         let tags = || {
             next = next.wrapping_add(1);
             Uuid::from_u128(next).to_string()
         };
-        let mut plan = ways.plan(&self.layout, &prepared.outgoing, &prepared.envelope, tags);
+        let publish = plan::Publish {
+            return_to_queue: asked.message.return_to_queue,
+            ..plan::Publish::new(asked.exchange, asked.routing_key, envelope)
+        };
+        let mut plan = ways.plan(&self.layout, &publish, tags);
         // The lists of an expiring queue live on with each push.
         for queue in &ways.queues {
             if let Some(expires) = reach.and_then(|reach| expires_ms(reach, queue)) {
                 plan.commands.extend(plan::keep_alive(&self.layout, queue, expires).commands);
             }
         }
-        plan.atomic = plan.commands.len() > 1 && !self.redis.link().is_cluster();
+        plan.atomic = plan.commands.len() > 1 && !self.redis.link().spreads();
         plan
     }
 
-    async fn run(&self, plan: &Plan, ways: &Ways) -> Result<Vec<Reply>, ProduceError> {
+    async fn carry_out(
+        &self,
+        prepared: &Prepared<'_>,
+        ways: Ways,
+        plan: &Plan,
+        dead_lettered: bool,
+    ) -> Result<Confirm, ProduceError> {
         if plan.commands.is_empty() {
             // Who publishes to nobody in a loop must not keep the connection from hearing of a change.
             tokio::task::yield_now().await;
-            return Ok(Vec::new());
+            return self.confirm(&prepared.asked, ways, &[], &[], dead_lettered);
         }
-        if plan.commands.len() == 1 || !self.redis.link().is_cluster() {
-            return Ok(self.redis.run(plan).await?);
-        }
-        let each = plan.commands.iter().map(|command| async {
-            let plan = Plan { commands: vec![command.clone()], atomic: false };
-            self.redis.run(&plan).await.map(|mut replies| replies.pop().unwrap_or(Reply::Value(None)))
-        });
-        let answers = join_all(each).await;
+        let spread = self.redis.link().spreads();
+        let ran = match self.once(prepared, &ways, dead_lettered) {
+            Some(once) if !spread => self.redis.run_once(plan, &once).await?,
+            None if plan.commands.len() == 1 || !spread => Ran::Now(self.redis.run(plan).await?),
+            _ => Ran::Now(self.run_apart(prepared, &ways, plan).await?),
+        };
+        self.told(prepared, ways, plan, dead_lettered, ran)
+    }
+
+    /// On a cluster: the lists lie on several servers.
+    async fn run_apart(
+        &self,
+        prepared: &Prepared<'_>,
+        ways: &Ways,
+        plan: &Plan,
+    ) -> Result<Vec<Reply>, ProduceError> {
+        let each = plan.commands.iter().enumerate();
+        let answers = join_all(each.map(|(place, command)| self.copy_once(prepared, place, command))).await;
         let done = ways.queues.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
         let done: Vec<String> = done.map(|(queue, _)| queue.clone()).collect();
         let mut replies = Vec::with_capacity(answers.len());
@@ -301,7 +355,7 @@ impl Producer {
 
     fn confirm(
         &self,
-        prepared: &Prepared<'_>,
+        asked: &Asked<'_>,
         ways: Ways,
         commands: &[Command],
         replies: &[Reply],
@@ -317,7 +371,7 @@ impl Producer {
         let heard = fanout.iter().any(|sent| sent.subscribers > 0);
         let outcome = if ways.queues.is_empty() && !heard { Outcome::Unroutable } else { Outcome::Routed };
         // Who listens to a channel is known only now.
-        self.check_mandatory(prepared, outcome == Outcome::Unroutable)?;
+        self.check_mandatory(asked, outcome == Outcome::Unroutable)?;
         Ok(Confirm { outcome, queues: ways.queues, fanout, dead_lettered, replicas: None, attempts: 1 })
     }
 }

@@ -35,13 +35,34 @@ impl Outgoing {
             return_to_queue: false,
         }
     }
+}
 
-    /// The envelope with all headers that a consumer may see.
-    pub(crate) fn sealed(&self, message: &Message<'_>) -> Envelope {
-        message.delivered_headers().fold(self.envelope.clone(), |envelope, (name, value)| {
-            envelope.header(&String::from_utf8_lossy(name), json_of(value))
-        })
+/// The message with the properties by which a consistent-hash exchange may choose.
+pub(crate) fn hashed<'m>(message: Message<'m>, envelope: &'m Envelope) -> Message<'m> {
+    let property = |name| envelope.property_value(name);
+    let text = |name| property(name).and_then(Json::as_str);
+    let message = match text("message_id") {
+        Some(id) => message.message_id(id),
+        None => message,
+    };
+    let message = match text("correlation_id") {
+        Some(id) => message.correlation_id(id),
+        None => message,
+    };
+    match property("timestamp") {
+        Some(Json::Int(seconds)) => match u64::try_from(*seconds) {
+            Ok(seconds) => message.timestamp(seconds),
+            Err(_) => message,
+        },
+        _ => message,
     }
+}
+
+/// The envelope with all headers of the message that a consumer may see.
+pub(crate) fn sealed(envelope: Envelope, message: &Message<'_>) -> Envelope {
+    message.delivered_headers().fold(envelope, |envelope, (name, value)| {
+        envelope.header(&String::from_utf8_lossy(name), json_of(value))
+    })
 }
 
 /// Where a message would go.
@@ -78,15 +99,10 @@ pub struct Fanout {
 }
 
 /// Routes with the checks of a broker's publish, and writes down why.
-pub(crate) fn route(
-    router: &Router,
-    exchange: &str,
-    routing_key: &str,
-    headers: &Table,
-) -> Result<Routed, HostError> {
-    let (id, message) = router.message(exchange, routing_key, Some(headers))?;
+pub(crate) fn route(router: &Router, outgoing: &Outgoing) -> Result<Routed, HostError> {
+    let (id, message) = router.message(&outgoing.exchange, &outgoing.routing_key, Some(&outgoing.headers))?;
     // What random exchanges choose by.
-    let message = message.random(uuid::Uuid::new_v4().as_u64_pair().0);
+    let message = hashed(message, &outgoing.envelope).random(uuid::Uuid::new_v4().as_u64_pair().0);
     let mut trace = Trace::new();
     let outcome = router.explain(id, &message, &mut trace);
     let queues = trace.queues().map(Into::into).collect();
@@ -128,18 +144,14 @@ impl Ways {
     pub(crate) fn plan(
         &self,
         layout: &Layout,
-        outgoing: &Outgoing,
-        envelope: &Envelope,
+        publish: &plan::Publish<'_>,
         mut tags: impl FnMut() -> String,
     ) -> Plan {
-        let publish = |exchange| plan::Publish {
-            return_to_queue: outgoing.return_to_queue,
-            ..plan::Publish::new(exchange, &outgoing.routing_key, envelope)
-        };
         let queues = self.queues.iter().map(String::as_str);
-        let mut commands = plan::publish(layout, &publish(&outgoing.exchange), queues, &mut tags).commands;
+        let mut commands = plan::publish(layout, publish, queues, &mut tags).commands;
         for exchange in &self.fanout {
-            commands.extend(plan::publish_fanout(layout, &publish(exchange), &tags()).commands);
+            let publish = plan::Publish { exchange, ..*publish };
+            commands.extend(plan::publish_fanout(layout, &publish, &tags()).commands);
         }
         Plan { atomic: commands.len() > 1, commands }
     }

@@ -4,14 +4,16 @@
 //! |---|---|---|
 //! | `keyrail.exchange` | hash | exchange name → [`ExchangeDefinition`] as JSON: type, flags, alternate exchange |
 //! | `keyrail.queue` | hash | queue name → [`QueueDefinition`] as JSON |
-//! | `keyrail.binding` | set | [`BindingDefinition`] as JSON: headers and exchange-to-exchange bindings, durable fanout |
+//! | `keyrail.binding` | set | [`BindingDefinition`] as JSON: of headers and consistent-hash exchanges, exchange to exchange, durable fanout |
+//! | `keyrail.bucket` | hash | a binding of `keyrail.binding` that owns buckets of a consistent-hash exchange → its turn |
+//! | `keyrail.policy` | hash | policy name → [`PolicyDefinition`] as JSON |
 //! | `keyrail.quarantine.<queue>` | list | payloads out of that queue that are no messages, byte for byte |
 //!
 //! The global key prefix stands in front of each. Whatever Kombu can express is in Kombu's keys and nowhere else.
 
 use keyrail_core::{
-    BindingDefinition, DestinationName, Dialect, ExchangeDefinition, ExchangeKind, QueueDefinition, Table,
-    Value,
+    BindingDefinition, DestinationName, Dialect, ExchangeDefinition, ExchangeKind, PolicyDefinition,
+    QueueDefinition, Table, Value,
     kombu::{Command, Layout, Member, Plan, plan},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -33,9 +35,25 @@ pub fn bindings_key(layout: &Layout) -> String {
     format!("{}keyrail.binding", layout.global_keyprefix)
 }
 
-/// The three keys that have a say in where a message goes.
-pub(crate) fn keys(layout: &Layout) -> [String; 3] {
-    [exchanges_key(layout), queues_key(layout), bindings_key(layout)]
+/// The hash of bindings that own buckets.
+pub fn buckets_key(layout: &Layout) -> String {
+    format!("{}keyrail.bucket", layout.global_keyprefix)
+}
+
+/// The hash of policies.
+pub fn policies_key(layout: &Layout) -> String {
+    format!("{}keyrail.policy", layout.global_keyprefix)
+}
+
+/// The keys that have a say in where a message goes.
+pub(crate) fn keys(layout: &Layout) -> [String; 5] {
+    [
+        exchanges_key(layout),
+        queues_key(layout),
+        bindings_key(layout),
+        buckets_key(layout),
+        policies_key(layout),
+    ]
 }
 
 /// Everything in keyrail's own keys.
@@ -47,6 +65,20 @@ pub struct Registry {
     pub queues: Vec<QueueDefinition>,
     /// The bindings that Kombu cannot express.
     pub bindings: Vec<BindingDefinition>,
+    /// Who owns buckets of consistent-hash exchanges, in the order of the buckets of each.
+    pub buckets: Vec<BucketOwner>,
+    /// The policies.
+    pub policies: Vec<PolicyDefinition>,
+}
+
+/// A binding that owns buckets of a consistent-hash exchange.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BucketOwner {
+    /// The smaller one comes first. Two that were bound at the same moment may have the same, and come in the order of
+    /// their texts, for every reader alike.
+    pub turn: u64,
+    /// The binding.
+    pub binding: BindingDefinition,
 }
 
 impl Registry {
@@ -71,6 +103,8 @@ impl Registry {
             exchanges: fields(executor, &exchanges_key(layout)).await?,
             queues: fields(executor, &queues_key(layout)).await?,
             bindings: rows,
+            buckets: buckets(executor, layout).await?,
+            policies: fields(executor, &policies_key(layout)).await?,
         })
     }
 }
@@ -78,6 +112,22 @@ impl Registry {
 async fn fields<T: DeserializeOwned>(executor: &impl Executor, key: &str) -> Result<Vec<T>, HostError> {
     let fields = executor.hash(key).await?;
     Ok(fields.iter().map(|(field, value)| entry(key, field, value)).collect::<Result<_, _>>()?)
+}
+
+/// The owners of buckets, by their turns.
+pub(crate) async fn buckets(
+    executor: &impl Executor,
+    layout: &Layout,
+) -> Result<Vec<BucketOwner>, HostError> {
+    let key = buckets_key(layout);
+    let mut owners = Vec::new();
+    // Sorted by their texts, which a stable sort keeps within a turn.
+    for (field, value) in executor.hash(&key).await? {
+        let binding = entry(&key, &field, field.as_bytes())?;
+        owners.push(BucketOwner { turn: entry(&key, &field, &value)?, binding });
+    }
+    owners.sort_by_key(|owner| owner.turn);
+    Ok(owners)
 }
 
 fn entry<T: DeserializeOwned>(key: &str, field: &str, value: &[u8]) -> Result<T, LoadError> {
@@ -104,8 +154,31 @@ pub fn declare_queue(layout: &Layout, queue: &QueueDefinition) -> Command {
     Command::HSet { key, field, value: json(queue) }
 }
 
+/// Sets a policy.
+pub fn set_policy(layout: &Layout, policy: &PolicyDefinition) -> Command {
+    let (key, field) = (policies_key(layout), policy.name.to_string());
+    Command::HSet { key, field, value: json(policy) }
+}
+
+/// Gives a binding of a consistent-hash exchange its buckets, behind those of smaller turns.
+pub fn own_buckets(layout: &Layout, owner: &BucketOwner) -> Command {
+    let field = bucket_field(&owner.binding);
+    Command::HSet { key: buckets_key(layout), field, value: owner.turn.to_string().into_bytes() }
+}
+
+/// A turn behind all of these.
+pub(crate) fn next_turn(owners: &[BucketOwner]) -> u64 {
+    owners.iter().map(|owner| owner.turn.saturating_add(1)).max().unwrap_or_default()
+}
+
+/// The field of a binding that owns buckets.
+pub(crate) fn bucket_field(binding: &BindingDefinition) -> String {
+    // JSON is UTF-8.
+    String::from_utf8(json(binding)).unwrap_or_default()
+}
+
 /// Writes a binding: into Kombu's table if Kombu can express it, so that every Kombu publisher follows it, and into
-/// keyrail's own set if not.
+/// keyrail's own set if not. One of a consistent-hash exchange brings buckets only with [`own_buckets`].
 ///
 /// # Errors
 /// A key that the dialect cannot write, or that contains the separator.
@@ -115,14 +188,6 @@ pub fn bind(
     binding: &BindingDefinition,
     topic_dialect: Dialect,
 ) -> Result<Plan, HostError> {
-    if kind == ExchangeKind::ConsistentHash {
-        let reason = format!(
-            "`{}` is a consistent-hash exchange, which depends on the order of its bindings; Redis keeps them in a set, \
-             which has none",
-            binding.source
-        );
-        return Err(HostError::NotExpressible { reason: reason.into() });
-    }
     match member(kind, binding, topic_dialect)? {
         Some(member) => Ok(plan::rebind(layout, &binding.source, &member)?),
         None => {

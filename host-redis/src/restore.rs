@@ -2,11 +2,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use keyrail_core::kombu::{Json, Layout, Priority};
+use keyrail_core::kombu::{Envelope, Json, Layout, Priority};
 use uuid::Uuid;
 
 use crate::{
-    ExecuteError, Executor, Held, Host, HostError, Overdue, PutBack, Restore, Table, publish::Ways, raw,
+    ExecuteError, Executor, Held, Host, HostError, Overdue, PutBack, Restore, Table,
+    publish::{Outgoing, Ways},
+    raw,
 };
 
 /// What a restore came to.
@@ -60,6 +62,7 @@ impl<E: Executor> Host<E> {
     /// # Errors
     /// Those of the executor and of [`table`](Self::table); what is not yet moved stays registered.
     pub async fn restore(&self, visibility_timeout: Duration) -> Result<Restored, HostError> {
+        self.check_one_slot()?;
         let (executor, layout) = (self.executor(), self.layout());
         let before = executor.now().await? - visibility_timeout.as_secs_f64();
         let first = executor.overdue(&Overdue { layout, before, skip: 0, limit: BATCH }).await?;
@@ -144,12 +147,11 @@ impl<E: Executor> Host<E> {
                 let text = serde_json::to_string(headers).ok()?;
                 serde_json::from_str(&text).ok()
             });
-            let routed = crate::publish::route(
-                &tables[&exchange].router,
-                &exchange,
-                &routing_key,
-                &headers.unwrap_or_default(),
-            );
+            let outgoing = Outgoing {
+                headers: headers.unwrap_or_default(),
+                ..Outgoing::new(&exchange, &routing_key, hashed_properties(&envelope))
+            };
+            let routed = crate::publish::route(&tables[&exchange].router, &outgoing);
             routed.map(|routed| Ways::of(&routed.trace).queues).unwrap_or_default()
         };
         if queues.is_empty() {
@@ -202,6 +204,17 @@ impl Restored {
             self.left.push(Left { delivery, reason });
         }
     }
+}
+
+/// An envelope with the properties by which a consistent-hash exchange may choose.
+fn hashed_properties(envelope: &Json) -> Envelope {
+    let properties = envelope.member("properties");
+    ["message_id", "correlation_id", "timestamp"].iter().fold(Envelope::text(""), |copy, name| {
+        match properties.and_then(|properties| properties.member(name)) {
+            Some(value) => copy.property(name, value.clone()),
+            None => copy,
+        }
+    })
 }
 
 fn list_of(layout: &Layout, queue: &str, envelope: &Json) -> String {

@@ -180,7 +180,7 @@ impl DurableSubscription {
         let redis = self.host.executor();
         let mut connection = match self.waiting.take() {
             Some(connection) => connection,
-            None => redis.link().dedicated().await?,
+            None => redis.link().dedicated(&self.key).await?,
         };
         let mut read = Cmd::new();
         read.arg("XREADGROUP").arg("GROUP").arg(&self.name).arg(&self.consumer).arg("COUNT").arg(BATCH);

@@ -38,6 +38,8 @@ pub(crate) struct Reach {
     pub(crate) exchanges: Vec<String>,
     /// Whether a fanout exchange is among them: its subscribers are reached over channels.
     pub(crate) fans_out: bool,
+    /// Whether a consistent-hash exchange is among them: it may choose by a property.
+    pub(crate) hashes: bool,
     read: Instant,
 }
 
@@ -110,12 +112,14 @@ impl Tables {
         let started = Instant::now();
         let read = load::read_tables(redis, &self.layout, Some(exchange), &self.options).await?;
         let router = read.router;
-        let fans_out = router.exchanges().any(|(_, _, exchange)| exchange.kind() == ExchangeKind::Fanout);
+        let has = |kind| router.exchanges().any(|(_, _, exchange)| exchange.kind() == kind);
+        let (fans_out, hashes) = (has(ExchangeKind::Fanout), has(ExchangeKind::ConsistentHash));
         let reach = Arc::new(Reach {
             router,
             quarantine: read.quarantine,
             exchanges: read.exchanges,
             fans_out,
+            hashes,
             read: started,
         });
         for row in reach.quarantine.iter().take(NAMED) {

@@ -51,8 +51,10 @@ fn topics_give_the_digests_on_record() {
     let keys = lines(workload.unique_keys(2_000).iter());
     let line = measure("topic", workload.rows(), &keys, &[]);
     assert_eq!(line["engine"], "default");
-    let without = measure("topic", workload.rows(), &keys, &["--engine", "no-cache"]);
-    assert_eq!((&without["engine"], &without["digest200"]), (&"no-cache".into(), &line["digest200"]));
+    for engine in ["no-cache", "cold"] {
+        let without = measure("topic", workload.rows(), &keys, &["--engine", engine]);
+        assert_eq!((&without["engine"], &without["digest200"]), (&engine.into(), &line["digest200"]));
+    }
     if line["digest_n"] == 2_000 {
         assert_eq!(
             (line["digest200"].as_u64(), line["digest"].as_u64()),

@@ -15,7 +15,11 @@ use keyrail_core::{
 use keyrail_redis::{
     Connection, Freshness, Host, Message, Outgoing, Producer, ProducerOptions, RetryPolicy, load,
 };
-use support::{Folder, PATIENCE, RedisServer, free_port};
+use support::{
+    Folder, PATIENCE, RedisServer,
+    cluster::{cluster, until},
+    free_port,
+};
 
 /// A topic exchange that gives everything to so many queues.
 fn news(queues: usize) -> Topology {
@@ -60,14 +64,6 @@ fn options(queues: usize) -> ProducerOptions {
         ..RetryPolicy::celery()
     };
     ProducerOptions::new().exchange("news").declare(news(queues), Dialect::Kombu57).retry(patient)
-}
-
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}: not in time");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }
 
 struct Sentinel(Child);
@@ -139,33 +135,17 @@ async fn sentinels_lead_to_the_primary_and_to_the_next_one() {
     assert!(replica.command(&["ROLE"]).contains("master"));
     let left = replica.command(&["LRANGE", "news0", "0", "0"]);
     assert!(left.contains(r#""body": "Mg==""#), "{left}");
-}
-
-/// Three nodes that share the slots.
-async fn cluster() -> [RedisServer; 3] {
-    let nodes = [(); 3].map(|()| {
-        let bus = free_port().to_string();
-        let arguments =
-            ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "15000"];
-        (RedisServer::start_on(free_port(), &arguments), bus)
-    });
-    let first = (nodes[0].0.port.to_string(), nodes[0].1.clone());
-    for (n, (node, _)) in nodes.iter().enumerate() {
-        let (from, to) = ([0, 5461, 10923][n].to_string(), [5460, 10922, 16383][n].to_string());
-        assert_eq!(node.command(&["CLUSTER", "ADDSLOTSRANGE", &from, &to]), "+OK\r\n");
-        assert_eq!(node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(n + 1).to_string()]), "+OK\r\n");
+    // The table is the new primary's, and it is the new primary that tells of changes.
+    let row = Member::topic("#", "late", Dialect::Kombu57).expect("a key");
+    let row = String::from_utf8(row.to_bytes(SEPARATOR).expect("a row")).expect("text");
+    for (command, queues) in [("SADD", &["late", "news0"][..]), ("SREM", &["news0"])] {
+        assert_eq!(replica.command(&[command, "_kombu.binding.news", &row]), ":1\r\n");
+        let deadline = Instant::now() + PATIENCE;
+        while producer.publish(&Message::text("3")).await.expect("published").queues != queues {
+            assert!(Instant::now() < deadline, "{command} is not seen");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
-    for (node, _) in &nodes[1..] {
-        assert_eq!(node.command(&["CLUSTER", "MEET", "127.0.0.1", &first.0, &first.1]), "+OK\r\n");
-    }
-    for (node, _) in &nodes {
-        until("the cluster is complete", || {
-            let info = node.command(&["CLUSTER", "INFO"]);
-            info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3")
-        })
-        .await;
-    }
-    nodes.map(|(node, _)| node)
 }
 
 #[tokio::test]

@@ -41,6 +41,29 @@ def call(app: Celery, *calls: list[Any]) -> None:
     say(answers)
 
 
+def result_of(app: Celery, task_id: str) -> None:
+    """Waits for a result that somebody else writes, as the caller of a task does."""
+    result = app.AsyncResult(task_id)
+    value = result.get(timeout=SECONDS, propagate=False)
+    failed = result.status != "SUCCESS"
+    say({"status": result.status, "ready": result.ready(), "type": type(value).__name__,
+         "result": str(value) if failed else value, "done": result.date_done is not None})
+
+
+def state_of(app: Celery, task_id: str) -> None:
+    """What is known of a task that is not ready."""
+    result = app.AsyncResult(task_id)
+    say({"status": result.status, "ready": result.ready(), "info": result.info})
+
+
+def store(app: Celery, task_id: str, value: Any, status: str) -> None:
+    """Celery's own backend writes a result."""
+    if status == "FAILURE":
+        value = ValueError(value)
+    app.backend.store_result(task_id, value, status)
+    say(None)
+
+
 def inspect(app: Celery, *methods: str) -> None:
     say([getattr(app.control.inspect(timeout=5, limit=1), method)() for method in methods])
 
@@ -71,6 +94,8 @@ def main() -> None:
     elif verb == "pickle":
         app.send_task("shop.add", [1], serializer="pickle")
         say(None)
+    elif verb in ("result_of", "state_of", "store"):
+        {"result_of": result_of, "state_of": state_of, "store": store}[verb](app, *arguments)
     elif verb == "inspect":
         inspect(app, *arguments)
     elif verb == "inspect_other":

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
@@ -28,7 +29,7 @@ class RedisServer:
 
     def __init__(self, *arguments: str) -> None:
         """`arguments` are further redis-server options, for example `--maxmemory 10mb`."""
-        binary = shutil.which("redis-server")
+        binary = shutil.which(os.environ.get("REDIS_SERVER", "redis-server"))
         if binary is None:
             raise RedisServerError("redis-server is missing: apt-get install redis-server")
         self.binary = binary

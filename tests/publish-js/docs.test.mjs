@@ -1,4 +1,5 @@
-// Every snippet of wasm/docs/publishing.md, as a user would run it: real Redis, real worker. What stands behind
+// Every snippet of wasm/docs/publishing.md and every quick start of wasm/README.md that publishes, as a user would run it:
+// real Redis, real worker. What stands behind
 // `console.log(…); //` is what it prints.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -6,17 +7,20 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
+import { quickStarts } from '../runtimes/support/readme.mjs';
 import { startRest } from './support/rest.mjs';
 import { startPeer, startRedis, startWorker } from './support/servers.mjs';
 
 const page = readFileSync(join(import.meta.dirname, '..', '..', 'wasm', 'docs', 'publishing.md'), 'utf8');
-const snippets = [...page.matchAll(/^## (.*)$|^```js\n([\s\S]*?)^```$/gm)].reduce(
+const documented = [...page.matchAll(/^## (.*)$|^```js\n([\s\S]*?)^```$/gm)].reduce(
   ({ heading, found }, [, title, code]) => ({
     heading: title ?? heading,
     found: code ? [...found, { heading, code }] : found,
   }),
   { heading: '', found: [] },
 ).found;
+const started = quickStarts.filter(({ title }) => title.startsWith('keyrail/'));
+const snippets = [...documented, ...started.map(({ title, code }) => ({ heading: title, code }))];
 
 let redis;
 let worker;
@@ -36,7 +40,7 @@ after(async () => {
   await redis?.stop();
 });
 
-test('there are snippets', () => assert.equal(snippets.length, 6));
+test('there are snippets', () => assert.deepEqual([documented.length, started.length], [6, 3]));
 
 for (const [at, { heading, code }] of snippets.entries()) {
   test(`snippet ${at + 1}: ${heading}`, async () => {

@@ -5,6 +5,7 @@
 //! them with what the real broker said.
 
 pub mod model;
+pub mod question;
 pub mod run;
 pub mod scenario;
 pub mod skips;

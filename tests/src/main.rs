@@ -4,7 +4,9 @@ use std::{fs, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use keyrail_conformance::{
+    question::asked,
     run::{read, run},
+    scenario::Scenario,
     skips::Skips,
     targets,
 };
@@ -22,6 +24,9 @@ struct Arguments {
     /// A TOML file of `[[skip]]` entries with targets, ids and a reason.
     #[arg(long, value_name = "FILE")]
     allow_skips: Option<PathBuf>,
+    /// Play nothing; print each scenario as a program is asked it, with the right answer: {"id", "question", "answer"}.
+    #[arg(long, conflicts_with_all = ["target", "allow_skips"])]
+    print_questions: bool,
     /// Vector files, JSON Lines.
     #[arg(required = true, value_name = "FILE.jsonl")]
     files: Vec<PathBuf>,
@@ -40,6 +45,13 @@ fn main() -> ExitCode {
 }
 
 fn conform(arguments: &Arguments) -> Result<bool, String> {
+    let mut scenarios = Vec::new();
+    for file in &arguments.files {
+        scenarios.extend(read(file)?);
+    }
+    if arguments.print_questions {
+        return print_questions(scenarios);
+    }
     let skips = match &arguments.allow_skips {
         None => Skips::default(),
         Some(path) => {
@@ -47,10 +59,6 @@ fn conform(arguments: &Arguments) -> Result<bool, String> {
             Skips::parse(&text).map_err(|error| format!("{}: {error}", path.display()))?
         }
     };
-    let mut scenarios = Vec::new();
-    for file in &arguments.files {
-        scenarios.extend(read(file)?);
-    }
     let mut target = targets::by_name(&arguments.target)?;
     let mut log = String::new();
     let allowed = skips.of(&arguments.target);
@@ -58,4 +66,12 @@ fn conform(arguments: &Arguments) -> Result<bool, String> {
     print!("{log}");
     println!("{report}");
     Ok(report.is_good())
+}
+
+fn print_questions(scenarios: Vec<Result<Scenario, String>>) -> Result<bool, String> {
+    for scenario in scenarios {
+        let line = serde_json::to_string(&asked(&scenario?)).map_err(|error| error.to_string())?;
+        println!("{line}");
+    }
+    Ok(true)
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use crate::{
-    model,
+    question,
     scenario::{Answer, KombuScenario, Scenario},
     targets::{KombuAnswers, Target, Unplayed},
 };
@@ -128,37 +128,20 @@ fn json(answer: &Answer) -> String {
     serde_json::to_string(answer).unwrap_or_else(|error| error.to_string())
 }
 
-/// Exactly the bindings that Python could not execute are quarantined, and every other one still routes: where Kombu
-/// raised, the model says what the healthy bindings answer.
 fn compare_kombu(scenario: &KombuScenario, actual: &KombuAnswers) -> String {
     let mut differences = String::new();
-    let dialect = scenario.kombu.dialect();
-    let sound = |pattern: &Option<String>, key: &str| {
-        pattern.is_none() || model::kombu_pattern(key, dialect).is_some()
-    };
-    let (healthy, broken): (Vec<_>, Vec<_>) =
-        scenario.bindings.iter().enumerate().partition(|(_, row)| sound(&row.pattern, &row.routing_key));
-
-    let broken: Vec<_> = broken.into_iter().map(|(at, _)| (at, "invalid-pattern")).collect();
-    let quarantined: Vec<_> = actual.quarantined.iter().map(|row| (row.index, &*row.code)).collect();
-    if broken != quarantined {
-        differences += &format!("  quarantined\n    expected {broken:?}\n    actual   {quarantined:?}\n");
+    let expected = question::kombu_answers(scenario);
+    if expected.quarantined != actual.quarantined {
+        let (expected, actual) = (&expected.quarantined, &actual.quarantined);
+        differences += &format!("  quarantined\n    expected {expected:?}\n    actual   {actual:?}\n");
     }
-    if scenario.publishes.len() != actual.answers.len() {
-        let (publishes, answers) = (scenario.publishes.len(), actual.answers.len());
+    if expected.answers.len() != actual.answers.len() {
+        let (publishes, answers) = (expected.answers.len(), actual.answers.len());
         differences += &format!("  {publishes} publishes got {answers} answers\n");
     }
-    for (publish, actual) in scenario.publishes.iter().zip(&actual.answers) {
-        let expected = match &publish.error {
-            None => publish.queues.clone(),
-            Some(_) => {
-                let key = &publish.routing_key;
-                let hit =
-                    healthy.iter().filter(|(_, row)| model::topic_matches(&row.routing_key, dialect, key));
-                hit.map(|(_, row)| row.queue.clone()).collect()
-            }
-        };
-        if expected != *actual {
+    for ((publish, expected), actual) in scenario.publishes.iter().zip(&expected.answers).zip(&actual.answers)
+    {
+        if expected != actual {
             let key = &publish.routing_key;
             differences +=
                 &format!("  publish {key:?}\n    expected {expected:?}\n    actual   {actual:?}\n");
@@ -166,6 +149,7 @@ fn compare_kombu(scenario: &KombuScenario, actual: &KombuAnswers) -> String {
     }
     // Kombu raises where, and only where, one of its patterns is broken.
     let raised = scenario.publishes.iter().any(|publish| publish.error.is_some());
+    let broken = &expected.quarantined;
     if raised != (!broken.is_empty() && !scenario.publishes.is_empty()) {
         differences += &format!("  kombu raised: {raised}, broken patterns: {broken:?}\n");
     }

@@ -122,7 +122,20 @@ proptest! {
             {"source": "x", "destination": {"queue": "q"}, "routingKey": key, "dialect": dialect}
         );
         topology.bindings.push(serde_json::from_value(json).unwrap());
-        for finding in lint(&topology).iter().filter(|finding| finding.code == Code::DialectTrap) {
+        let findings = lint(&topology);
+        let shown: Vec<_> = findings.iter().flat_map(|finding| &finding.keys).collect();
+        let undecided = findings.iter().any(|finding| finding.code == Code::Undecided);
+        let refused = findings.iter().any(|finding| finding.code == Code::KombuInvalidPattern);
+        // Whoever answers any key of three words differently is shown with one.
+        for other in Dialect::ALL.iter().filter(|other| **other != dialect && !undecided && !refused) {
+            let matches = |dialect: Dialect, text: &str| {
+                keyrail_conformance::model::topic_matches(&key, dialect, text)
+            };
+            let differs = small_keys().iter().any(|text| matches(dialect, text) != matches(*other, text));
+            let is_shown = shown.iter().any(|answer| answer.matches.contains(&dialect) != answer.matches.contains(other));
+            prop_assert!(!differs || is_shown, "{key:?} in {dialect} and {other}: {shown:?}");
+        }
+        for finding in findings.iter().filter(|finding| finding.code == Code::DialectTrap) {
             prop_assert!(!finding.keys.is_empty());
             for answer in &finding.keys {
                 let text = answer.key.as_str().unwrap();
@@ -240,4 +253,37 @@ fn many_bindings_of_one_queue() {
     let [finding] = &report.findings[..] else { panic!("{:?}", report.findings) };
     let Culprit::Binding { binding, .. } = &finding.culprit else { panic!("{finding:?}") };
     assert_eq!(&*binding.routing_key, b"order.w17.paid.17");
+}
+
+/// Every key of up to three words.
+fn small_keys() -> Vec<String> {
+    let (mut keys, mut last) = (Vec::new(), vec!["a".to_owned(), "b".to_owned(), String::new()]);
+    for _ in 0..3 {
+        keys.extend(last.iter().cloned());
+        last = last.iter().flat_map(|key| ["a", "b", ""].map(|word| format!("{key}.{word}"))).collect();
+    }
+    keys
+}
+
+/// One key for each dialect that differs, with what each of the three answers.
+#[test]
+fn a_trap_shows_what_each_dialect_answers() {
+    let sentence = |key: &str| {
+        let mut topology: Topology = serde_json::from_str(
+            r#"{"exchanges": [{"name": "x", "kind": "topic"}], "queues": [{"name": "q"}]}"#,
+        )
+        .unwrap();
+        let json = serde_json::json!({"source": "x", "destination": {"queue": "q"}, "routingKey": key});
+        topology.bindings.push(serde_json::from_value(json).unwrap());
+        let findings = lint(&topology);
+        let trap = findings.iter().find(|finding| finding.code == Code::DialectTrap);
+        trap.map(|finding| finding.sentence.to_string())
+    };
+    assert_eq!(
+        sentence("order.*.paid").unwrap(),
+        "`order..paid` matches in RabbitMQ, not in Kombu 5.7 or Kombu up to 5.6; \
+         `order.x.x.paid` matches in Kombu up to 5.6, not in RabbitMQ or Kombu 5.7"
+    );
+    assert_eq!(sentence("a.#").unwrap(), "`a` matches in RabbitMQ, not in Kombu 5.7 or Kombu up to 5.6");
+    assert_eq!(sentence("a.b"), None);
 }

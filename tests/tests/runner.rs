@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs};
 
 use keyrail_conformance::{
+    question::asked,
     run::{Report, read, run},
     scenario::{AmqpScenario, Answer, KombuScenario, Scenario},
     skips::Skips,
@@ -151,4 +152,30 @@ fn lines_that_cannot_be_read_are_named() {
     assert!(errors[0].contains(":1: ") && errors[1].contains(":3: "), "{errors:?}");
     assert!(read(&path).is_err());
     assert!(targets::by_name("moon").err().unwrap().contains("`moon`"));
+}
+
+#[test]
+fn a_question_hides_the_answer_and_keeps_every_digit() {
+    let text = GOOD.replace(
+        r#""routing_key":"q","expect""#,
+        r#""routing_key":"q","headers":[["n","l",9007199254740993]],"expect""#,
+    );
+    let asked = asked(&scenario(&text).unwrap());
+    assert_eq!(asked.id, "s1");
+    assert!(asked.question.contains("9007199254740993") && !asked.question.contains("expect"));
+    assert_eq!(
+        asked.answer,
+        serde_json::json!({ "answers": ["ok", { "queues": ["q"], "returned": false }] })
+    );
+}
+
+#[test]
+fn where_kombu_raised_the_right_answer_quarantines_what_was_broken() {
+    let text = r#"{"id":"k1","kombu":"5.7.0","transport":"virtual","exchange_type":"topic","bindings":[
+        {"queue":"bad","routing_key":"**","pattern":"^**$"},{"queue":"good","routing_key":"*","pattern":"^[^.]+$"}],
+        "publishes":[{"routing_key":"w","queues":[],"error":"re.error"}]}"#;
+    let asked = asked(&scenario(text).unwrap());
+    assert!(!asked.question.contains("re.error"));
+    let quarantined = serde_json::json!([{ "index": 0, "code": "invalid-pattern" }]);
+    assert_eq!(asked.answer, serde_json::json!({ "quarantined": quarantined, "answers": [["good"]] }));
 }

@@ -23,6 +23,7 @@ import {
   TOPOLOGY,
   UPDATES,
 } from './shapes.js';
+import type { TypedRouter } from './typed.js';
 import type {
   Binding,
   BindingTable,
@@ -140,6 +141,28 @@ export abstract class BaseRouter implements Disposable {
     const data = read(topology, TOPOLOGY, 'topology');
     // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
     return make(this, (Core) => Core.fromTopology(data));
+  }
+
+  /**
+   * The same, with a topology that the compiler knows as well: written out here, or `as const` elsewhere. An exchange that
+   * is not in it is then an error at compile time, and so is a routing key that reaches no queue.
+   *
+   * ```ts
+   * const router = Router.typed({
+   *   exchanges: [{ name: 'events', kind: 'topic' }],
+   *   queues: [{ name: 'audit' }],
+   *   bindings: [{ source: 'events', destination: { queue: 'audit' }, routingKey: 'order.#' }],
+   * });
+   * router.route('events', 'order.paid'); // compiles; 'ordre.paid' would not
+   * ```
+   */
+  static typed<R extends BaseRouter, const T extends Topology>(
+    this: RouterClass<R>,
+    topology: T,
+  ): TypedRouter<T> & Omit<R, keyof BaseRouter> {
+    const data = read(topology, TOPOLOGY, 'topology');
+    // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
+    return make(this, (Core) => Core.fromTopology(data)) as TypedRouter<T> & R;
   }
 
   /** The router that a snapshot was taken of: it answers alike, and goes on from the same revision. */

@@ -1,6 +1,6 @@
 // Assembles the npm package in dist/ from js/ and from pkg/, where scripts/wasm.sh left the module and its binding.
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
@@ -42,6 +42,11 @@ const inside = [
   'full/shapes',
 ];
 for (const name of inside) rmSync(join(dist, `${name}.d.ts`));
+
+// Types leave a script behind that says nothing; `.d.ts` files need none beside them.
+for (const name of readdirSync(dist, { recursive: true }).filter((name) => name.endsWith('.js'))) {
+  if (readFileSync(join(dist, name), 'utf8').trim() === 'export {};') rmSync(join(dist, name));
+}
 
 for (const directory of modules) {
   const [from, to] = [pkg, dist].map((root) => (name) => join(root, directory, name));

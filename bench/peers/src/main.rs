@@ -14,7 +14,7 @@ use keyrail_workload::{Bindings, CountingAllocator, Kind};
 use crate::{
     engine::{Engine, Job},
     engines::{
-        aho_corasick::AhoCorasickVerify, copy::Copy, keyrail::Keyrail, map::Map, matchit::Matchit,
+        aho_corasick::AhoCorasickVerify, copy::Copy, keyrail::{self, Keyrail}, map::Map, matchit::Matchit,
         mqtt_topic_engine::MqttTopicEngine, quill::Quill, regex_set::RegexList, scan::Scan, submap::Submap,
         zenoh::Zenoh,
     },
@@ -60,8 +60,9 @@ fn run(arguments: &[String]) -> Result<String, Box<dyn Error>> {
         }};
     }
     Ok(match engine.as_str() {
-        "keyrail" => engine!(Keyrail<true>),
-        "keyrail-no-cache" => engine!(Keyrail<false>),
+        "keyrail" => engine!(Keyrail<{ keyrail::ANSWERS }>),
+        "keyrail-no-cache" => engine!(Keyrail<{ keyrail::STATES }>),
+        "keyrail-cold" => engine!(Keyrail<{ keyrail::NOTHING }>),
         "mqtt-topic-engine" => engine!(MqttTopicEngine),
         "quill-pubsub" => engine!(Quill),
         "submap" => engine!(Submap),

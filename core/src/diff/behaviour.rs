@@ -203,13 +203,25 @@ impl Comparison<'_> {
             queues: a.queues.iter().filter(|queue| b.queues.binary_search(queue).is_err()).cloned().collect(),
         };
         if self.seen.insert((only(&before, &after), only(&after, &before))) {
-            let routing_key = ByteString::from(key);
+            let routing_key = ByteString::from(self.plainer(key, headers, [&before, &after]));
             self.witnesses.push(Witness { routing_key, headers: headers.clone(), before, after });
         }
         match self.witnesses.len() >= self.options.witnesses.max(1) {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         }
+    }
+
+    /// The key without empty words, where that is answered the same.
+    fn plainer(&mut self, key: &[u8], headers: &Table, answers: [&Answer; 2]) -> Vec<u8> {
+        if self.refused() != [None, None] {
+            return key.into();
+        }
+        let same = |key: &[u8]| {
+            let Ok(message) = Message::new(key).headers(headers) else { return false };
+            [0, 1].into_iter().all(|side| self.answer(side, &message) == *answers[side])
+        };
+        reading::plainer(key, same).unwrap_or_else(|| key.into())
     }
 
     fn answer(&mut self, side: usize, message: &Message<'_>) -> Answer {

@@ -276,9 +276,7 @@ const MOST_CANDIDATES: usize = 64;
 fn sample_keys(kind: ExchangeKind, binding: &BindingRef<'_>) -> Vec<Vec<u8>> {
     match kind {
         ExchangeKind::Topic => {
-            let reading = reading::Reading::of(binding);
-            let samples = (0..3).filter_map(|hash_words| reading::sample(&reading, hash_words));
-            let mut samples: Vec<Vec<u8>> = samples.map(alloc::string::String::into_bytes).collect();
+            let mut samples = reading::samples(&reading::Reading::of(binding));
             samples.dedup();
             samples
         }

@@ -1,6 +1,6 @@
 //! Where a binding leads, and the bindings behind one key: almost always one.
 
-use alloc::boxed::Box;
+use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     Destination,
@@ -125,20 +125,27 @@ impl Entries {
         }
     }
 
-    /// Calls `found` with the queues, if there are only queues and no two are the same.
+    /// The queue, if a plain binding to it is all there is.
     #[inline(always)]
-    pub(crate) fn plain_queues(&self, found: &mut impl FnMut(QueueId)) -> bool {
-        let Some(first) = self.first.target.plain_queue() else { return false };
-        match &self.more {
-            None => found(first),
-            Some(more) => {
-                if more.iter().any(|entry| entry.target.plain_queue().is_none()) {
-                    return false;
-                }
-                found(first);
-                more.iter().filter_map(|entry| entry.target.plain_queue()).for_each(found);
-            }
+    pub(crate) fn only_queue(&self) -> Option<QueueId> {
+        if self.more.is_some() { None } else { self.first.target.plain_queue() }
+    }
+
+    /// Adds the queues, if there are only queues and no two are the same.
+    #[inline(always)]
+    pub(crate) fn plain_queues(&self, queues: &mut Vec<QueueId>) -> bool {
+        let before = queues.len();
+        let mut all = self.first.target.0;
+        queues.push(QueueId(self.first.target.0));
+        for slice in self.more.iter().flat_map(|more| more.slices()) {
+            all = slice.iter().fold(all, |all, entry| all | entry.target.0);
+            queues.extend(slice.iter().map(|entry| QueueId(entry.target.0)));
         }
-        true
+        // One that is not plain takes all of them back: the message has to be walked.
+        let plain = Target(all).plain_queue().is_some();
+        if !plain {
+            queues.truncate(before);
+        }
+        plain
     }
 }

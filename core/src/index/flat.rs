@@ -56,10 +56,10 @@ impl Flat {
         self.length == 0
     }
 
-    /// The queues, in pieces.
-    #[inline]
-    pub(crate) fn queues(&self) -> impl Iterator<Item = &[QueueId]> {
-        self.pages.iter().map(|page| page.queues.as_slice())
+    /// Adds all queues to others.
+    #[inline(never)]
+    pub(crate) fn copy(&self, queues: &mut Vec<QueueId>) {
+        self.pages.iter().for_each(|page| queues.extend_from_slice(&page.queues));
     }
 
     #[inline]

@@ -5,8 +5,9 @@ use super::{
     leaf::Leaf,
 };
 use crate::{
-    hash::{hash, tag},
-    id::BindingId,
+    hash::{IN_PLACE, hash, tag},
+    id::{BindingId, QueueId},
+    same::same,
     slots::Slots,
     tags::Tags,
 };
@@ -17,6 +18,15 @@ pub(crate) struct Keys {
     seed: u64,
     table: Tags<u32>,
     leaves: Slots<Leaf>,
+}
+
+/// What is said of a key at a glance.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Quick<'a> {
+    Queue(QueueId),
+    Several(&'a Entries),
+    Nothing,
+    Unsure,
 }
 
 impl Keys {
@@ -56,14 +66,25 @@ impl Keys {
     }
 
     /// The bindings of this key.
-    #[inline(always)]
     pub(crate) fn find(&self, key: &[u8]) -> Option<&Entries> {
-        let mut found = None;
-        self.table.find(tag(hash(self.seed, key)), |number| {
-            found = self.leaves.get(*number).filter(|leaf| leaf.key() == key);
-            found.is_some()
-        });
-        found.map(|leaf| &leaf.entries)
+        let number = self.table.find(tag(hash(self.seed, key)), |number| self.has(*number, key))?;
+        self.leaves.get(*number).map(|leaf| &leaf.entries)
+    }
+
+    /// The only queue of this key, or that nothing has this key, if that is said without a call: then whoever asks needs no
+    /// frame, and most messages are answered so.
+    #[inline(always)]
+    pub(crate) fn quick(&self, key: &[u8]) -> Quick<'_> {
+        if key.len() > IN_PLACE {
+            return Quick::Unsure;
+        }
+        let Some(number) = self.table.first(tag(hash(self.seed, key))) else { return Quick::Nothing };
+        match self.leaves.get(*number) {
+            Some(leaf) if same(leaf.key(), key) => {
+                leaf.entries.only_queue().map_or(Quick::Several(&leaf.entries), Quick::Queue)
+            }
+            _ => Quick::Unsure,
+        }
     }
 
     fn has(&self, number: u32, key: &[u8]) -> bool {

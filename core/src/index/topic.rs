@@ -15,15 +15,18 @@ use super::{
     leaf::Leaf,
     words::{Text, Words, placed},
 };
-use crate::{hash::tag, id::BindingId, slots::Slots, stamps::Stamps, tags::Tags, work::Work};
+use crate::{automaton, hash::tag, id::BindingId, slots::Slots, tags::Tags, work::Work};
 
+mod bulk;
 mod known;
 mod many;
 mod shape;
 
+pub(crate) use bulk::Bulk;
 use known::Known;
-use many::Many;
-use shape::{FILTERED, Form, POSITIONS, Shapes};
+use many::{Asked, Many};
+pub(crate) use shape::Form;
+use shape::{FILTERED, POSITIONS, Shapes};
 
 /// The topic patterns of one exchange.
 #[derive(Clone, Debug, Default)]
@@ -47,7 +50,7 @@ const MANY: u32 = 1 << 31;
 #[derive(Debug, Default)]
 pub(crate) struct TopicScratch {
     words: Words,
-    many: Stamps,
+    many: Asked,
     staged: Vec<Staged>,
 }
 
@@ -63,6 +66,14 @@ struct Staged {
 const FEW: usize = 8;
 /// From so many leaves on they do not fit into the fast caches, and a route reads ahead. Tests take both ways.
 const STAGED: usize = if cfg!(test) { 64 } else { 1 << 18 };
+
+impl TopicScratch {
+    /// Counts on with every pattern that is asked one by one, and every shape that no dictionary leaves out.
+    #[inline(always)]
+    pub(crate) const fn costs(&self) -> u32 {
+        self.many.costs
+    }
+}
 
 impl TopicIndex {
     pub(crate) fn new(seed: u64) -> Self {
@@ -94,7 +105,7 @@ impl TopicIndex {
         self.table.insert(tag(hash), number);
         let bit = if shape < FILTERED { 1 << shape } else { 0 };
         for hash in literals(&form, words) {
-            known::learn(&mut self.dictionary, hash, bit);
+            known::learn(&mut self.dictionary, hash, bit, 1);
         }
         Spot(number)
     }
@@ -145,10 +156,30 @@ impl TopicIndex {
         self.is_empty() && self.shapes.is_clean() && self.dictionary.is_empty() && self.leaves.is_empty()
     }
 
-    /// The most steps that a route takes here, whatever its key: a word looked up, a shape asked, a state moved.
+    /// The most steps that a route takes here, whatever its key, with what it spends on an automaton.
     pub(crate) fn worst_case(&self, words: usize) -> u64 {
+        let steps = self.steps(words);
+        steps + automaton::cost(self.patterns(), words, steps)
+    }
+
+    /// The most steps that matching a key of so many words takes: a word looked up, a shape asked, a state moved.
+    pub(crate) fn steps(&self, words: usize) -> u64 {
         let shapes = self.shapes.worst_case();
         words as u64 * (1 + self.many.states() as u64) + shapes
+    }
+
+    /// How many patterns there are.
+    pub(crate) fn patterns(&self) -> usize {
+        self.leaves.len() + self.many.len()
+    }
+
+    /// The pattern with this number; `Some(None)` if it is gone, `None` behind the last.
+    pub(crate) fn pattern(&self, number: u32) -> Option<Option<&[u8]>> {
+        let number = number as usize;
+        if number < self.leaves.bound() {
+            return Some(self.leaves.get(number as u32).map(Leaf::key));
+        }
+        self.many.pattern((number - self.leaves.bound()) as u32)
     }
 
     /// Calls `found` with each binding whose pattern matches, each once.
@@ -186,7 +217,7 @@ impl TopicIndex {
         &self,
         key: &[u8],
         words: impl Text,
-        many: &mut Stamps,
+        many: &mut Asked,
         staged: &mut Vec<Staged>,
         work: &mut Work,
         found: &mut impl FnMut(Entry),
@@ -198,6 +229,7 @@ impl TopicIndex {
             filtered = self.narrow(filtered, words);
         }
         if self.table.len() >= STAGED {
+            many.costs = many.costs.wrapping_add(shapes.others.len() as u32);
             self.ask_staged(filtered, &shapes.others, key, words, staged, work, found);
         } else {
             let (mut base, mut set, mut rest) = (0, filtered as u64, (filtered >> 64) as u64);
@@ -213,6 +245,7 @@ impl TopicIndex {
                 set &= set - 1;
             }
             if !shapes.others.is_empty() {
+                many.costs = many.costs.wrapping_add(shapes.others.len() as u32);
                 self.ask_others(&shapes.others, key, words, work, found);
             }
         }

@@ -1,5 +1,6 @@
 //! The message as it lies in a Redis list or travels on a fanout channel.
 
+use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -25,8 +26,8 @@ use super::priority::Priority;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Envelope {
     body: Vec<u8>,
-    content_type: Json,
-    content_encoding: Json,
+    content_type: Cow<'static, str>,
+    content_encoding: Cow<'static, str>,
     headers: Vec<(String, Json)>,
     properties: Vec<(String, Json)>,
     delivery_mode: u8,
@@ -49,8 +50,8 @@ impl Envelope {
     pub fn bytes(body: impl Into<Vec<u8>>) -> Self {
         Envelope {
             body: body.into(),
-            content_type: Json::from("application/data"),
-            content_encoding: Json::from("binary"),
+            content_type: Cow::Borrowed("application/data"),
+            content_encoding: Cow::Borrowed("binary"),
             headers: Vec::new(),
             properties: Vec::new(),
             delivery_mode: 2,
@@ -67,7 +68,7 @@ impl Envelope {
     /// assert_eq!(Envelope::text("hello").body(), b"hello");
     /// ```
     pub fn text(body: &str) -> Self {
-        Envelope::bytes(body).content_type("text/plain").content_encoding("utf-8")
+        Envelope::utf8(body, "text/plain")
     }
 
     /// A JSON body: `application/json`, `utf-8`.
@@ -78,7 +79,15 @@ impl Envelope {
     /// assert_eq!(Envelope::json(&Json::from("caf\u{e9}")).body(), br#""caf\u00e9""#);
     /// ```
     pub fn json(body: &Json) -> Self {
-        Envelope::bytes(body.to_python()).content_type("application/json").content_encoding("utf-8")
+        Envelope::utf8(body.to_python(), "application/json")
+    }
+
+    fn utf8(body: impl Into<Vec<u8>>, content_type: &'static str) -> Self {
+        Envelope {
+            content_type: Cow::Borrowed(content_type),
+            content_encoding: Cow::Borrowed("utf-8"),
+            ..Envelope::bytes(body)
+        }
     }
 
     /// Replaces the body by its compressed form, and says so in the header that Kombu reads.
@@ -130,7 +139,7 @@ impl Envelope {
     /// ```
     #[must_use]
     pub fn content_type(mut self, content_type: &str) -> Self {
-        self.content_type = Json::from(content_type);
+        self.content_type = Cow::Owned(content_type.into());
         self
     }
 
@@ -144,7 +153,7 @@ impl Envelope {
     /// ```
     #[must_use]
     pub fn content_encoding(mut self, content_encoding: &str) -> Self {
-        self.content_encoding = Json::from(content_encoding);
+        self.content_encoding = Cow::Owned(content_encoding.into());
         self
     }
 
@@ -181,6 +190,19 @@ impl Envelope {
             set(&mut self.properties, name, value.into());
         }
         self
+    }
+
+    /// The property of this name, if it was set.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Envelope, Json};
+    ///
+    /// let envelope = Envelope::text("x").message_id("m1");
+    /// assert_eq!(envelope.property_value("message_id").and_then(Json::as_str), Some("m1"));
+    /// assert_eq!(envelope.property_value("timestamp"), None);
+    /// ```
+    pub fn property_value(&self, name: &str) -> Option<&Json> {
+        self.properties.iter().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 
     /// Sets `reply_to`.
@@ -283,7 +305,7 @@ impl Envelope {
     /// assert!(text.contains(r#""delivery_info": {"exchange": "news", "routing_key": "a.b"}"#));
     /// ```
     pub fn to_bytes(&self, exchange: &str, routing_key: &str, delivery_tag: &str) -> Vec<u8> {
-        self.addressed(exchange, routing_key).to_bytes(delivery_tag)
+        self.addressed(exchange, routing_key).into_bytes(delivery_tag)
     }
 
     /// Everything but the delivery tag: copies of one publish differ in nothing else, so the work is done once.
@@ -297,37 +319,61 @@ impl Envelope {
     /// ```
     pub fn addressed(&self, exchange: &str, routing_key: &str) -> Addressed {
         let mut text = String::with_capacity(self.body.len().div_ceil(3) * 4 + 512);
+        self.write_addressed(&mut text, exchange, routing_key);
+        Addressed { text }
+    }
+
+    /// Writes the finished text of one copy behind what is there: for a buffer that is used again and again.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let (envelope, mut text) = (Envelope::text("x"), String::new());
+    /// envelope.write(&mut text, "news", "a.b", "t1");
+    /// assert_eq!(text.as_bytes(), envelope.to_bytes("news", "a.b", "t1"));
+    /// ```
+    pub fn write(&self, text: &mut String, exchange: &str, routing_key: &str, delivery_tag: &str) {
+        self.write_addressed(text, exchange, routing_key);
+        write_tag(text, delivery_tag);
+    }
+
+    fn write_addressed(&self, text: &mut String, exchange: &str, routing_key: &str) {
         text.push_str(r#"{"body": ""#);
-        STANDARD.encode_string(&self.body, &mut text);
+        STANDARD.encode_string(&self.body, text);
         text.push_str(r#"", "content-encoding": "#);
-        self.content_encoding.write(&mut text);
+        write_string(text, &self.content_encoding);
         text.push_str(r#", "content-type": "#);
-        self.content_type.write(&mut text);
+        write_string(text, &self.content_type);
         text.push_str(r#", "headers": "#);
-        write_object(&mut text, &self.headers);
+        write_object(text, &self.headers);
         text.push_str(r#", "properties": {"#);
         for (name, value) in &self.properties {
-            write_string(&mut text, name);
+            write_string(text, name);
             text.push_str(": ");
-            value.write(&mut text);
+            value.write(text);
             text.push_str(", ");
         }
         text.push_str(r#""delivery_mode": "#);
-        text.push_str(&self.delivery_mode.to_string());
+        text.push(char::from(b'0' + self.delivery_mode));
         if let Some(milliseconds) = self.expiration {
             text.push_str(r#", "expiration": ""#);
             text.push_str(&milliseconds.to_string());
             text.push('"');
         }
         text.push_str(r#", "delivery_info": {"exchange": "#);
-        write_string(&mut text, exchange);
+        write_string(text, exchange);
         text.push_str(r#", "routing_key": "#);
-        write_string(&mut text, routing_key);
+        write_string(text, routing_key);
         text.push_str(r#"}, "priority": "#);
-        self.priority.write(&mut text);
+        self.priority.write(text);
         text.push_str(r#", "body_encoding": "base64", "delivery_tag": "#);
-        Addressed { text }
     }
+}
+
+/// What follows the address.
+fn write_tag(text: &mut String, delivery_tag: &str) {
+    write_string(text, delivery_tag);
+    text.push_str("}}");
 }
 
 fn set(members: &mut Vec<(String, Json)>, name: &str, value: Json) {
@@ -345,7 +391,7 @@ fn set(members: &mut Vec<(String, Json)>, name: &str, value: Json) {
 /// let addressed = Envelope::text("x").addressed("news", "a.b");
 /// assert_ne!(addressed.to_bytes("t1"), addressed.to_bytes("t2"));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addressed {
     text: String,
 }
@@ -362,8 +408,21 @@ impl Addressed {
     pub fn to_bytes(&self, delivery_tag: &str) -> Vec<u8> {
         let mut text = String::with_capacity(self.text.len() + delivery_tag.len() + 4);
         text.push_str(&self.text);
-        write_string(&mut text, delivery_tag);
-        text.push_str("}}");
+        Addressed { text }.into_bytes(delivery_tag)
+    }
+
+    /// The same, for the last copy or the only one.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    ///
+    /// let addressed = Envelope::text("x").addressed("", "q");
+    /// assert_eq!(addressed.clone().into_bytes("t1"), addressed.to_bytes("t1"));
+    /// ```
+    #[must_use]
+    pub fn into_bytes(self, delivery_tag: &str) -> Vec<u8> {
+        let mut text = self.text;
+        write_tag(&mut text, delivery_tag);
         text.into_bytes()
     }
 }

@@ -51,7 +51,8 @@ impl Json {
     /// assert_eq!(Json::from_iter([Json::from(1), Json::from(2.0), Json::Null]).to_python(), "[1, 2.0, null]");
     /// ```
     pub fn to_python(&self) -> String {
-        let mut text = String::new();
+        // Most values fit, and growing to that takes longer than asking for it.
+        let mut text = String::with_capacity(128);
         self.write(&mut text);
         text
     }
@@ -126,24 +127,40 @@ pub(super) fn write_object(out: &mut String, members: &[(String, Json)]) {
 
 pub(super) fn write_string(out: &mut String, text: &str) {
     out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str(r"\\"),
-            '\n' => out.push_str(r"\n"),
-            '\r' => out.push_str(r"\r"),
-            '\t' => out.push_str(r"\t"),
-            '\u{8}' => out.push_str(r"\b"),
-            '\u{c}' => out.push_str(r"\f"),
-            ' '..='~' => out.push(c),
-            _ => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    let _ = write!(out, "\\u{unit:04x}");
-                }
+    let mut rest = text;
+    // What stays as it is is copied as a whole: bodies and names hardly hold anything else.
+    while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
+        let (plain, other) = rest.split_at(at);
+        out.push_str(plain);
+        let mut others = other.chars();
+        if let Some(c) = others.next() {
+            write_escaped(out, c);
+        }
+        rest = others.as_str();
+    }
+    out.push_str(rest);
+    out.push('"');
+}
+
+const fn is_plain(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
+}
+
+fn write_escaped(out: &mut String, c: char) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str(r"\\"),
+        '\n' => out.push_str(r"\n"),
+        '\r' => out.push_str(r"\r"),
+        '\t' => out.push_str(r"\t"),
+        '\u{8}' => out.push_str(r"\b"),
+        '\u{c}' => out.push_str(r"\f"),
+        _ => {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
             }
         }
     }
-    out.push('"');
 }
 
 /// Python's `repr` of a float: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on. Where

@@ -4,7 +4,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, mem};
 
 use super::command::Command;
 use super::envelope::Envelope;
@@ -119,16 +119,26 @@ pub fn publish<'q>(
     mut tags: impl FnMut() -> String,
 ) -> Plan {
     let priority = publish.envelope.priority_of();
-    let addressed = publish.envelope.addressed(publish.exchange, publish.routing_key);
-    let copies = queues.into_iter().map(|queue| Command::LPush {
-        key: layout.list(queue, priority),
-        value: if publish.return_to_queue {
-            publish.envelope.to_bytes("", queue, &tags())
-        } else {
-            addressed.to_bytes(&tags())
-        },
-    });
-    Plan::atomic(copies.collect())
+    let mut queues = queues.into_iter().peekable();
+    let mut copies = Vec::with_capacity(queues.size_hint().0);
+    if publish.return_to_queue {
+        copies.extend(queues.map(|queue| Command::LPush {
+            key: layout.list(queue, priority),
+            value: publish.envelope.to_bytes("", queue, &tags()),
+        }));
+        return Plan::atomic(copies);
+    }
+    let mut addressed = publish.envelope.addressed(publish.exchange, publish.routing_key);
+    while let Some(queue) = queues.next() {
+        let tag = tags();
+        let value = match queues.peek() {
+            Some(_) => addressed.to_bytes(&tag),
+            // Most messages have one copy, which needs no other.
+            None => mem::take(&mut addressed).into_bytes(&tag),
+        };
+        copies.push(Command::LPush { key: layout.list(queue, priority), value });
+    }
+    Plan::atomic(copies)
 }
 
 /// Publishes to a fanout exchange: one `PUBLISH`, whoever listens.

@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt;
+use core::{fmt, mem};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -59,14 +59,16 @@ impl Received {
     /// assert_eq!(Received::read(Json::Null).unwrap_err().code(), "envelope-not-object");
     /// ```
     pub fn read(envelope: Json) -> Result<Self, EnvelopeError> {
-        let Json::Object(_) = envelope else {
+        let Json::Object(mut members) = envelope else {
             return Err(EnvelopeError::NotAnObject);
         };
-        let properties = match envelope.member("properties") {
-            Some(properties @ Json::Object(_)) => properties.clone(),
-            _ => {
-                return Err(EnvelopeError::Missing { field: "properties" });
-            }
+        // Of equal names the last one counts, as in Python.
+        let mut take = |name| {
+            let member = members.iter_mut().rev().find(|(known, _)| known == name);
+            member.map(|(_, value)| mem::take(value))
+        };
+        let Some(properties @ Json::Object(_)) = take("properties") else {
+            return Err(EnvelopeError::Missing { field: "properties" });
         };
         let delivery_tag = match properties.member("delivery_tag") {
             Some(Json::String(tag)) => tag.clone(),
@@ -75,23 +77,23 @@ impl Received {
                 return Err(EnvelopeError::Missing { field: "delivery_tag" });
             }
         };
-        let body = envelope.member("body").ok_or(EnvelopeError::Missing { field: "body" })?;
+        let body = take("body").ok_or(EnvelopeError::Missing { field: "body" })?;
         let body = decode(body, properties.member("body_encoding").unwrap_or(&Json::Null))?;
 
-        let headers = match envelope.member("headers") {
-            Some(headers @ Json::Object(_)) => headers.clone(),
+        let headers = match take("headers") {
+            Some(headers @ Json::Object(_)) => headers,
             _ => Json::Object(Vec::new()),
         };
         let info = properties.member("delivery_info").unwrap_or(&Json::Null);
-        let text = |from: &Json, name| from.member(name).and_then(Json::as_str).map(String::from);
+        let text = |name| info.member(name).and_then(Json::as_str).map(String::from);
         let flag = |from: &Json| from.member("redelivered") == Some(&Json::Bool(true));
         Ok(Received {
             body,
-            content_type: text(&envelope, "content-type"),
-            content_encoding: text(&envelope, "content-encoding"),
-            exchange: text(info, "exchange").unwrap_or_default(),
-            routing_key: text(info, "routing_key").unwrap_or_default(),
-            redelivered: flag(&envelope) || flag(&headers) || flag(info),
+            content_type: take("content-type").and_then(into_text),
+            content_encoding: take("content-encoding").and_then(into_text),
+            exchange: text("exchange").unwrap_or_default(),
+            routing_key: text("routing_key").unwrap_or_default(),
+            redelivered: take("redelivered") == Some(Json::Bool(true)) || flag(&headers) || flag(info),
             headers,
             properties,
             delivery_tag,
@@ -112,24 +114,33 @@ impl Received {
     }
 }
 
-fn decode(body: &Json, encoding: &Json) -> Result<Vec<u8>, EnvelopeError> {
+fn into_text(value: Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn decode(body: Json, encoding: &Json) -> Result<Vec<u8>, EnvelopeError> {
     match (encoding, body) {
-        (Json::String(base64), Json::String(text)) if base64 == "base64" => from_base64(text),
-        (Json::String(utf8), _) if utf8 == "utf-8" => plain(body),
-        (Json::Null, _) => plain(body),
+        (Json::String(base64), Json::String(text)) if base64 == "base64" => from_base64(&text),
         (Json::String(base64), _) if base64 == "base64" => Err(EnvelopeError::Body),
+        (Json::String(utf8), body) if utf8 == "utf-8" => plain(body),
+        (Json::Null, body) => plain(body),
         (Json::String(other), _) => Err(EnvelopeError::BodyEncoding { found: other.as_str().into() }),
         (other, _) => Err(EnvelopeError::BodyEncoding { found: other.to_python().into() }),
     }
 }
 
 /// A text as it is, or the object that Kombu makes of bytes.
-fn plain(body: &Json) -> Result<Vec<u8>, EnvelopeError> {
+fn plain(body: Json) -> Result<Vec<u8>, EnvelopeError> {
+    if let Json::String(text) = body {
+        return Ok(text.into_bytes());
+    }
     let member = |name| body.member(name).and_then(Json::as_str);
-    match (body, member("__type__"), member("__value__")) {
-        (Json::String(text), _, _) => Ok(text.clone().into_bytes()),
-        (_, Some("bytes"), Some(text)) => Ok(text.as_bytes().to_vec()),
-        (_, Some("base64"), Some(text)) => from_base64(text),
+    match (member("__type__"), member("__value__")) {
+        (Some("bytes"), Some(text)) => Ok(text.as_bytes().to_vec()),
+        (Some("base64"), Some(text)) => from_base64(text),
         _ => Err(EnvelopeError::Body),
     }
 }

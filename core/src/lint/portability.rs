@@ -9,7 +9,10 @@ use super::{Code, Culprit, DialectAnswer, Finding, Lint, QUESTION};
 use crate::{
     ByteString, Dialect, Exchange, ExchangeKind,
     kombu::{SEPARATOR, check_fanout_exchange, translate},
-    pattern::{Budget, Found, Language, Query, reading::Reading},
+    pattern::{
+        Budget, Found, Language, Query,
+        reading::{Reading, plainer, samples},
+    },
 };
 
 /// What the dialects make of one binding key, found once for all bindings with this key.
@@ -34,7 +37,11 @@ impl Lint<'_> {
             if kind != Some(ExchangeKind::Topic) {
                 continue;
             }
-            let Reading::Words { key, dialect } = Reading::of(&binding) else { continue };
+            let (key, dialect) = match Reading::of(&binding) {
+                Reading::Words { key, dialect } => (key, dialect),
+                Reading::Glued(glued) => (glued.key().as_bytes().to_vec().into(), glued.dialect()),
+                Reading::Foreign => continue,
+            };
             let Ok(text) = core::str::from_utf8(&key) else { continue };
             if let Err(error) = translate(text, Dialect::Kombu57) {
                 self.report_binding(
@@ -56,8 +63,9 @@ impl Lint<'_> {
                     traps
                 }
             };
-            if let Some(first) = traps.keys.first() {
-                let sentence = sentence(first);
+            if !traps.keys.is_empty() {
+                let sentences: Vec<String> = traps.keys.iter().map(sentence).collect();
+                let sentence = sentences.join("; ");
                 self.report_binding(Code::DialectTrap, at, sentence).keys = traps.keys;
             } else if traps.undecided {
                 let sentence = "whether brokers read it differently was not decided within the budget";
@@ -82,26 +90,30 @@ impl Lint<'_> {
     }
 }
 
-/// For each other dialect a shortest key that it answers differently. Keys with line feeds are left out: nobody publishes
-/// them, and nearly every pattern differs there.
+/// For each other dialect a key that it answers differently: one of plain words if such a one tells, or else a shortest.
+/// Keys with line feeds are left out: nobody publishes them, and nearly every pattern differs there.
 fn traps(key: &str, dialect: Dialect, budget: &mut Budget) -> Traps {
     let mut traps = Traps::default();
     let languages: Vec<(Dialect, Language)> =
         Dialect::ALL.iter().filter_map(|other| Some((*other, Language::topic(key, *other).ok()?))).collect();
     let Some((_, own)) = languages.iter().find(|(other, _)| *other == dialect) else { return traps };
+    let plain: Vec<Vec<u8>> = Dialect::ALL
+        .iter()
+        .flat_map(|dialect| samples(&Reading::Words { key: key.as_bytes().into(), dialect: *dialect }))
+        .collect();
     for (_, language) in languages.iter().filter(|(other, _)| *other != dialect) {
-        let mut part = budget.split(QUESTION);
-        let mut ask = |inside: &Language, outside: &Language| {
-            Query { inside: &[inside], outside: &[outside], tracked: &[], line_feeds: false }.find(&mut part)
+        let differs = |key: &&Vec<u8>| own.matches(key) != language.matches(key);
+        let found = match plain.iter().find(differs) {
+            Some(key) => Found::Key(ByteString::from(&**key)),
+            None => search(own, language, budget),
         };
-        let found = match ask(own, language) {
-            Found::None => ask(language, own),
-            found => found,
-        };
-        budget.join(part);
         match found {
-            Found::Key(key) if traps.keys.iter().any(|known| known.key == key) => {}
-            Found::Key(key) => traps.keys.push(answer(key, &languages)),
+            Found::Key(key) => {
+                let answer = answer(key, &languages);
+                if !traps.keys.contains(&answer) {
+                    traps.keys.push(answer);
+                }
+            }
             Found::None => {}
             Found::Undecided => traps.undecided = true,
         }
@@ -109,7 +121,24 @@ fn traps(key: &str, dialect: Dialect, budget: &mut Budget) -> Traps {
     traps
 }
 
+/// A shortest key that one of the two has.
+fn search(one: &Language, other: &Language, budget: &mut Budget) -> Found {
+    let mut part = budget.split(QUESTION);
+    let mut ask = |inside: &Language, outside: &Language| {
+        Query { inside: &[inside], outside: &[outside], tracked: &[], line_feeds: false }.find(&mut part)
+    };
+    let found = match ask(one, other) {
+        Found::None => ask(other, one),
+        found => found,
+    };
+    budget.join(part);
+    found
+}
+
+/// Without empty words, where that shows the same.
 fn answer(key: ByteString, languages: &[(Dialect, Language)]) -> DialectAnswer {
+    let same = |other: &[u8]| languages.iter().all(|(_, it)| it.matches(other) == it.matches(&key));
+    let key = plainer(&key, same).map_or_else(|| key.clone(), ByteString::from);
     let (matches, misses): (Vec<_>, Vec<_>) =
         languages.iter().partition(|(_, language)| language.matches(&key));
     let dialects = |list: Vec<&(Dialect, Language)>| list.iter().map(|(dialect, _)| *dialect).collect();
@@ -117,7 +146,7 @@ fn answer(key: ByteString, languages: &[(Dialect, Language)]) -> DialectAnswer {
 }
 
 fn sentence(answer: &DialectAnswer) -> String {
-    let names = |dialects: &[Dialect]| {
+    let names = |dialects: &[Dialect], and: &str| {
         let names: Vec<&str> = dialects
             .iter()
             .map(|dialect| match dialect {
@@ -126,8 +155,8 @@ fn sentence(answer: &DialectAnswer) -> String {
                 Dialect::Kombu56 => "Kombu up to 5.6",
             })
             .collect();
-        names.join(" and ")
+        names.join(and)
     };
     let DialectAnswer { key, matches, misses } = answer;
-    format!("`{key}` matches in {}, not in {}", names(matches), names(misses))
+    format!("`{key}` matches in {}, not in {}", names(matches, " and "), names(misses, " or "))
 }

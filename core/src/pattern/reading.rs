@@ -1,10 +1,10 @@
 //! What a binding says, read once for whoever explains, lints or compares it.
 
-use alloc::{borrow::Cow, string::String};
+use alloc::{borrow::Cow, string::String, vec::Vec};
 
 use super::Language;
 use crate::{
-    BindingRef, Dialect, ExchangeKind,
+    BindingRef, Dialect, ExchangeKind, MAX_SHORT_STRING,
     kombu::{GluedPattern, Recognised, recognise},
 };
 
@@ -72,9 +72,15 @@ pub(crate) fn language(kind: ExchangeKind, exchange: &str, binding: &BindingRef<
     }
 }
 
-/// A key that the binding matches and that few others do: wildcards become a word that nobody uses. `#` becomes as many
-/// of these words as asked for.
-pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize) -> Option<String> {
+/// Keys that the binding matches and that few others do, plain ones first: wildcards become words that nobody uses.
+pub(crate) fn samples(reading: &Reading<'_>) -> Vec<Vec<u8>> {
+    let counts = [(0, 1), (1, 1), (2, 1), (0, 2), (1, 2)];
+    let samples = counts.into_iter().filter_map(|(hash, star)| sample(reading, hash, star));
+    samples.map(String::into_bytes).collect()
+}
+
+/// `#` becomes as many words as asked for, and so does `*` where it takes more than one.
+fn sample(reading: &Reading<'_>, hash_words: usize, star_words: usize) -> Option<String> {
     let Reading::Words { key, dialect } = reading else { return None };
     let key = core::str::from_utf8(key).ok()?;
     let amqp = *dialect == Dialect::Amqp;
@@ -83,6 +89,7 @@ pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize) -> Option<String>
     }
     let mut sample = String::with_capacity(key.len() + 8);
     let mut first = true;
+    let star_words = if *dialect == Dialect::Kombu56 { star_words } else { 1 };
     let mut push = |word: &str| {
         if !core::mem::take(&mut first) {
             sample.push('.');
@@ -91,7 +98,7 @@ pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize) -> Option<String>
     };
     for word in key.split('.') {
         match word {
-            "*" => push(UNUSED),
+            "*" => (0..star_words).for_each(|_| push(UNUSED)),
             "#" => (0..hash_words.max(usize::from(!amqp))).for_each(|_| push(UNUSED)),
             word => push(word),
         }
@@ -101,3 +108,50 @@ pub(crate) fn sample(reading: &Reading<'_>, hash_words: usize) -> Option<String>
 
 /// A word that real bindings do not name.
 const UNUSED: &str = "x";
+
+/// The same key without empty words, as long as `holds` is true of it: a search finds the shortest key, and that has empty
+/// words where a wildcard takes them.
+pub(crate) fn plainer(key: &[u8], mut holds: impl FnMut(&[u8]) -> bool) -> Option<Vec<u8>> {
+    let unused = UNUSED.as_bytes();
+    let mut words: Vec<&[u8]> = key.split(|byte| *byte == b'.').collect();
+    if words.iter().all(|word| !word.is_empty()) {
+        return None;
+    }
+    let mut holds = |words: &[&[u8]]| {
+        let key = words.join(&b'.');
+        (key.len() <= MAX_SHORT_STRING && holds(&key)).then_some(key)
+    };
+    let filled: Vec<_> = words.iter().map(|word| if word.is_empty() { unused } else { *word }).collect();
+    if let Some(key) = holds(&filled) {
+        return Some(key);
+    }
+    // What cannot be filled all at once may be one by one.
+    let mut best = None;
+    for at in 0..words.len() {
+        if words[at].is_empty() {
+            words[at] = unused;
+            match holds(&words) {
+                Some(key) => best = Some(key),
+                None => words[at] = b"",
+            }
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_words_are_filled_as_long_as_it_holds() {
+        let plain = |key: &str, holds: &dyn Fn(&[u8]) -> bool| {
+            plainer(key.as_bytes(), holds).map(|key| String::from_utf8(key).unwrap())
+        };
+        assert_eq!(plain("order..x.shipped", &|_| true).as_deref(), Some("order.x.x.shipped"));
+        assert_eq!(plain("a.b", &|_| true), None);
+        // The first has to stay empty.
+        assert_eq!(plain("..b", &|key| key.starts_with(b".")).as_deref(), Some(".x.b"));
+        assert_eq!(plain(".", &|_| false), None);
+    }
+}

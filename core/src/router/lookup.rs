@@ -65,6 +65,16 @@ impl Router {
         self.binding_refs(ids)
     }
 
+    /// The bindings that own the buckets of a consistent-hash exchange, in the order of these; none of any other exchange.
+    ///
+    /// Bindings alone do not say them: they belong to the first binding of a destination, in the order of binding, and
+    /// unbinding any of its bindings takes them away. [`deal_buckets`](Self::deal_buckets) is the way back.
+    /// # Source
+    /// RabbitMQ 3.10; vectors `consistent-hash-001` to `consistent-hash-031`.
+    pub fn bucket_owners(&self, exchange: ExchangeId) -> impl Iterator<Item = BindingRef<'_>> {
+        self.ring(exchange).filter_map(|id| self.binding(id))
+    }
+
     /// The number of exchanges (the default one included), queues and bindings (the implicit ones not).
     pub fn counts(&self) -> (usize, usize, usize) {
         (self.exchanges.len(), self.queues.len(), self.bindings.len())
@@ -89,8 +99,9 @@ impl Router {
         ids.into_iter().flat_map(Chunks::iter).filter_map(|id| self.binding(*id))
     }
 
+    #[inline(always)]
     pub(crate) fn exchange_entry(&self, exchange: ExchangeId) -> Option<&ExchangeEntry> {
-        self.exchanges.get(exchange.0)
+        self.exchanges.get_near(exchange.0)
     }
 
     pub(crate) fn binding(&self, binding: BindingId) -> Option<BindingRef<'_>> {

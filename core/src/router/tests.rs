@@ -203,7 +203,7 @@ fn what_is_remembered_is_what_is_matched() {
             router.bind(topic, queue, &Binding::new(&key)).unwrap();
         }
     }
-    let (mut kept, mut anew) = (Routes::new(), Routes::without_cache());
+    let (mut kept, mut anew) = (Routes::new(), Routes::without_memory());
     // Some keys come often, most of forty thousand once: memory fills and old answers go.
     let mut noise = 1_u64;
     for _ in 0..150_000 {

@@ -11,10 +11,11 @@ use super::{
     table::read_table,
 };
 use crate::{
-    ApplyTo, Binding, Destination, Dialect, Exchange, ExchangeId, ExchangeKind, Limits, Policy, Queue,
-    QueueId, Router, Table,
+    ApplyTo, Binding, Destination, Dialect, Exchange, ExchangeId, ExchangeKind, Limits, MAX_SHORT_STRING,
+    Policy, Queue, QueueId, Router, Table,
     id::BindingId,
-    router::{BindingPart, Parts},
+    index::Form,
+    router::{BindingPart, Content, Parts},
 };
 
 pub(super) fn router(bytes: &[u8], seed: u64) -> Result<Router, SnapshotError> {
@@ -30,12 +31,15 @@ pub(super) fn router(bytes: &[u8], seed: u64) -> Result<Router, SnapshotError> {
     let policies = policies(sections.next(section::POLICIES, "policies")?)?;
     // The default exchange is number 0.
     let ends = Ends { exchanges: exchanges.len() + 1, queues: queues.len() };
-    let bindings = Bindings::new(sections.next(section::BINDINGS, "bindings")?, ends)?;
+    let (words, forms) = words(sections.next(section::WORDS, "words")?)?;
+    let numbers = Numbers { words: words.len(), literals: forms.iter().map(Form::literals).collect() };
+    let bindings = Bindings::new(sections.next(section::BINDINGS, "bindings")?, ends, numbers)?;
+    let count = bindings.count;
     let rings = sections.next(section::RINGS, "rings")?;
     sections.end()?;
 
     let bindings = |bind: &mut dyn FnMut(&BindingPart<'_>) -> Result<(), SnapshotError>| bindings.each(bind);
-    let parts = Parts { seed, limits, revision, exchanges, queues, policies, bindings };
+    let parts = Parts { seed, limits, revision, exchanges, queues, policies, words, forms, count, bindings };
     let mut router = Router::from_parts(parts)?;
     arrange_rings(&mut router, rings)?;
     Ok(router)
@@ -161,6 +165,34 @@ fn apply_to(reader: &mut Reader<'_>) -> Result<ApplyTo, SnapshotError> {
     })
 }
 
+/// Words and forms of topic patterns. A word is no wildcard and has no dot: else a key would be another one.
+fn words(mut reader: Reader<'_>) -> Result<(Vec<&[u8]>, Vec<Form>), SnapshotError> {
+    let mut words = Vec::new();
+    for _ in 0..reader.count(1)? {
+        let word = reader.text()?;
+        if word == "*" || word == "#" || word.contains('.') || word.len() > MAX_SHORT_STRING {
+            return Err(reader.error("a word is none of a topic pattern"));
+        }
+        words.push(word.as_bytes());
+    }
+    let mut forms = Vec::new();
+    for _ in 0..reader.count(5)? {
+        let [prefix, suffix, hash] = [reader.number()?, reader.number()?, reader.number()?];
+        let (stars, end_stars) = (reader.number()?, reader.number()?);
+        let form = Form::checked(prefix, suffix, hash == 1, stars, end_stars).filter(|_| hash < 2);
+        forms.push(form.ok_or_else(|| reader.error("a form is none of a topic pattern"))?);
+    }
+    reader.end()?;
+    Ok((words, forms))
+}
+
+/// What the numbers of topic patterns have to stay below.
+struct Numbers {
+    words: usize,
+    /// How many words each form takes.
+    literals: Vec<u32>,
+}
+
 /// How many exchanges, the default one included, and queues a binding may lead to.
 #[derive(Clone, Copy)]
 struct Ends {
@@ -172,17 +204,19 @@ struct Ends {
 struct Bindings<'a> {
     count: usize,
     ends: Ends,
+    numbers: Numbers,
     sources: RunReader<'a>,
     flags: RunReader<'a>,
     destinations: Reader<'a>,
     lengths: Reader<'a>,
     keys: Reader<'a>,
+    composed: Reader<'a>,
     extras: Reader<'a>,
 }
 
 impl<'a> Bindings<'a> {
-    fn new(mut reader: Reader<'a>, ends: Ends) -> Result<Self, SnapshotError> {
-        // At least a byte for the destination and one for the length of the key.
+    fn new(mut reader: Reader<'a>, ends: Ends, numbers: Numbers) -> Result<Self, SnapshotError> {
+        // At least a byte for the destination and one for the key.
         let count = reader.count(2)?;
         let sources = RunReader::new(&mut reader, count)?;
         let flags = RunReader::new(&mut reader, count)?;
@@ -190,11 +224,13 @@ impl<'a> Bindings<'a> {
         let columns = Bindings {
             count,
             ends,
+            numbers,
             sources,
             flags,
             destinations: column("destinations of bindings")?,
             lengths: column("lengths of binding keys")?,
             keys: column("binding keys")?,
+            composed: column("topic patterns")?,
             extras: column("arguments and patterns of bindings")?,
         };
         reader.end()?;
@@ -205,12 +241,25 @@ impl<'a> Bindings<'a> {
         mut self,
         bind: &mut dyn FnMut(&BindingPart<'_>) -> Result<(), SnapshotError>,
     ) -> Result<(), SnapshotError> {
+        if self.numbers.words > self.composed.left() {
+            return Err(self.composed.error("there are words that no pattern has"));
+        }
+        let mut literals = Vec::new();
         for _ in 0..self.count {
             let source = self.sources.next()?;
             let source = u32::try_from(source).map_err(|_| self.keys.error("a source is unknown"))?;
+            let flags = self.flags.next()?;
+            if flags == binding_flag::WORDS {
+                let form = self.composed.below(self.numbers.literals.len(), "a form is unknown")?;
+                literals.clear();
+                for _ in 0..self.numbers.literals[form as usize] {
+                    literals.push(self.composed.below(self.numbers.words, "a word is unknown")?);
+                }
+                bind(&(ExchangeId(source), self.destination()?, Content::Words(form, &literals)))?;
+                continue;
+            }
             let length = self.lengths.number()?;
             let mut binding = Binding::new(self.keys.take(length)?);
-            let flags = self.flags.next()?;
             let mut arguments = Table::new();
             if flags != 0 {
                 binding = self.announced(binding, flags, &mut arguments)?;
@@ -218,11 +267,12 @@ impl<'a> Bindings<'a> {
             if !arguments.is_empty() {
                 binding = binding.arguments(&arguments);
             }
-            bind(&(ExchangeId(source), self.destination()?, binding))?;
+            bind(&(ExchangeId(source), self.destination()?, Content::Whole(binding)))?;
         }
         self.destinations.end()?;
         self.lengths.end()?;
         self.keys.end()?;
+        self.composed.end()?;
         self.extras.end()
     }
 
@@ -250,7 +300,7 @@ impl<'a> Bindings<'a> {
     where
         'a: 'b,
     {
-        if flags & !binding_flag::ALL != 0 {
+        if flags & !binding_flag::ALL != 0 || flags & binding_flag::WORDS != 0 {
             return Err(self.extras.error("a flag is unknown"));
         }
         if flags & binding_flag::ARGUMENTS != 0 {

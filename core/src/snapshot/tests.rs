@@ -169,12 +169,12 @@ fn hostile_bytes_with_a_right_checksum_never_panic() {
 fn what_is_not_known_is_refused() {
     let bytes = Router::new().snapshot();
     let mut newer = bytes.clone();
-    newer[MAGIC.len()] = 2;
+    newer[MAGIC.len()] = 3;
     let error = Router::from_snapshot(&sealed(newer)).unwrap_err();
-    assert_eq!(error, SnapshotError::UnknownVersion { found: 2 });
+    assert_eq!(error, SnapshotError::UnknownVersion { found: 3 });
     let mut further = bytes.clone();
     further.truncate(bytes.len() - CHECKSUM);
-    further.extend([7, 0]);
+    further.extend([8, 0]);
     further.extend([0; CHECKSUM]);
     let error = Router::from_snapshot(&sealed(further)).unwrap_err();
     assert_eq!(error.to_string(), "malformed snapshot, sections: something follows its end");
@@ -196,4 +196,63 @@ fn nothing_is_there_twice() {
     twice[at + 1] = b'a';
     let error = Router::from_snapshot(&sealed(twice)).unwrap_err();
     assert_eq!(error.to_string(), "malformed snapshot, queues[1]: it is there twice");
+}
+
+/// A topic table by the numbers of its words answers, and is told apart, unbound and bound as the one that was saved.
+#[test]
+fn patterns_by_number_are_patterns_by_text() {
+    let words = ["a", "b", "", "*", "#", "nine-long", "é"];
+    let mut state = 1_u64;
+    let mut below = |bound: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % bound
+    };
+    for round in 0..30 {
+        let mut router = Router::with_seed(round);
+        router.set_limits(Limits::default().key_bytes(2000));
+        let exchanges =
+            ["x", "y"].map(|name| router.declare_exchange(name, Exchange::new(ExchangeKind::Topic)).unwrap());
+        let queues: Vec<_> =
+            (0..5).map(|at| router.declare_queue(&format!("q{at}"), Queue::new()).unwrap()).collect();
+        for _ in 0..120 {
+            let most = if below(20) == 0 { 90 } else { 6 };
+            let length = below(most);
+            let key: Vec<&str> = (0..length).map(|_| words[below(words.len())]).collect();
+            let (exchange, key) = (exchanges[below(2)], key.join("."));
+            let bound = match below(9) {
+                0 => router.bind(exchange, exchanges[below(2)], &Binding::new(&key)),
+                _ => router.bind(exchange, queues[below(5)], &Binding::new(&key)),
+            };
+            bound.unwrap();
+        }
+        let mut copy = Router::from_snapshot_with_seed(&router.snapshot(), round + 7).unwrap();
+        assert_eq!(Topology::of(&copy), Topology::of(&router));
+        assert_eq!(copy.snapshot(), router.snapshot());
+        for _ in 0..200 {
+            let key: Vec<&str> = (0..below(7)).map(|_| words[below(words.len())]).collect();
+            let (exchange, key) = (["x", "y"][below(2)], key.join("."));
+            let message = Message::new(&key);
+            assert_eq!(routes(&copy, exchange, &message), routes(&router, exchange, &message), "{key:?}");
+            let explained = [&copy, &router].map(|router| {
+                let mut trace = crate::Trace::new().with_near_misses(5);
+                let outcome = router.explain(router.exchange(exchange).unwrap(), &message, &mut trace);
+                (outcome, trace.to_string())
+            });
+            assert_eq!(explained[0], explained[1]);
+            // What comes and goes after loading does so on both.
+            let (from, to) = (exchanges[below(2)], queues[below(5)]);
+            let bind = below(2) == 0;
+            let changed = [&mut copy, &mut router].map(|router| match bind {
+                true => router.bind(from, to, &Binding::new(&key)),
+                false => router.unbind(from, to, &Binding::new(&key)),
+            });
+            assert_eq!(changed[0], changed[1]);
+        }
+        for binding in Topology::of(&copy).bindings {
+            let (source, destination) =
+                (copy.exchange(&binding.source).unwrap(), binding.destination.find(&copy).unwrap());
+            assert_eq!(copy.unbind(source, destination, &binding.binding()), Ok(true));
+        }
+        assert!(exchanges.iter().all(|id| copy.exchange_entry(*id).unwrap().index.is_empty()));
+    }
 }

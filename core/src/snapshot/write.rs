@@ -2,6 +2,8 @@
 
 use alloc::{vec, vec::Vec};
 
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
 use xxhash_rust::xxh64::xxh64;
 
 use super::{
@@ -10,10 +12,14 @@ use super::{
     flag, section,
     table::put_table,
 };
-use crate::{ApplyTo, BindingRef, Destination, Dialect, Exchange, ExchangeKind, Queue, Router};
+use crate::{
+    ApplyTo, BindingRef, Destination, Dialect, Exchange, ExchangeKind, Queue, Router,
+    index::{Form, Words},
+};
 
 pub(super) fn snapshot(router: &Router) -> Vec<u8> {
     let numbers = Numbers::of(router);
+    let (words, bindings) = bindings(router, &numbers);
     let mut out = Vec::from(MAGIC);
     out.push(VERSION);
     for (number, content) in [
@@ -21,7 +27,8 @@ pub(super) fn snapshot(router: &Router) -> Vec<u8> {
         (section::EXCHANGES, exchanges(router)),
         (section::QUEUES, queues(router)),
         (section::POLICIES, policies(router)),
-        (section::BINDINGS, bindings(router, &numbers)),
+        (section::WORDS, words),
+        (section::BINDINGS, bindings),
         (section::RINGS, rings(router, &numbers)),
     ] {
         put_number(&mut out, number);
@@ -142,17 +149,70 @@ fn apply_to_number(apply_to: ApplyTo) -> u8 {
     }
 }
 
-fn bindings(router: &Router, numbers: &Numbers) -> Vec<u8> {
+/// Words and forms of topic patterns, numbered as they come.
+#[derive(Default)]
+struct Patterns<'a> {
+    words: HashMap<&'a [u8], u32, FixedState>,
+    word_list: Vec<&'a [u8]>,
+    forms: HashMap<Form, u32, FixedState>,
+    form_list: Vec<Form>,
+    cut: Words,
+}
+
+impl<'a> Patterns<'a> {
+    /// Writes a pattern as numbers; false if its form is none that can be.
+    fn put(&mut self, out: &mut Vec<u8>, key: &'a [u8]) -> bool {
+        let Patterns { words, word_list, forms, form_list, cut } = self;
+        let Some(text) = cut.split(0, key) else { return false };
+        let Some(form) = Form::of(key, text).filter(|_| !key.is_empty()) else { return false };
+        let number = *forms.entry(form).or_insert_with(|| {
+            form_list.push(form);
+            form_list.len() as u32 - 1
+        });
+        put_number(out, number.into());
+        for word in key.split(|byte| *byte == b'.').filter(|word| *word != b"*" && *word != b"#") {
+            let number = *words.entry(word).or_insert_with(|| {
+                word_list.push(word);
+                word_list.len() as u32 - 1
+            });
+            put_number(out, number.into());
+        }
+        true
+    }
+
+    fn section(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        put_number(&mut out, self.word_list.len() as u64);
+        self.word_list.iter().for_each(|word| put_bytes(&mut out, word));
+        put_number(&mut out, self.form_list.len() as u64);
+        for Form { prefix, suffix, hash, stars, end_stars } in self.form_list.iter().copied() {
+            for number in [prefix.into(), suffix.into(), hash.into(), stars, end_stars] {
+                put_number(&mut out, number);
+            }
+        }
+        out
+    }
+}
+
+/// The sections of words and of bindings.
+fn bindings(router: &Router, numbers: &Numbers) -> (Vec<u8>, Vec<u8>) {
     let (mut sources, mut flags) = (Runs::default(), Runs::default());
     let (mut destinations, mut lengths, mut keys, mut extras) = (vec![], vec![], vec![], vec![]);
+    let (mut patterns, mut composed) = (Patterns::default(), vec![]);
     for binding in router.bindings() {
         sources.push(numbers.exchanges[binding.source.0 as usize].into());
-        flags.push(binding_flags(&binding));
         let destination = match binding.destination {
             Destination::Queue(id) => u64::from(numbers.queues[id.0 as usize]) << 1,
             Destination::Exchange(id) => u64::from(numbers.exchanges[id.0 as usize]) << 1 | 1,
         };
         put_number(&mut destinations, destination);
+        let kind = router.exchange_properties(binding.source).map(Exchange::kind);
+        let plain = binding_flags(&binding);
+        if plain == 0 && kind == Some(ExchangeKind::Topic) && patterns.put(&mut composed, binding.key) {
+            flags.push(binding_flag::WORDS);
+            continue;
+        }
+        flags.push(plain);
         put_number(&mut lengths, binding.key.len() as u64);
         keys.extend_from_slice(binding.key);
         if !binding.arguments.is_empty() {
@@ -166,10 +226,10 @@ fn bindings(router: &Router, numbers: &Numbers) -> Vec<u8> {
     put_number(&mut out, router.counts().2 as u64);
     sources.put(&mut out);
     flags.put(&mut out);
-    for column in [destinations, lengths, keys, extras] {
+    for column in [destinations, lengths, keys, composed, extras] {
         put_bytes(&mut out, &column);
     }
-    out
+    (patterns.section(), out)
 }
 
 fn binding_flags(binding: &BindingRef<'_>) -> u64 {

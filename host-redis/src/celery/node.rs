@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
+    Results, TaskResult,
     call::{Ended, Task},
     time,
 };
@@ -93,15 +94,14 @@ impl<E: Executor> Node<E> {
     }
 
     /// Stores the result, and does not give up: without it the caller would wait for ever.
-    pub(super) async fn ended(&self, task: &Task, ended: &Ended, runtime: Duration, expires: u64) {
+    pub(super) async fn ended(&self, task: &Task, ended: &Ended, runtime: Duration, expires: Duration) {
         // Not below zero: a task that was refused never started.
         let _ =
             self.active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |active| active.checked_sub(1));
         self.processed.fetch_add(1, Ordering::Relaxed);
         if !task.ignore_result {
-            let result = result(task, ended).to_string();
-            let store = plan::store_result(&task.call.id, result.as_bytes(), expires);
-            self.insist(&store).await;
+            let results = Results::new(&self.host).expires(expires);
+            self.insist(&results.plan(&result(task, ended))).await;
         }
         let id = &task.call.id;
         match ended {
@@ -169,34 +169,14 @@ pub(super) fn envelope(body: &Value) -> Envelope {
     Envelope::json(&json).transient()
 }
 
-fn result(task: &Task, ended: &Ended) -> Value {
-    let (status, result, traceback) = match ended {
-        Ended::Done(result) => ("SUCCESS", result.clone(), None),
-        Ended::Failed(failure) => {
-            let exception = json!({
-                "exc_type": failure.exc_type, "exc_message": [failure.exc_message],
-                "exc_module": failure.exc_module,
-            });
-            ("FAILURE", exception, failure.traceback.clone())
-        }
-        Ended::Revoked => {
-            let exception = json!({
-                "exc_type": "TaskRevokedError", "exc_message": ["expired"],
-                "exc_module": "celery.exceptions",
-            });
-            ("REVOKED", exception, None)
-        }
+fn result(task: &Task, ended: &Ended) -> TaskResult {
+    let call = &task.call;
+    let result = match ended {
+        Ended::Done(result) => TaskResult::success(&call.id, result.clone()),
+        Ended::Failed(failure) => TaskResult::failure(&call.id, failure),
+        Ended::Revoked => TaskResult::revoked(&call.id, "expired"),
     };
-    let mut stored = json!({
-        "status": status, "result": result, "traceback": traceback, "children": [],
-        "date_done": time::iso(time::now()), "task_id": task.call.id,
-    });
-    for (name, value) in [("group_id", &task.group), ("parent_id", &task.call.parent_id)] {
-        if let Some(value) = value {
-            stored[name] = value.as_str().into();
-        }
-    }
-    stored
+    result.with("group_id", task.group.as_deref()).with("parent_id", call.parent_id.as_deref())
 }
 
 /// The machine's load, which Flower shows; nothing where the system does not tell.

@@ -96,8 +96,10 @@ enum KindName {
 enum Engine {
     /// As everybody routes: answers to keys that come again are remembered
     Default,
-    /// Every key is matched anew
+    /// Every key is matched anew; states of automata are kept
     NoCache,
+    /// Nothing is remembered at all
+    Cold,
 }
 
 #[derive(Serialize)]
@@ -140,6 +142,7 @@ impl Engine {
         match self {
             Engine::Default => Routes::new(),
             Engine::NoCache => Routes::without_cache(),
+            Engine::Cold => Routes::without_memory(),
         }
     }
 }

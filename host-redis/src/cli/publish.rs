@@ -2,14 +2,14 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use keyrail_core::{
     Outcome,
     kombu::{Envelope, Json, Priority, Task},
 };
-use keyrail_redis::{Compression, Executor, Host, Memory, Outgoing, Published, load};
+use keyrail_redis::{Compression, Executor, Host, Memory, Outgoing, Published, celery::Results, load};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -140,7 +140,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let sent = host.publish(&outgoing).await?;
     let result = match (&task, args.wait) {
         (Some(task), Some(limit)) if sent.outcome == Outcome::Routed => {
-            Some(result(host.executor(), &task.id, limit).await?)
+            Some(result(&host, &task.id, limit).await?)
         }
         _ => None,
     };
@@ -280,24 +280,12 @@ fn print(
 }
 
 /// Waits for what a worker stores under the task's id.
-async fn result(executor: &impl Executor, id: &str, limit: Duration) -> Result<Value, Failure> {
-    const GLANCE: Duration = Duration::from_millis(50);
-    let key = format!("celery-task-meta-{id}");
-    let deadline = Instant::now() + limit;
-    loop {
-        if let Some(stored) = executor.get(&key).await? {
-            let result: Value = serde_json::from_slice(&stored)
-                .map_err(|error| Failure::failed(format!("the result in `{key}` is no JSON: {error}")))?;
-            if matches!(result["status"].as_str(), Some("SUCCESS" | "FAILURE" | "REVOKED" | "REJECTED")) {
-                return Ok(result);
-            }
-        }
-        if Instant::now() >= deadline {
-            return Err(Failure::failed(format!(
-                "task `{id}` was sent, and has no result after {} s; is a worker running, with its results in this Redis?",
-                limit.as_secs_f64()
-            )));
-        }
-        tokio::time::sleep(GLANCE).await;
+async fn result<E: Executor>(host: &Host<E>, id: &str, limit: Duration) -> Result<Value, Failure> {
+    match Results::new(host).wait(id, limit).await? {
+        Some(result) if result.is_ready() => Ok(result.to_json()),
+        _ => Err(Failure::failed(format!(
+            "task `{id}` was sent, and has no result after {} s; is a worker running, with its results in this Redis?",
+            limit.as_secs_f64()
+        ))),
     }
 }

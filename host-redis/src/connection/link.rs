@@ -23,7 +23,7 @@ use ::redis::{
 use futures_util::{FutureExt, future::join_all};
 use tokio::{sync::Mutex, time::timeout};
 
-use super::{Address, Connection, Node, Place, address::Tls, tls};
+use super::{Address, Connection, Node, Place, address::Tls, slots, tls};
 use crate::{
     ExecuteError, RedisOptions,
     executor::errors::{connect_error, mute},
@@ -126,6 +126,11 @@ impl Link {
         matches!(self.0.address.place, Place::Cluster(_))
     }
 
+    /// Whether keys lie on several servers, so that what needs several of them is no single step.
+    pub(crate) fn spreads(&self) -> bool {
+        self.is_cluster() && !slots::in_one_slot(&self.0.options.layout)
+    }
+
     /// The number of the present connection: another number, another connection.
     pub(crate) fn epoch(&self) -> u64 {
         self.0.epochs.load(Relaxed)
@@ -147,10 +152,14 @@ impl Link {
         self.lost(epoch);
     }
 
-    /// A connection of its own, for commands that block.
-    pub(crate) async fn dedicated(&self) -> Result<MultiplexedConnection, ExecuteError> {
+    /// A connection of its own, for commands that block on this key.
+    pub(crate) async fn dedicated(&self, key: &str) -> Result<MultiplexedConnection, ExecuteError> {
         let config = self.config().set_response_timeout(None);
-        let client = self.client().await.map_err(|failure| failure.told(self))?;
+        let client = match self.is_cluster() {
+            true => self.owner(key).await,
+            false => self.client().await,
+        };
+        let client = client.map_err(|failure| failure.told(self))?;
         let connecting = client.get_multiplexed_async_connection_with_config(&config);
         let limit = self.0.timeouts.connect_timeout;
         match timeout(limit, connecting).await {
@@ -166,6 +175,54 @@ impl Link {
             Ok(connected) => connected.map_err(|error| Failure::Redis(error).told(self)),
             Err(_) => Err(Failure::Mute.told(self)),
         }
+    }
+
+    /// The server of a cluster that has this key now.
+    async fn owner(&self, key: &str) -> Result<Client, Failure> {
+        let slot = ::redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query_async(&mut self.clone()).await?;
+        let ranges = self.ranges().await?;
+        let range = ranges.into_iter().find(|(first, last, _)| (*first..=*last).contains(&slot));
+        let (.., node) = range.ok_or(Failure::NoPrimary)?;
+        self.client_at(node_address(&node, self.0.address.tls.as_ref()))
+    }
+
+    /// A connection to each server that has keys of its own.
+    pub(crate) async fn each(&self) -> Result<Vec<MultiplexedConnection>, ExecuteError> {
+        let connecting = async {
+            let mut nodes: Vec<Node> = self.ranges().await?.into_iter().map(|(.., node)| node).collect();
+            nodes.sort_unstable_by(|a, b| (&a.host, a.port).cmp(&(&b.host, b.port)));
+            nodes.dedup_by(|a, b| (&a.host, a.port) == (&b.host, b.port));
+            let mut connections = Vec::new();
+            for node in &nodes {
+                let client = self.client_at(node_address(node, self.0.address.tls.as_ref()))?;
+                connections.push(client.get_multiplexed_async_connection_with_config(&self.config()).await?);
+            }
+            Ok(connections)
+        };
+        connecting.await.map_err(|failure: Failure| failure.told(self))
+    }
+
+    /// First slot, last slot, and the primary that has them.
+    async fn ranges(&self) -> Result<Vec<(u16, u16, Node)>, Failure> {
+        let answer: Vec<Vec<Value>> =
+            ::redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut self.clone()).await?;
+        let range = |range: Vec<Value>| {
+            let mut parts = range.into_iter();
+            let mut slot = || match parts.next() {
+                Some(Value::Int(slot)) => u16::try_from(slot).ok(),
+                _ => None,
+            };
+            let (first, last) = (slot()?, slot()?);
+            let Some(Value::Array(node)) = parts.next() else { return None };
+            match &node[..] {
+                [Value::BulkString(host), Value::Int(port), ..] => {
+                    let host = String::from_utf8(host.clone()).ok()?;
+                    Some((first, last, Node { host, port: u16::try_from(*port).ok()? }))
+                }
+                _ => None,
+            }
+        };
+        Ok(answer.into_iter().filter_map(range).collect())
     }
 
     /// The present connection, or a new one.

@@ -36,16 +36,30 @@ pub(super) fn client(info: ConnectionInfo, tls: Option<&Tls>) -> Result<Client, 
 pub(super) fn certificates(tls: &Tls) -> Result<TlsCertificates, ExecuteError> {
     let client_tls = match (&tls.certfile, &tls.keyfile) {
         (Some(certificate), Some(key)) => {
-            Some(ClientTlsConfig { client_cert: read(certificate)?, client_key: read(key)? })
+            let (client_cert, client_key) = (read(certificate, CERTIFICATE)?, read(key, PRIVATE_KEY)?);
+            Some(ClientTlsConfig { client_cert, client_key })
         }
         (None, None) => None,
         _ => return Err(reason("ssl_certfile and ssl_keyfile belong together".into())),
     };
-    Ok(TlsCertificates { client_tls, root_cert: tls.ca_certs.as_deref().map(read).transpose()? })
+    let root_cert = tls.ca_certs.as_deref().map(|path| read(path, CERTIFICATE)).transpose()?;
+    Ok(TlsCertificates { client_tls, root_cert })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ExecuteError> {
-    std::fs::read(path).map_err(|error| reason(format!("cannot read `{}`: {error}", path.display())))
+/// The ends of the lines that begin these things in PEM: a private key has its kind before them.
+const CERTIFICATE: &str = "CERTIFICATE-----";
+const PRIVATE_KEY: &str = "PRIVATE KEY-----";
+
+fn read(path: &Path, content: &str) -> Result<Vec<u8>, ExecuteError> {
+    let file = path.display();
+    let bytes = std::fs::read(path).map_err(|error| reason(format!("cannot read `{file}`: {error}")))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let begins = |line: &str| line.starts_with("-----BEGIN ") && line.trim_end().ends_with(content);
+    if !text.lines().any(begins) {
+        let expected = content.trim_end_matches('-').to_lowercase();
+        return Err(reason(format!("`{file}` holds no {expected} in PEM")));
+    }
+    Ok(bytes)
 }
 
 fn refused(error: ::redis::RedisError) -> ExecuteError {

@@ -37,20 +37,32 @@ pub enum Requeue {
 
 /// The way of an ack, a reject or a requeue to Redis.
 ///
-/// It goes there whether or not this is awaited. Awaited, it says whether the delivery was still this consumer's: if
-/// not, somebody restored it in the meantime and it is delivered a second time.
+/// It goes there whether or not this is awaited; what nobody awaits may wait a millisecond for company. Awaited, it goes
+/// at once, and says whether the delivery was still this consumer's: if not, somebody restored it in the meantime and it
+/// is delivered a second time.
 ///
 /// # Errors
 /// A broken connection is no error, the way is taken again. [`ExecuteError::Closed`] if the consumer was closed before;
 /// the message is in its queue again then, or restored later. Other errors leave the delivery held.
 #[derive(Debug)]
-pub struct Settlement(oneshot::Receiver<Result<bool, ExecuteError>>);
+pub struct Settlement {
+    settled: oneshot::Receiver<Result<bool, ExecuteError>>,
+    /// Where to say that somebody waits; nobody any more once it is said.
+    hurry: Option<mpsc::WeakUnboundedSender<Request>>,
+}
 
 impl Future for Settlement {
     type Output = Result<bool, ExecuteError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|settled| settled.unwrap_or(Err(ExecuteError::Closed)))
+        let settled = Pin::new(&mut self.settled).poll(context);
+        if settled.is_pending()
+            && let Some(requests) = self.hurry.take().and_then(|hurry| hurry.upgrade())
+        {
+            // Without a consumer nobody has to hurry.
+            let _ = requests.send(Request::Hurry);
+        }
+        settled.map(|settled| settled.unwrap_or(Err(ExecuteError::Closed)))
     }
 }
 
@@ -119,7 +131,7 @@ impl Delivery {
         let (done, settled) = oneshot::channel();
         // Without a consumer the sender is dropped, which is how the settlement learns of it.
         let _ = self.requests.send(Request::Settle { delivery: self.inner.clone(), verdict, done });
-        Settlement(settled)
+        Settlement { settled, hurry: Some(self.requests.downgrade()) }
     }
 }
 
@@ -178,9 +190,23 @@ pub(super) enum Verdict {
 /// What the task that takes is asked for.
 #[derive(Debug)]
 pub(super) enum Request {
-    Settle { delivery: Arc<Inner>, verdict: Verdict, done: oneshot::Sender<Result<bool, ExecuteError>> },
-    Recover { done: oneshot::Sender<Result<usize, ExecuteError>> },
+    Settle {
+        delivery: Arc<Inner>,
+        verdict: Verdict,
+        done: oneshot::Sender<Result<bool, ExecuteError>>,
+    },
+    /// Somebody waits for what was settled last.
+    Hurry,
+    Recover {
+        done: oneshot::Sender<Result<usize, ExecuteError>>,
+    },
     Prefetch(usize),
-    Cancel { queue: String, done: oneshot::Sender<Result<usize, ExecuteError>> },
-    Close { unread: Vec<Arc<Inner>>, done: oneshot::Sender<Result<usize, ExecuteError>> },
+    Cancel {
+        queue: String,
+        done: oneshot::Sender<Result<usize, ExecuteError>>,
+    },
+    Close {
+        unread: Vec<Arc<Inner>>,
+        done: oneshot::Sender<Result<usize, ExecuteError>>,
+    },
 }

@@ -62,6 +62,8 @@ pub(super) struct Driver<E: Executor> {
     /// Registered, and not yet on the way back or settled.
     pub(super) held: HashMap<String, Arc<Inner>>,
     pub(super) acks: Vec<(Arc<Inner>, Done)>,
+    /// Until when the acks may wait for others.
+    acks_due: Instant,
     /// What goes back, or to quarantine.
     pub(super) backs: Vec<(Arc<Inner>, Option<super::Requeue>, Done)>,
     /// Registered by us and no message; each with the reason.
@@ -87,6 +89,9 @@ pub(super) struct Driver<E: Executor> {
 
 /// A batch for a consumer without a limit, and the largest one for any.
 const BATCH: usize = 256;
+
+/// How long an ack that nobody waits for waits for others: as long as some more are to be read, so that they come.
+const COMPANY: Duration = Duration::from_millis(1);
 
 /// When to look for what was taken by a request whose answer is lost: at once, and later, because the server may come to
 /// read the request after that.
@@ -119,6 +124,7 @@ impl<E: Executor> Driver<E> {
             places: 0,
             held: HashMap::new(),
             acks: Vec::new(),
+            acks_due: beat,
             backs: Vec::new(),
             poison: Vec::new(),
             loose: Vec::new(),
@@ -201,14 +207,19 @@ impl<E: Executor> Driver<E> {
     /// Until when there is nothing to do by itself.
     fn wake(&self, paused: Option<Instant>) -> Instant {
         let reclaim = self.reclaims.iter().min().copied().unwrap_or(self.beat);
-        paused.unwrap_or(reclaim.min(self.beat))
+        let acks = if self.acks.is_empty() { self.beat } else { self.acks_due };
+        paused.unwrap_or(reclaim.min(self.beat).min(acks))
     }
 
     /// Notes what is to be done in the next round.
     pub(super) fn accept(&mut self, request: Request) {
-        let Request::Settle { delivery, verdict, done } = request else {
-            self.asked.push_back(request);
-            return;
+        let (delivery, verdict, done) = match request {
+            Request::Settle { delivery, verdict, done } => (delivery, verdict, done),
+            Request::Hurry => {
+                self.acks_due = Instant::now();
+                return;
+            }
+            other => return self.asked.push_back(other),
         };
         match (self.held.remove(&delivery.id), verdict) {
             // Settled before, or put back; or never registered, and then there is nothing to settle.
@@ -216,7 +227,12 @@ impl<E: Executor> Driver<E> {
                 let unregistered = delivery.id.is_empty() && matches!(verdict, Verdict::Done);
                 let _ = done.send(Ok(unregistered));
             }
-            (Some(_), Verdict::Done) => self.acks.push((delivery, done)),
+            (Some(_), Verdict::Done) => {
+                if self.acks.is_empty() {
+                    self.acks_due = Instant::now() + COMPANY;
+                }
+                self.acks.push((delivery, done));
+            }
             (Some(_), Verdict::Back(place)) => self.backs.push((delivery, Some(place), done)),
             (Some(_), Verdict::Aside) => self.backs.push((delivery, None, done)),
         }
@@ -233,17 +249,24 @@ impl<E: Executor> Driver<E> {
             (_, true) => prefetch.saturating_sub(unread),
             (_, false) => prefetch.saturating_sub(self.held.len() + self.poison.len()),
         };
-        // As long as there is something to read, small batches are not worth their way.
-        if room * 2 < prefetch && unread > 0 { 0 } else { room.min(BATCH) }
+        // As long as there is something to read, small batches are not worth their way. Halves are: one is on its way
+        // while the other is worked on.
+        let half = if prefetch == 0 { BATCH } else { prefetch.div_ceil(2).min(BATCH) };
+        if room < half && unread > 0 { 0 } else { room.min(half) }
+    }
+
+    /// Whether the acks go now, though nothing is taken with them.
+    fn acks_go(&self) -> bool {
+        self.unread.count() == 0 || self.acks_due <= Instant::now()
     }
 
     /// Sends what is settled and takes what there is room for, in one exchange. Whether anything came of it.
     async fn exchange(&mut self) -> bool {
         // Before taking: what goes back to be the next must be there.
         let returned = self.give_back().await;
-        let acks = mem::take(&mut self.acks);
-        let ids: Vec<String> = acks.iter().map(|(delivery, _)| delivery.id.clone()).collect();
         let room = self.room();
+        let acks = if room > 0 || self.acks_go() { mem::take(&mut self.acks) } else { Vec::new() };
+        let ids: Vec<String> = acks.iter().map(|(delivery, _)| delivery.id.clone()).collect();
         let (executor, layout) = (self.host.executor(), self.host.layout());
         let owner = format!("{}.{}", self.owner, self.takes);
         let take = Take {

@@ -2,7 +2,10 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use ::redis::{Cmd, Pipeline, RedisError, ScriptInvocation, Value, aio::MultiplexedConnection};
+use ::redis::{
+    Cmd, Pipeline, RedisError, ScriptInvocation, Value,
+    aio::{ConnectionLike, MultiplexedConnection},
+};
 use futures_util::StreamExt;
 use keyrail_core::kombu::{Command, Layout, Plan};
 use tokio::sync::mpsc;
@@ -20,13 +23,14 @@ use crate::{
 mod atomic;
 pub(crate) mod errors;
 mod held;
+pub(crate) mod once;
 mod replies;
 mod scripts;
 mod take;
 mod wait;
 
 use errors::{command_error, silent};
-use replies::{bytes, reply, text};
+use replies::{answer, bytes, reply, text};
 use scripts::Scripts;
 pub use wait::RedisWaiter;
 
@@ -126,11 +130,22 @@ impl Redis {
     ) -> Result<Option<Vec<Reply>>, ExecuteError> {
         let needs = needs(&plan.commands)?;
         let script = atomic::invocation(&self.scripts.run, plan, &needs)?;
+        let value = self.transaction(pinned, &script).await?;
+        value.map(|value| self.at_once(plan, &needs, value)).transpose()
+    }
+
+    /// A script as the one command of a transaction; nothing if a watched key changed, or if the server had to be told
+    /// the script first.
+    async fn transaction(
+        &self,
+        pinned: &mut MultiplexedConnection,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<Option<Value>, ExecuteError> {
         let mut pipeline = Pipeline::new();
-        pipeline.atomic().invoke_script(&script);
+        pipeline.atomic().invoke_script(script);
         match pipeline.query_async::<Option<Vec<Value>>>(pinned).await {
             Ok(None) => Ok(None),
-            Ok(Some(mut values)) => self.at_once(plan, &needs, values.pop().unwrap_or(Value::Nil)).map(Some),
+            Ok(Some(mut values)) => Ok(Some(values.pop().unwrap_or(Value::Nil))),
             Err(error) if error.code() == Some("NOSCRIPT") => {
                 script.load_async(pinned).await.map_err(|error| self.error(error))?;
                 Ok(None)
@@ -161,6 +176,10 @@ impl Redis {
         &self,
         commands: &[Command],
     ) -> Result<Vec<Result<Reply, ExecuteError>>, ExecuteError> {
+        if let [one] = commands {
+            let value = self.send(&command(one)).await?;
+            return Ok(vec![reply(self.link.address(), one, value)]);
+        }
         let mut pipeline = Pipeline::with_capacity(commands.len());
         // One error must not hide which command it belongs to, nor the replies of the others.
         pipeline.ignore_errors();
@@ -170,6 +189,21 @@ impl Redis {
         let values: Vec<Value> =
             pipeline.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
         Ok(self.replies(commands, values))
+    }
+
+    /// Sends one command; an error that the server answers is a value.
+    pub(crate) async fn send(&self, command: &Cmd) -> Result<Value, ExecuteError> {
+        self.link.clone().req_packed_command(command).await.map_err(|error| self.error(error))
+    }
+
+    /// What the answer to one command means.
+    pub(crate) fn read_one(
+        &self,
+        command: &'static str,
+        key: &str,
+        value: Value,
+    ) -> Result<Reply, ExecuteError> {
+        answer(self.link.address(), command, key, value)
     }
 
     /// Adds a plan to a pipeline: its one command, or the script that runs all of them at once.
@@ -201,6 +235,26 @@ impl Redis {
         commands.iter().zip(values).map(|(asked, value)| reply(address, asked, value)).collect()
     }
 
+    /// The keys of one server that match.
+    async fn scan(
+        &self,
+        server: &mut impl ConnectionLike,
+        pattern: &str,
+    ) -> Result<Vec<String>, ExecuteError> {
+        let (mut keys, mut cursor) = (Vec::new(), 0u64);
+        loop {
+            let mut scan = Cmd::new();
+            scan.arg("SCAN").arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(10_000);
+            let (next, found): (u64, Vec<Vec<u8>>) =
+                scan.query_async(server).await.map_err(|error| self.error(error))?;
+            keys.extend(found.into_iter().filter_map(|key| String::from_utf8(key).ok()));
+            cursor = next;
+            if cursor == 0 {
+                return Ok(keys);
+            }
+        }
+    }
+
     /// The clock of the server.
     pub(crate) async fn now_ms(&self) -> Result<u64, ExecuteError> {
         let time: (u64, u64) = ::redis::cmd("TIME")
@@ -212,9 +266,10 @@ impl Redis {
 }
 
 pub(crate) fn command(command: &Command) -> Cmd {
-    let mut cmd = Cmd::new();
-    for arg in command.args() {
-        cmd.arg(&*arg);
+    let args = command.args();
+    let mut cmd = Cmd::with_capacity(args.len(), args.iter().map(|arg| arg.len()).sum());
+    for arg in &args {
+        cmd.arg(&**arg);
     }
     cmd
 }
@@ -227,6 +282,10 @@ impl Executor for Redis {
             return self.run_at_once(plan).await;
         }
         self.run_each(&plan.commands).await?.into_iter().collect()
+    }
+
+    fn spreads(&self) -> bool {
+        self.link.spreads()
     }
 
     async fn take(&self, take: &Take<'_>) -> Result<Vec<Taken>, ExecuteError> {
@@ -342,18 +401,16 @@ impl Executor for Redis {
             pattern.push(character);
         }
         pattern.push('*');
-        let (mut keys, mut cursor) = (Vec::new(), 0u64);
-        loop {
-            let mut scan = Cmd::new();
-            scan.arg("SCAN").arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(10_000);
-            let (next, found): (u64, Vec<Vec<u8>>) =
-                scan.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
-            keys.extend(found.into_iter().filter_map(|key| String::from_utf8(key).ok()));
-            cursor = next;
-            if cursor == 0 {
-                break;
+        let mut keys = match self.link.is_cluster() {
+            false => self.scan(&mut self.link.clone(), &pattern).await?,
+            true => {
+                let mut keys = Vec::new();
+                for mut server in self.link.each().await? {
+                    keys.extend(self.scan(&mut server, &pattern).await?);
+                }
+                keys
             }
-        }
+        };
         keys.sort_unstable();
         keys.dedup();
         Ok(keys)

@@ -9,6 +9,10 @@
 -- Returns a list of {key, delivery, payload} for a message, {key} for one in quarantine, {0, key} for a key of another
 -- type than it should be; a key is its place in KEYS.
 local limit, budget, owner, width, in_turn = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4]), ARGV[5] == '1'
+-- How many payloads are read at once behind a small one. What they come to is not known before, and they may be large.
+local AHEAD, SMALL = 8, 4096
+-- Lua's stack takes no more than some thousand values at once.
+local AT_ONCE = 1000
 local out, time = {}, redis.call('TIME')
 local now = time[1] .. '.' .. string.format('%06d', time[2])
 
@@ -43,12 +47,22 @@ if owner ~= '' then
     end
 end
 
-local count = 0
+-- Names with their time and names with their record, and one command for as many as can be.
+local times, records = {}, {}
+local function register()
+    if #times > 0 then
+        redis.call('ZADD', KEYS[2], unpack(times))
+        redis.call('HSET', KEYS[1], unpack(records))
+        times, records = {}, {}
+    end
+end
+
+local count, last = 0, SMALL
 for step = 3, #KEYS, 2 * width do
-    local left, taken = {}, {}
+    local left, taken, read = {}, {}, {}
     for queue = 1, width do
         local place = step + 2 * (queue - 1)
-        left[queue], taken[queue] = 0, 0
+        left[queue], taken[queue], read[queue] = 0, 0, {}
         if is(KEYS[place], 'list') then
             left[queue] = redis.call('LLEN', KEYS[place])
         else
@@ -61,14 +75,21 @@ for step = 3, #KEYS, 2 * width do
         if left[queue] == 0 then
             queue, passed = queue % width + 1, passed + 1
         else
-            local payload = redis.call('LINDEX', KEYS[place], -1 - taken[queue])
+            if #read[queue] == 0 then
+                local ahead = last < SMALL and math.min(AHEAD, left[queue], limit - count) or 1
+                read[queue] = redis.call('LRANGE', KEYS[place], -ahead - taken[queue], -1 - taken[queue])
+            end
+            local payload = table.remove(read[queue])
             local tag = tag_of(payload)
             if tag then
                 local delivery = ''
                 if owner ~= '' then
                     delivery = tag .. '#' .. owner .. '.' .. count .. ARGV[4 + 2 * queue]
-                    redis.call('ZADD', KEYS[2], now, delivery)
-                    redis.call('HSET', KEYS[1], delivery, '[' .. payload .. ARGV[5 + 2 * queue])
+                    times[#times + 1], times[#times + 2] = now, delivery
+                    records[#records + 1], records[#records + 2] = delivery, '[' .. payload .. ARGV[5 + 2 * queue]
+                    if #times >= AT_ONCE then
+                        register()
+                    end
                 end
                 out[#out + 1] = {place, delivery, payload}
             elseif is(KEYS[place + 1], 'list') then
@@ -80,13 +101,14 @@ for step = 3, #KEYS, 2 * width do
             end
             if payload then
                 taken[queue], left[queue] = taken[queue] + 1, left[queue] - 1
-                count, budget, passed = count + 1, budget - #payload, 0
+                count, budget, passed, last = count + 1, budget - #payload, 0, #payload
                 queue = in_turn and queue % width + 1 or queue
             else
                 left[queue] = 0
             end
         end
     end
+    register()
     for queue = 1, width do
         if taken[queue] > 0 then
             redis.call('LTRIM', KEYS[step + 2 * (queue - 1)], 0, -1 - taken[queue])

@@ -1,18 +1,21 @@
 //! The topology that Kombu keeps in Redis, joined with what keyrail keeps beside it.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fmt,
 };
 
 use keyrail_core::{
     BindError, Binding, BindingDefinition, DeclareError, DestinationName, Dialect, Error, ExchangeDefinition,
-    ExchangeKind, MAX_SHORT_STRING, QueueDefinition, Router, Topology,
+    ExchangeKind, MAX_SHORT_STRING, QueueDefinition, Router, Topology, TopologyError,
     kombu::{Layout, Matcher, MatcherError, Member, MemberError, plan},
 };
 
 use super::Limits;
-use crate::{ExecuteError, Executor, HostError, LoadError, Reply, SetSize, registry::Registry};
+use crate::{
+    ExecuteError, Executor, HostError, LoadError, Reply, SetSize,
+    registry::{self, BucketOwner, Registry},
+};
 
 /// What to load, and what nobody in Redis says.
 #[derive(Clone, Debug, Default)]
@@ -98,6 +101,8 @@ pub(crate) struct Read {
     pub(crate) router: Router,
     pub(crate) quarantine: Vec<Quarantined>,
     pub(crate) exchanges: Vec<String>,
+    /// What the registry says of buckets, that of bindings which are gone included.
+    pub(crate) buckets: Vec<BucketOwner>,
 }
 
 pub(crate) async fn read(
@@ -108,7 +113,7 @@ pub(crate) async fn read(
 ) -> Result<Read, HostError> {
     let registry = Registry::read(executor, layout).await?;
     let exchanges = match exchange {
-        Some(exchange) => reachable(&registry, exchange),
+        Some(exchange) => reachable(&registry, exchange)?,
         None => every(executor, layout, &registry, options).await?,
     };
     let declared: HashMap<&str, _> =
@@ -128,11 +133,49 @@ pub(crate) async fn read(
     for binding in &registry.bindings {
         loading.own(binding);
     }
-    Ok(Read { router: loading.router, quarantine: loading.quarantine, exchanges })
+    loading.buckets(&registry.buckets);
+    let Loading { router, quarantine } = loading;
+    Ok(Read { router, quarantine, exchanges, buckets: registry.buckets })
 }
 
 /// The exchange and all that its bindings and alternates lead to.
-fn reachable(registry: &Registry, exchange: &str) -> Vec<String> {
+fn reachable(registry: &Registry, exchange: &str) -> Result<Vec<String>, HostError> {
+    let mut found = declared_reach(registry, vec![exchange.to_owned()]);
+    // A policy gives alternates by name, also to exchanges of which Redis knows nothing but rows.
+    while !registry.policies.is_empty() {
+        let alternates = alternates_of(registry, &found)?;
+        let known: HashSet<&str> = found.iter().map(String::as_str).collect();
+        let new: Vec<String> =
+            alternates.into_iter().filter(|alternate| !known.contains(&**alternate)).collect();
+        if new.is_empty() {
+            break;
+        }
+        found.extend(new);
+        found = declared_reach(registry, found);
+    }
+    Ok(found)
+}
+
+/// The alternate exchanges that these exchanges have, by their declaration or by a policy.
+fn alternates_of(registry: &Registry, names: &[String]) -> Result<BTreeSet<String>, HostError> {
+    let declared: HashMap<&str, _> =
+        registry.exchanges.iter().map(|exchange| (&*exchange.name, exchange)).collect();
+    let unknown = |name: &str| exchange(name, ExchangeKind::Direct);
+    let exchanges = names.iter().filter(|name| possible(name) && !Router::is_predeclared(name));
+    let exchanges =
+        exchanges.map(|name| declared.get(&**name).map_or_else(|| unknown(name), |known| (*known).clone()));
+    let topology = Topology {
+        exchanges: exchanges.collect(),
+        policies: registry.policies.clone(),
+        ..Topology::default()
+    };
+    let router = topology.router().map_err(refused)?;
+    let ids = names.iter().filter_map(|name| router.exchange(name));
+    Ok(ids.filter_map(|id| router.alternate_exchange(id)).map(str::to_owned).collect())
+}
+
+/// The exchanges and all that their bindings and declared alternates lead to.
+fn declared_reach(registry: &Registry, start: Vec<String>) -> Vec<String> {
     let mut ways: HashMap<&str, Vec<&str>> = HashMap::new();
     for binding in &registry.bindings {
         if let DestinationName::Exchange(other) = &binding.destination {
@@ -144,7 +187,8 @@ fn reachable(registry: &Registry, exchange: &str) -> Vec<String> {
             ways.entry(&declared.name).or_default().push(alternate);
         }
     }
-    let (mut known, mut found) = (HashSet::from([exchange]), vec![exchange]);
+    let mut known: HashSet<&str> = start.iter().map(String::as_str).collect();
+    let mut found: Vec<&str> = start.iter().map(String::as_str).collect();
     let mut next = 0;
     while let Some(name) = found.get(next) {
         next += 1;
@@ -152,6 +196,31 @@ fn reachable(registry: &Registry, exchange: &str) -> Vec<String> {
         found.extend(others.copied().filter(|other| known.insert(*other)));
     }
     found.into_iter().map(str::to_owned).collect()
+}
+
+fn possible(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_SHORT_STRING
+}
+
+/// An exchange of which nothing but name and type is known.
+fn exchange(name: &str, kind: ExchangeKind) -> ExchangeDefinition {
+    ExchangeDefinition {
+        name: name.into(),
+        kind,
+        durable: true,
+        auto_delete: false,
+        internal: false,
+        alternate_exchange: None,
+        arguments: keyrail_core::Table::new(),
+    }
+}
+
+fn refused(error: TopologyError) -> HostError {
+    match error.error {
+        Error::Declare(error) => error.into(),
+        Error::Bind(error) => error.into(),
+        other => HostError::NotExpressible { reason: other.to_string().into() },
+    }
 }
 
 async fn every(
@@ -231,15 +300,7 @@ impl Table {
             let topic =
                 || rows.iter().any(|(_, member)| matches!(member, Ok(row) if !row.pattern.is_empty()));
             let inferred = || if topic() { ExchangeKind::Topic } else { ExchangeKind::Direct };
-            ExchangeDefinition {
-                name: name.into(),
-                kind: told.unwrap_or_else(inferred),
-                durable: true,
-                auto_delete: false,
-                internal: false,
-                alternate_exchange: None,
-                arguments: keyrail_core::Table::new(),
-            }
+            exchange(&name, told.unwrap_or_else(inferred))
         });
         Some(Table { definition, rows })
     }
@@ -253,7 +314,6 @@ fn declare(
     tables: &mut Vec<Table>,
     quarantine: &mut Vec<Quarantined>,
 ) -> Result<Router, HostError> {
-    let possible = |name: &str| !name.is_empty() && name.len() <= MAX_SHORT_STRING;
     tables.retain(|table| {
         let name = &table.definition.name;
         if !possible(name) {
@@ -278,12 +338,9 @@ fn declare(
             queues.push(queue(name));
         }
     }
-    let topology = Topology { exchanges, queues, ..Topology::default() };
-    topology.router().map_err(|error| match error.error {
-        Error::Declare(error) => error.into(),
-        Error::Bind(error) => error.into(),
-        other => HostError::NotExpressible { reason: other.to_string().into() },
-    })
+    let policies = registry.policies.clone();
+    let topology = Topology { exchanges, queues, policies, ..Topology::default() };
+    topology.router().map_err(refused)
 }
 
 /// A queue of which nothing but the name is known. Redis keeps every queue.
@@ -332,6 +389,28 @@ impl Loading {
         let queue = self.router.queue(&member.queue);
         let queue = queue.ok_or(Reason::Declare(DeclareError::NameTooLong { length }))?;
         self.router.bind(source, queue, &binding).map(drop).map_err(Reason::Bind)
+    }
+
+    /// Deals the buckets of consistent-hash exchanges out as they were dealt out first: a set has no order.
+    fn buckets(&mut self, owners: &[BucketOwner]) {
+        let hashing = self.router.exchanges();
+        let hashing = hashing.filter(|(.., exchange)| exchange.kind() == ExchangeKind::ConsistentHash);
+        let hashing: Vec<_> = hashing.map(|(id, name, _)| (id, name.to_owned())).collect();
+        for (id, name) in hashing {
+            let here = owners.iter().map(|owner| &owner.binding).filter(|owner| *owner.source == *name);
+            let bound =
+                self.router.bindings_from(id).map(|bound| BindingDefinition::of(&self.router, &bound));
+            let bound: HashSet<String> = bound.map(|bound| registry::bucket_field(&bound)).collect();
+            let mut dealt = HashSet::new();
+            // Of a destination that two writers gave buckets at the same moment, the first ones count.
+            let ends = here.filter_map(|owner| {
+                let destination = owner.destination.find(&self.router).ok()?;
+                let bound = bound.contains(&registry::bucket_field(owner));
+                (bound && dealt.insert(destination)).then(|| (destination, owner.binding()))
+            });
+            let ends: Vec<_> = ends.collect();
+            self.router.deal_buckets(id, &ends);
+        }
     }
 
     /// Binds what keyrail wrote beside. An end that is not loaded, or gone, leaves the binding without effect.

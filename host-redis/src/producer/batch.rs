@@ -1,25 +1,53 @@
 //! Many messages at once: pipelines, several under way.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, future::poll_fn, task::Poll};
 
-use ::redis::{Pipeline, Value};
+use ::redis::{Pipeline, RedisResult, Value};
+use futures_util::future::{BoxFuture, FutureExt};
 use keyrail_core::kombu::Plan;
 
-use super::{Confirm, Message, Prepared, ProduceError, Producer, is_nowhere};
-use crate::{ExecuteError, Freshness, publish::Ways};
+use super::{Asked, Confirm, Message, Prepared, ProduceError, Producer, is_nowhere, push::Push};
+use crate::{
+    ExecuteError, Freshness,
+    executor::{Once, Ran},
+    publish::Ways,
+};
 
 /// Messages of one pipeline.
-const PIPELINE: usize = 128;
+const PIPELINE: usize = 64;
 /// Pipelines under way.
 const UNDER_WAY: usize = 4;
 
-/// A message on its way, with what was planned for it.
+type Answer = RedisResult<Vec<Value>>;
+
+/// A pipeline that was sent.
+struct UnderWay<'m> {
+    sent: Vec<Sent<'m>>,
+    answering: BoxFuture<'static, Answer>,
+    /// The answer, where it came before anybody waited for it.
+    early: Option<Answer>,
+}
+
+/// A message on its way.
 struct Sent<'m> {
     place: usize,
-    prepared: Prepared<'m>,
     ways: Ways,
     dead_lettered: bool,
-    plan: Plan,
+    sending: Sending<'m>,
+}
+
+/// What was added to the pipeline for a message.
+enum Sending<'m> {
+    /// Its payload is not kept: hardly any has to be written again.
+    Push {
+        asked: Asked<'m>,
+        list: String,
+    },
+    Plan {
+        prepared: Box<Prepared<'m>>,
+        plan: Plan,
+        once: Option<Once>,
+    },
 }
 
 impl Producer {
@@ -52,14 +80,16 @@ impl Producer {
     ) {
         // An error here comes back for the message that meets it.
         let _ = self.declare_once().await;
-        let mut under_way: VecDeque<tokio::task::JoinHandle<_>> = VecDeque::with_capacity(UNDER_WAY);
-        let mut sent_before = VecDeque::with_capacity(UNDER_WAY);
+        let mut under_way = VecDeque::with_capacity(UNDER_WAY);
         for (chunk, messages) in messages.chunks(PIPELINE).enumerate() {
             let mut sent = Vec::with_capacity(messages.len());
+            let mut pipeline = Pipeline::with_capacity(messages.len());
+            // One error must not hide which message it belongs to, nor the answers to the others.
+            pipeline.ignore_errors();
             for (n, message) in messages.iter().enumerate() {
                 let place = chunk * PIPELINE + n;
-                match self.planned(place, message).await {
-                    Ok(Some(planned)) => sent.push(planned),
+                match self.add(&mut pipeline, place, message).await {
+                    Ok(Some(added)) => sent.push(added),
                     // Published alone, afterwards.
                     Ok(None) => {}
                     Err(error) => answers[place] = Some(Err(error)),
@@ -68,91 +98,107 @@ impl Producer {
             if sent.is_empty() {
                 continue;
             }
-            let mut pipeline = Pipeline::with_capacity(sent.len());
-            pipeline.ignore_errors();
-            let mut refused = None;
-            for planned in &sent {
-                if let Err(error) = self.redis.add(&mut pipeline, &planned.plan) {
-                    refused = Some(error);
-                }
-            }
-            if let Some(error) = refused {
-                // No server was asked; each message finds out for itself.
-                tracing::debug!("a pipeline could not be written: {error}");
-                continue;
-            }
             if under_way.len() == UNDER_WAY {
-                self.settle(under_way.pop_front(), sent_before.pop_front(), answers).await;
+                self.settle(under_way.pop_front(), answers).await;
             }
             let mut link = self.redis.link().clone();
-            under_way
-                .push_back(tokio::spawn(async move { pipeline.query_async::<Vec<Value>>(&mut link).await }));
-            sent_before.push_back(sent);
+            let query = async move { pipeline.query_async(&mut link).await };
+            let mut answering = query.boxed();
+            // It is sent now, while the next ones are planned.
+            let early = poll_fn(|context| match answering.poll_unpin(context) {
+                Poll::Ready(answer) => Poll::Ready(Some(answer)),
+                Poll::Pending => Poll::Ready(None),
+            });
+            let early = early.await;
+            under_way.push_back(UnderWay { sent, answering, early });
         }
         while !under_way.is_empty() {
-            self.settle(under_way.pop_front(), sent_before.pop_front(), answers).await;
+            self.settle(under_way.pop_front(), answers).await;
         }
     }
 
-    /// Nothing for a message that needs more than commands in a pipeline.
-    async fn planned<'m>(
-        &self,
+    /// Adds what a message needs to the pipeline. Nothing for a message that needs more than that.
+    async fn add<'m>(
+        &'m self,
+        pipeline: &mut Pipeline,
         place: usize,
         message: &'m Message,
     ) -> Result<Option<Sent<'m>>, ProduceError> {
-        let prepared = self.prepare(message)?;
+        let prepared = self.prepare(self.asked(message))?;
         let (reach, mut ways) = self.declared_ways(&prepared).await?;
         let dead_lettered = self.dead_letter(&mut ways);
-        self.check_mandatory(&prepared, is_nowhere(&ways))?;
+        self.check_mandatory(&prepared.asked, is_nowhere(&ways))?;
+        if let Some(Push { command, list }) = self.only_push(&prepared, &ways, reach.as_deref()) {
+            pipeline.add_command(command);
+            let sending = Sending::Push { asked: prepared.asked, list };
+            return Ok(Some(Sent { place, ways, dead_lettered, sending }));
+        }
         let plan = self.plan(&prepared, &ways, reach.as_deref());
-        if plan.commands.len() > 1 && self.redis.link().is_cluster() {
+        let once = self.once(&prepared, &ways, dead_lettered).filter(|_| !plan.commands.is_empty());
+        if (plan.commands.len() > 1 || once.is_some()) && self.redis.link().spreads() {
             return Ok(None);
         }
-        Ok(Some(Sent { place, prepared, ways, dead_lettered, plan }))
+        match &once {
+            Some(once) => self.redis.add_once(pipeline, &plan, once)?,
+            None => self.redis.add(pipeline, &plan)?,
+        }
+        let sending = Sending::Plan { prepared: Box::new(prepared), plan, once };
+        Ok(Some(Sent { place, ways, dead_lettered, sending }))
     }
 
     async fn settle(
         &self,
-        answered: Option<tokio::task::JoinHandle<::redis::RedisResult<Vec<Value>>>>,
-        sent: Option<Vec<Sent<'_>>>,
+        under_way: Option<UnderWay<'_>>,
         answers: &mut [Option<Result<Confirm, ProduceError>>],
     ) {
-        let (Some(answered), Some(sent)) = (answered, sent) else { return };
-        let values = match answered.await {
-            Ok(Ok(values)) => Ok(values),
-            Ok(Err(error)) => Err(self.redis.error(error)),
-            Err(_) => Err(ExecuteError::Server { message: "a pipeline was abandoned".into() }),
+        let Some(UnderWay { sent, answering, early }) = under_way else { return };
+        let answer = match early {
+            Some(answer) => answer,
+            None => answering.await,
         };
-        let mut values = values.map(Vec::into_iter);
-        for Sent { place, prepared, ways, dead_lettered, plan } in sent {
-            let replies = match &mut values {
-                Ok(_) if plan.commands.is_empty() => Ok(Vec::new()),
-                Ok(values) => self.redis.read_added(&plan, values.next().unwrap_or(Value::Nil)),
-                Err(error) => Err(error.clone()),
-            };
-            let answer = match replies {
-                Ok(replies) => self.confirm(&prepared, ways, &plan.commands, &replies, dead_lettered),
-                // Known to have failed now: from here on the retry policy counts.
-                Err(error) if self.options.retry.is_some() && error.is_temporary() => {
-                    self.publish_prepared(&prepared, 1).await
+        let mut values = answer.map(Vec::into_iter).map_err(|error| self.redis.error(error));
+        let mut next = || match &mut values {
+            Ok(values) => Ok(values.next().unwrap_or(Value::Nil)),
+            Err(error) => Err(error.clone()),
+        };
+        for Sent { place, ways, dead_lettered, sending } in sent {
+            answers[place] = Some(match sending {
+                Sending::Push { asked, list } => {
+                    match next().and_then(|value| self.redis.read_one("LPUSH", &list, value)) {
+                        Ok(_) => self.confirm(&asked, ways, &[], &[], dead_lettered),
+                        Err(error) => self.again(asked, false, error).await,
+                    }
                 }
-                Err(error) => self.unknown_script(&plan, &prepared, error).await,
-            };
-            answers[place] = Some(answer);
+                Sending::Plan { prepared, plan, once } => {
+                    let ran = match &once {
+                        _ if plan.commands.is_empty() => Ok(Ran::Now(Vec::new())),
+                        Some(_) => next().and_then(|value| self.redis.ran(&plan, value)),
+                        None => next().and_then(|value| self.redis.read_added(&plan, value)).map(Ran::Now),
+                    };
+                    match ran {
+                        Ok(ran) => self.told(&prepared, ways, &plan, dead_lettered, ran),
+                        Err(error) => self.again(prepared.asked, plan.atomic || once.is_some(), error).await,
+                    }
+                }
+            });
         }
     }
 
-    /// A server that lost its scripts executed nothing.
-    async fn unknown_script(
+    /// Publishes alone what failed in a pipeline, if that is asked for or does no harm.
+    async fn again(
         &self,
-        plan: &Plan,
-        prepared: &Prepared<'_>,
+        asked: Asked<'_>,
+        by_script: bool,
         error: ExecuteError,
     ) -> Result<Confirm, ProduceError> {
-        let lost = matches!(&error, ExecuteError::Server { message } if message.contains("NOSCRIPT"));
-        match lost && plan.atomic {
-            true => self.publish_prepared(prepared, 0).await,
-            false => Err(error.into()),
+        // Known to have failed now: from here on the retry policy counts.
+        if self.options.retry.is_some() && error.is_temporary() {
+            return self.publish_prepared(&self.prepare(asked)?, 1).await;
         }
+        // A server that lost its scripts executed nothing.
+        if by_script && matches!(&error, ExecuteError::Server { message } if message.contains("NOSCRIPT")) {
+            return self.publish_prepared(&self.prepare(asked)?, 0).await;
+        }
+        Err(error.into())
     }
 }

@@ -2,29 +2,51 @@
 
 use std::sync::Arc;
 
-use keyrail_core::{PublishError, kombu::Plan};
+use keyrail_core::{Dialect, PublishError, Topology, kombu::Plan};
+use tokio::time::Instant;
 
 use super::{Prepared, ProduceError, Producer, is_nowhere};
-use crate::{Executor, HostError, Reply, host::import_plan, publish::Ways, registry, table::Reach};
+use crate::{Executor, HostError, Reply, host::import_plan, publish::Ways, table::Reach};
+
+/// The last declaration.
+#[derive(Debug)]
+pub(super) struct Declared {
+    /// The connection on which it was made; zero before the first.
+    epoch: u64,
+    /// When the bindings that expire were written last.
+    refreshed: Instant,
+}
+
+impl Declared {
+    pub(super) fn never() -> Self {
+        Declared { epoch: 0, refreshed: Instant::now() }
+    }
+}
 
 impl Producer {
-    /// Declares what the options name, once per connection: a new server may know nothing of it.
+    /// Declares what the options name, once per connection: a new server may know nothing of it. Bindings that expire are
+    /// refreshed in time, as long as something is published.
     pub(super) async fn declare_once(&self) -> Result<(), ProduceError> {
         if self.options.declare.is_none() {
             return Ok(());
         }
         let mut declared = self.declared.lock().await;
-        if *declared != self.redis.link().epoch() {
+        if declared.epoch != self.redis.link().epoch() {
             self.declare().await?;
             // The connection that executed it; a newer one declares again.
-            *declared = self.redis.link().epoch();
+            *declared = Declared { epoch: self.redis.link().epoch(), refreshed: Instant::now() };
+        } else if let Some(expiring) = &self.expiring
+            && declared.refreshed.elapsed() >= expiring.refresh_every()
+        {
+            self.write(&expiring.topology).await?;
+            declared.refreshed = Instant::now();
         }
         Ok(())
     }
 
     /// Declares again because a message found nobody: somebody may have emptied the database. True if anything was
     /// missing, and then the tables are read anew.
-    async fn declare_again(&self) -> Result<bool, ProduceError> {
+    pub(super) async fn declare_again(&self) -> Result<bool, ProduceError> {
         if self.options.declare.is_none() {
             return Ok(false);
         }
@@ -40,7 +62,7 @@ impl Producer {
         let found = self.ways(prepared).await;
         let nowhere = match &found {
             Ok((_, ways)) => is_nowhere(ways),
-            Err(ProduceError::Host(HostError::Publish(PublishError::ExchangeNotFound { .. }))) => true,
+            Err(ProduceError::Host(error)) => is_unknown_exchange(error),
             Err(_) => false,
         };
         match nowhere && self.declare_again().await? {
@@ -50,10 +72,16 @@ impl Producer {
     }
 
     async fn declare(&self) -> Result<bool, ProduceError> {
-        let Some((topology, dialect)) = &self.options.declare else { return Ok(false) };
-        let expiring = topology.queues.iter().any(|queue| registry::expires_ms(&queue.arguments).is_some());
-        let now = if expiring { self.redis.now_ms().await? } else { 0 };
-        let plan = import_plan(&self.layout, topology, *dialect, now)?;
+        match &self.options.declare {
+            Some((topology, _)) => self.write(topology).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn write(&self, topology: &Topology) -> Result<bool, ProduceError> {
+        let dialect = self.options.declare.as_ref().map_or(Dialect::Kombu57, |(_, dialect)| *dialect);
+        let now = if self.expiring.is_some() { self.redis.now_ms().await? } else { 0 };
+        let plan = import_plan(&self.layout, topology, dialect, now)?;
         let replies = self.run_declarations(&plan).await?;
         let missing = plan.commands.iter().zip(&replies).any(|(command, reply)| {
             matches!(command.name(), "SADD" | "HSET") && matches!(reply, Reply::Count(1..))
@@ -69,7 +97,12 @@ impl Producer {
         if plan.commands.is_empty() {
             return Ok(Vec::new());
         }
-        let atomic = plan.atomic && !self.redis.link().is_cluster();
+        let atomic = plan.atomic && !self.redis.link().spreads();
         Ok(self.redis.run(&Plan { atomic, commands: plan.commands.clone() }).await?)
     }
+}
+
+/// Whether nobody declared the exchange, which a declaration may mend.
+pub(super) const fn is_unknown_exchange(error: &HostError) -> bool {
+    matches!(error, HostError::Publish(PublishError::ExchangeNotFound { .. }))
 }

@@ -1,6 +1,6 @@
 //! A message before it has found its queues.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use keyrail_core::{
     Table,
@@ -270,7 +270,14 @@ impl Message {
         &self,
         serializer: Option<Serializer>,
         compression: Option<Compression>,
-    ) -> Result<Envelope, ProduceError> {
+    ) -> Result<Cow<'_, Envelope>, ProduceError> {
+        let compression = self.compression.unwrap_or(compression);
+        if let Payload::Envelope(envelope) = &self.payload
+            && self.adds_nothing()
+            && compression.is_none()
+        {
+            return Ok(Cow::Borrowed(envelope));
+        }
         let raw = |bytes: &[u8], encoding| Envelope::bytes(bytes).content_encoding(encoding);
         let mut envelope = match (&self.payload, self.serializer.or(serializer)) {
             (Payload::Envelope(envelope), _) => (**envelope).clone(),
@@ -308,15 +315,25 @@ impl Message {
         if let Some(content_encoding) = &self.content_encoding {
             envelope = envelope.content_encoding(content_encoding);
         }
-        match self.compression.unwrap_or(compression) {
-            None => Ok(envelope),
+        match compression {
+            None => Ok(Cow::Owned(envelope)),
             Some(compression) => {
                 let packed = compression.compress(envelope.body());
                 let packed =
                     packed.map_err(|error| ProduceError::Compress { reason: error.to_string().into() })?;
-                Ok(envelope.with_body(packed).header("compression", compression.content_type()))
+                let envelope = envelope.with_body(packed).header("compression", compression.content_type());
+                Ok(Cow::Owned(envelope))
             }
         }
+    }
+
+    /// Whether an envelope stays as it is.
+    fn adds_nothing(&self) -> bool {
+        let nothing = (None, None, None, None, false);
+        let Message { priority, expiration, content_type, content_encoding, transient, .. } = self;
+        self.properties.is_empty()
+            && (priority.as_ref(), *expiration, content_type.as_ref(), content_encoding.as_ref(), *transient)
+                == nothing
     }
 }
 

@@ -27,6 +27,7 @@ pub struct ProducerOptions {
     pub(super) compression: Option<Compression>,
     pub(super) mandatory: bool,
     pub(super) retry: Option<RetryPolicy>,
+    pub(super) once: Option<Duration>,
     pub(super) replicas: Option<(u32, Duration)>,
     pub(super) freshness: Freshness,
     pub(super) declare: Option<(Topology, Dialect)>,
@@ -76,10 +77,22 @@ impl ProducerOptions {
     }
 
     /// Tries again when Redis cannot be reached or does not answer. A copy whose first answer got lost is then in its
-    /// queue twice, with the same delivery tag.
+    /// queue twice, with the same delivery tag, unless [`once`](Self::once) is asked for.
     #[must_use]
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = Some(policy);
+        self
+    }
+
+    /// Lets Redis remember for so long that it has a message, so that trying again leaves no second copy. The window must
+    /// be longer than all waits of the retry policy together.
+    ///
+    /// # Cost
+    /// A key that expires for each message (for each copy on a cluster), written by the script that pushes: a few
+    /// microseconds of the server, and about 200 bytes for as long as the window.
+    #[must_use]
+    pub fn once(mut self, window: Duration) -> Self {
+        self.once = Some(window);
         self
     }
 

@@ -4,7 +4,12 @@ use std::{cell::RefCell, collections::HashSet};
 
 use keyrail_core::{Message as Routed, Outcome, PublishError, Router, Routes, Table, Trace};
 
-use crate::{HostError, publish::Ways, table::Reach};
+use super::{Asked, Message, Prepared};
+use crate::{
+    HostError,
+    publish::{Ways, hashed},
+    table::Reach,
+};
 
 thread_local! {
     /// Results and scratch of one route, and the cache of the last ones.
@@ -12,15 +17,11 @@ thread_local! {
 }
 
 /// By a table. Without fanout exchanges no trace is written.
-pub(super) fn by_table(
-    reach: &Reach,
-    exchange: &str,
-    routing_key: &str,
-    headers: &Table,
-    tag: u128,
-) -> Result<Ways, HostError> {
+pub(super) fn by_table(reach: &Reach, prepared: &Prepared<'_>) -> Result<Ways, HostError> {
     let router = &reach.router;
+    let Asked { message: Message { headers, .. }, exchange, routing_key, tag } = prepared.asked;
     let (id, message) = router.message(exchange, routing_key, Some(headers))?;
+    let message = if reach.hashes { hashed(message, &prepared.envelope) } else { message };
     // Counting on from a random number is no chance; mixed, it is enough of one for a random exchange.
     let message = message.random(mixed(tag));
     if reach.fans_out {

@@ -8,34 +8,50 @@ use std::sync::Arc;
 
 use ::redis::{Cmd, Value};
 
-use super::{Confirm, Prepared, ProduceError, Producer, route};
-use crate::{publish::Outgoing, table::Reach};
+use super::{Confirm, Prepared, ProduceError, Producer, declare::is_unknown_exchange, is_nowhere, route};
+use crate::{executor::Ran, table::Reach};
 
 /// How often a message is routed again before somebody is told.
 const ATTEMPTS: u32 = 32;
 
+/// What became of one attempt.
+enum Attempt {
+    Published(Confirm),
+    /// A key changed: nothing was written, and nothing is known.
+    Overtaken,
+    /// By a table that the server has confirmed nobody gets it; nothing was written.
+    Nowhere,
+}
+
 impl Producer {
     pub(super) async fn strictly(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
-        let exchange = &prepared.outgoing.exchange;
+        let exchange = prepared.asked.exchange;
         if exchange.is_empty() && !self.options.declared_queues_only {
             return self.by_name(prepared).await;
         }
         let _turn = self.strict.lock().await;
+        let mut may_declare = self.options.declare.is_some();
         for _ in 0..ATTEMPTS {
-            let (Some(reach), _) = self.declared_ways(prepared).await? else { continue };
-            if let Some(confirm) = self.guarded(prepared, &reach).await? {
-                return Ok(confirm);
+            let reach = self.tables.reach(&self.redis, exchange).await?;
+            match self.guarded(prepared, &reach, may_declare).await? {
+                Attempt::Published(confirm) => return Ok(confirm),
+                Attempt::Overtaken => {}
+                Attempt::Nowhere => {
+                    self.declare_again().await?;
+                    may_declare = false;
+                }
             }
         }
-        Err(ProduceError::TableMoved { exchange: exchange.as_str().into(), attempts: ATTEMPTS })
+        Err(ProduceError::TableMoved { exchange: exchange.into(), attempts: ATTEMPTS })
     }
 
-    /// Publishes by this table, or nothing if it has changed.
+    /// Publishes by this table, or refuses by it, if the server confirms that it is still so.
     async fn guarded(
         &self,
         prepared: &Prepared<'_>,
         reach: &Arc<Reach>,
-    ) -> Result<Option<Confirm>, ProduceError> {
+        may_declare: bool,
+    ) -> Result<Attempt, ProduceError> {
         let link = self.redis.link();
         let failed = |error| ProduceError::from(self.redis.error(error));
         let (epoch, mut pinned) = link.pinned().await.map_err(failed)?;
@@ -44,32 +60,40 @@ impl Producer {
         let mut watch = Cmd::new();
         watch.arg("WATCH").arg(self.tables.keys(reach));
         let _: Value = watch.query_async(&mut pinned).await.map_err(failed)?;
-        let Outgoing { exchange, routing_key, headers, .. } = &prepared.outgoing;
-        // INVARIANT: what was announced before the answer to WATCH has been heard, on this connection alone.
-        let current = self.tables.is_current(exchange, reach) && link.epoch() == epoch;
-        let routed = route::by_table(reach, exchange, routing_key, headers, prepared.tag);
+        // INVARIANT: what was announced before the answer to WATCH has been heard, on this connection alone. Nothing is
+        // said by a table that is not current, no refusal either.
+        let current = self.tables.is_current(prepared.asked.exchange, reach) && link.epoch() == epoch;
+        let routed = match current {
+            true => Some(route::by_table(reach, prepared)),
+            false => None,
+        };
         let mut ways = match routed {
-            Ok(ways) if current => ways,
-            refused => {
+            Some(Ok(ways)) if !(may_declare && is_nowhere(&ways)) => ways,
+            other => {
                 let _: Value = ::redis::cmd("UNWATCH").query_async(&mut pinned).await.map_err(failed)?;
                 guard.armed = false;
-                return refused.map(|_| None).map_err(ProduceError::from);
+                return match other {
+                    None => Ok(Attempt::Overtaken),
+                    Some(Ok(_)) => Ok(Attempt::Nowhere),
+                    Some(Err(error)) if may_declare && is_unknown_exchange(&error) => Ok(Attempt::Nowhere),
+                    Some(Err(error)) => Err(error.into()),
+                };
             }
         };
         let dead_lettered = self.dead_letter(&mut ways);
         let plan = self.plan(prepared, &ways, Some(reach));
-        let replies = match plan.commands.is_empty() {
-            true => {
+        let ran = match self.once(prepared, &ways, dead_lettered) {
+            _ if plan.commands.is_empty() => {
                 let _: Value = ::redis::cmd("UNWATCH").query_async(&mut pinned).await.map_err(failed)?;
-                Some(Vec::new())
+                Some(Ran::Now(Vec::new()))
             }
-            false => self.redis.run_watched(&mut pinned, &plan).await?,
+            Some(once) => self.redis.run_once_watched(&mut pinned, &plan, &once).await?,
+            None => self.redis.run_watched(&mut pinned, &plan).await?.map(Ran::Now),
         };
         guard.armed = false;
-        let Some(replies) = replies else { return Ok(None) };
-        let replicas = self.replicate(epoch).await?;
-        let confirm = self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered)?;
-        Ok(Some(Confirm { replicas, ..confirm }))
+        let Some(ran) = ran else { return Ok(Attempt::Overtaken) };
+        let confirm = self.told(prepared, ways, &plan, dead_lettered, ran)?;
+        Ok(Attempt::Published(Confirm { replicas: self.replicate(epoch).await?, ..confirm }))
     }
 
     /// The default exchange has no table that could change.
@@ -78,10 +102,8 @@ impl Producer {
         let dead_lettered = self.dead_letter(&mut ways);
         let plan = self.plan(prepared, &ways, None);
         let epoch = self.redis.link().epoch();
-        let replies = self.run(&plan, &ways).await?;
-        let replicas = self.replicate(epoch).await?;
-        let confirm = self.confirm(prepared, ways, &plan.commands, &replies, dead_lettered)?;
-        Ok(Confirm { replicas, ..confirm })
+        let confirm = self.carry_out(prepared, ways, &plan, dead_lettered).await?;
+        Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm })
     }
 }
 

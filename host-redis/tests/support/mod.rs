@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) mod cluster;
 pub(crate) mod proxy;
 
 /// Makes two tests of a case.

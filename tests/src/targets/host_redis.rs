@@ -59,6 +59,8 @@ impl Target for HostRedis {
 
     fn kombu(&mut self, scenario: &KombuScenario) -> Result<KombuAnswers, Unplayed> {
         self.server.flush().map_err(Unplayed::Broken)?;
+        // A listener of the last scenario that is still hanging up would be counted as one who hears.
+        self.server.until_nobody_listens().map_err(Unplayed::Broken)?;
         self.runtime.block_on(async {
             let play = Play::kombu(&self.connection, scenario).await?;
             play.kombu_scenario(scenario).await
@@ -73,6 +75,18 @@ struct Play {
     layout: Layout,
 }
 
+fn properties(mut message: Message, publish: &Publish) -> Message {
+    for (name, value) in [("correlation_id", &publish.correlation_id), ("message_id", &publish.message_id)] {
+        if let Some(value) = value {
+            message = message.property(name, &**value);
+        }
+    }
+    match publish.timestamp.map(i64::try_from) {
+        Some(Ok(seconds)) => message.property("timestamp", seconds),
+        _ => message,
+    }
+}
+
 /// The exchange of a Kombu scenario.
 const EXCHANGE: &str = "x";
 
@@ -83,7 +97,7 @@ fn broken(error: impl std::fmt::Display) -> Unplayed {
 impl Play {
     async fn amqp(connection: &Connection) -> Result<Self, Unplayed> {
         // A change of one step is seen by the publish of the next, however late Redis announces it.
-        let options = ProducerOptions::new().declared_queues_only(true).freshness(Freshness::EachPublish);
+        let options = ProducerOptions::new().declared_queues_only(true).freshness(Freshness::Strict);
         Play::with(connection, load::Options::default(), options).await
     }
 
@@ -117,9 +131,6 @@ impl Play {
             Step::PublishRepeat { exchange, routing_key, times } => {
                 self.repeat(exchange, routing_key.as_str().unwrap_or_default(), *times).await
             }
-            Step::PolicySet { .. } | Step::PolicyClear { .. } => {
-                Err(Unplayed::Unsupported("policies, which Redis does not keep".into()))
-            }
             _ => match self.host.apply(&core::operation(step)).await {
                 Ok(()) => Ok(Answer::OK),
                 Err(HostError::Refused(error)) => Ok(core::refusal(&error)),
@@ -138,6 +149,7 @@ impl Play {
             .routing_key(routing_key)
             .headers(publish.headers.clone().unwrap_or_default())
             .mandatory(publish.mandatory);
+        let message = properties(message, publish);
         let returned = match self.producer.publish(&message).await {
             Ok(_) => false,
             Err(ProduceError::Returned { .. }) => true,
@@ -340,14 +352,31 @@ impl Server {
     }
 
     fn flush(&self) -> Result<(), String> {
-        use std::io::{Read, Write};
+        let answer = self.ask("FLUSHALL")?;
+        (answer == "+OK").then_some(()).ok_or_else(|| format!("FLUSHALL is refused: {answer}"))
+    }
+
+    fn until_nobody_listens(&self) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while self.ask("PUBSUB NUMPAT")? != ":0" {
+            if Instant::now() > deadline {
+                return Err("somebody still listens".into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// The first line of the answer to a command.
+    fn ask(&self, command: &str) -> Result<String, String> {
+        use std::io::{BufRead, BufReader, Write};
         let failed = |error: std::io::Error| error.to_string();
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).map_err(failed)?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-        stream.write_all(b"FLUSHALL\r\n").map_err(failed)?;
-        let mut answer = [0; 5];
-        stream.read_exact(&mut answer).map_err(failed)?;
-        (&answer == b"+OK\r\n").then_some(()).ok_or_else(|| "FLUSHALL is refused".into())
+        stream.write_all(format!("{command}\r\n").as_bytes()).map_err(failed)?;
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).map_err(failed)?;
+        Ok(answer.trim_end().to_owned())
     }
 }
 

@@ -7,10 +7,13 @@ use std::{
 };
 
 use serde::Deserialize;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::{KombuAnswers, Target, Unplayed};
-use crate::scenario::{AmqpScenario, Answer, KombuScenario};
+use crate::{
+    question,
+    scenario::{AmqpScenario, Answer, KombuScenario},
+};
 
 /// A running process that plays scenarios.
 #[derive(Debug)]
@@ -70,24 +73,13 @@ impl Process {
 
 impl Target for Process {
     fn amqp(&mut self, scenario: &AmqpScenario) -> Result<Vec<Answer>, Unplayed> {
-        let steps: Vec<_> = scenario.steps.iter().map(|recorded| &recorded.raw).collect();
-        let answer = self.ask(&json!({ "type": "amqp", "id": scenario.id, "steps": steps }))?;
+        let answer = self.ask(&question::amqp(scenario))?;
         let answers = AmqpAnswers::deserialize(&answer);
         answers.map(|answers| answers.answers).map_err(|error| unreadable(&error, &answer))
     }
 
     fn kombu(&mut self, scenario: &KombuScenario) -> Result<KombuAnswers, Unplayed> {
-        let publishes =
-            scenario.publishes.iter().map(|publish| json!({ "routing_key": publish.routing_key }));
-        let answer = self.ask(&json!({
-            "type": "kombu",
-            "id": scenario.id,
-            "kombu": scenario.kombu,
-            "transport": scenario.transport,
-            "exchange_type": scenario.exchange_type,
-            "bindings": scenario.bindings,
-            "publishes": publishes.collect::<Vec<_>>(),
-        }))?;
+        let answer = self.ask(&question::kombu(scenario))?;
         KombuAnswers::deserialize(&answer).map_err(|error| unreadable(&error, &answer))
     }
 }

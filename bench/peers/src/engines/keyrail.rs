@@ -8,8 +8,8 @@ use crate::{
     engine::{Engine, Job},
 };
 
-/// keyrail through its public API, every kind; with answers remembered or every key matched anew.
-pub(crate) struct Keyrail<const REMEMBERS: bool> {
+/// keyrail through its public API, every kind.
+pub(crate) struct Keyrail<const MEMORY: u8> {
     loaded: Loaded,
     routes: Routes,
     /// Headers of the messages; none for other kinds.
@@ -17,7 +17,12 @@ pub(crate) struct Keyrail<const REMEMBERS: bool> {
     bytes: isize,
 }
 
-impl<const REMEMBERS: bool> Engine for Keyrail<REMEMBERS> {
+/// What is remembered from key to key: answers and states of automata, states alone, or nothing.
+pub(crate) const ANSWERS: u8 = 2;
+pub(crate) const STATES: u8 = 1;
+pub(crate) const NOTHING: u8 = 0;
+
+impl<const MEMORY: u8> Engine for Keyrail<MEMORY> {
     fn build(job: &Job<'_>) -> Result<Self, String> {
         let mut loaded = Loaded::declare(job.kind, job.table).map_err(|error| error.to_string())?;
         // Names of exchanges and queues are no part of a binding, and no peer keeps any.
@@ -30,7 +35,11 @@ impl<const REMEMBERS: bool> Engine for Keyrail<REMEMBERS> {
         } else {
             Vec::new()
         };
-        let routes = if REMEMBERS { Routes::new() } else { Routes::without_cache() };
+        let routes = match MEMORY {
+            NOTHING => Routes::without_memory(),
+            STATES => Routes::without_cache(),
+            _ => Routes::new(),
+        };
         Ok(Keyrail { loaded, routes, headers, bytes })
     }
 

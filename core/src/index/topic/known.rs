@@ -33,17 +33,17 @@ pub(crate) fn shapes(dictionary: &Tags<Known>, placed: u64) -> u128 {
     known.map_or(0, |known| u128::from(known.low) | u128::from(known.high) << 64)
 }
 
-/// Counts one pattern more with this word there, of the shapes in `bits`.
-pub(crate) fn learn(dictionary: &mut Tags<Known>, placed: u64, bits: u128) {
+/// Counts so many patterns more with this word there, of the shapes in `bits`.
+pub(crate) fn learn(dictionary: &mut Tags<Known>, placed: u64, bits: u128, patterns: u32) {
     let (low, high) = (bits as u64, (bits >> 64) as u64);
     match dictionary.find_mut(tag(placed), |_| true) {
         Some(known) => {
-            known.patterns += 1;
+            known.patterns += patterns;
             known.low |= low;
             known.high |= high;
         }
         None => {
-            dictionary.insert(tag(placed), Known { patterns: 1, low, high });
+            dictionary.insert(tag(placed), Known { patterns, low, high });
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Patterns with several `#`, and the few that no shape holds: found by one of their words, then matched greedily.
+//! Patterns with several `#`, and the few that no shape holds: found by one of their words, then asked one by one.
 //!
-//! Greedy is exact: the words between two `#` may as well be taken at the first place where they fit. One pattern costs
-//! at most its own length times that of the key, and is tried once a route.
+//! Taking what stands between two `#` at the first place where it fits is exact. A few patterns are matched so along the
+//! key; for many, the places of each word of the key are noted once ([`Places`]), and then a pattern costs its own length.
 
 use alloc::{boxed::Box, vec::Vec};
 
@@ -18,28 +18,47 @@ use crate::{
     work::Work,
 };
 
+mod places;
+
+use places::Places;
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Many {
     seed: u64,
     patterns: Slots<Pattern>,
     /// Patterns by their text.
     table: Tags<u32>,
-    anchors: Slots<Anchor>,
-    /// Anchors by their hash.
+    literals: Slots<Literal>,
+    /// Literals by their hash.
     by_hash: Tags<u32>,
     /// Patterns without a literal word.
     free: Vec<u32>,
-    /// A bit for each anchor's hash, once there are any: most words of most keys are no anchor. Bits only ever come; they go
-    /// with the last pattern.
+    /// A bit for the hash of each literal that patterns are found by, once there are any: most words of most keys are none.
+    /// Bits only ever come; they go with the last pattern.
     filter: Option<Box<[u64; FILTER]>>,
     /// The tokens of all patterns: how many states they have together.
     states: usize,
 }
 
-/// A word by which patterns are found: of their literal words the one that the fewest patterns were found by.
+/// Memory that a match needs.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    seen: Stamps,
+    /// The patterns to ask, then those that match.
+    patterns: Vec<u32>,
+    places: Places,
+    /// Counts on with every pattern asked, and whatever else costs as much.
+    pub(crate) costs: u32,
+}
+
+/// A word that patterns have.
 #[derive(Clone, Debug)]
-struct Anchor {
+struct Literal {
     hash: u64,
+    text: Box<[u8]>,
+    /// How often patterns have it.
+    uses: u32,
+    /// The patterns that are found by it: of their literals the one that the fewest were found by.
     patterns: Vec<u32>,
 }
 
@@ -55,15 +74,18 @@ struct Pattern {
     entries: Entries,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token {
     Star,
     Hash,
-    Word { start: u32, end: u32, hash: u64 },
+    /// The literal with this number.
+    Word(u32),
 }
 
 /// Four thousand bits: some hundred anchors leave most of them clear.
 const FILTER: usize = 64;
+/// So many patterns are matched along the key; for more its words' places are noted.
+const FEW: usize = 8;
 
 /// The place in the filter, and the bit there.
 #[inline(always)]
@@ -86,7 +108,7 @@ impl Many {
             pattern.entries.insert(entry);
             return id;
         }
-        let tokens: Box<[Token]> = (0..words.count()).map(|at| Token::of(key, words.word(at))).collect();
+        let tokens: Box<[Token]> = (0..words.count()).map(|at| self.token(key, words.word(at))).collect();
         let least = tokens.iter().filter(|token| !matches!(token, Token::Hash)).count();
         let anchor = self.anchor(&tokens);
         let at = self.list(anchor).map_or(0, |list| list.len());
@@ -115,12 +137,7 @@ impl Many {
         if let Some(moved) = moved.and_then(|moved| self.patterns.get_mut(moved)) {
             moved.at = at;
         }
-        if let Some(number) = anchor
-            && self.anchors.get(number).is_some_and(|anchor| anchor.patterns.is_empty())
-            && let Some(anchor) = self.anchors.remove(number)
-        {
-            self.by_hash.remove(tag(anchor.hash), |other| *other == number);
-        }
+        tokens.iter().for_each(|token| self.release(*token));
         if self.is_empty() {
             *self = Many::new(self.seed);
         }
@@ -134,131 +151,182 @@ impl Many {
         self.patterns.is_empty()
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.patterns.len()
+    }
+
+    /// The pattern with this number; `Some(None)` if it is gone, `None` behind the last.
+    pub(crate) fn pattern(&self, number: u32) -> Option<Option<&[u8]>> {
+        ((number as usize) < self.patterns.bound())
+            .then(|| self.patterns.get(number).map(|pattern| &*pattern.key))
+    }
+
     /// How many states all patterns have together: a route takes at most so many steps for every word of its key.
     pub(crate) const fn states(&self) -> usize {
         self.states
     }
 
-    /// Calls `found` with each binding whose pattern matches, each once.
+    /// Calls `found` with each binding whose pattern matches, each once: in the order of the patterns, whatever that of
+    /// the key's words, so that which patterns match says all.
     #[inline(always)]
     pub(crate) fn matches(
         &self,
         key: &[u8],
         words: impl Text,
-        seen: &mut Stamps,
+        asked: &mut Asked,
         work: &mut Work,
         found: &mut impl FnMut(Entry),
     ) {
         work.add(words.count());
-        let mut fresh = false;
+        asked.patterns.clear();
         if !self.free.is_empty() {
-            fresh = true;
-            seen.clear(self.patterns.bound());
-            self.ask(&self.free, key, words, seen, work, found);
+            asked.seen.clear(self.patterns.bound());
+            self.list_to_ask(&self.free, asked);
         }
-        let Some(filter) = &self.filter else { return };
-        for at in 0..words.count() {
-            let hash = words.word(at).hash;
-            let (place, bit) = bit(hash);
-            if filter[place] & bit == 0 {
-                continue;
-            }
-            if let Some(anchor) = self.anchor_of(hash).and_then(|number| self.anchors.get(number)) {
-                if !fresh {
-                    fresh = true;
-                    seen.clear(self.patterns.bound());
+        if let Some(filter) = &self.filter {
+            for at in 0..words.count() {
+                let (place, bit) = bit(words.hash(at));
+                if filter[place] & bit != 0 {
+                    self.list_of(words.word(at), key, asked);
                 }
-                self.ask(&anchor.patterns, key, words, seen, work, found);
             }
         }
+        if !asked.patterns.is_empty() {
+            self.ask(key, words, asked, work, found);
+        }
+    }
+
+    /// Notes the patterns that are found by a word, if there are any.
+    #[inline(never)]
+    fn list_of(&self, word: Word, key: &[u8], asked: &mut Asked) {
+        if let Some(literal) = self.literal(word, key).and_then(|number| self.literals.get(number)) {
+            if asked.patterns.is_empty() {
+                asked.seen.clear(self.patterns.bound());
+            }
+            self.list_to_ask(&literal.patterns, asked);
+        }
+    }
+
+    fn list_to_ask(&self, patterns: &[u32], Asked { seen, patterns: asked, .. }: &mut Asked) {
+        asked.extend(patterns.iter().copied().filter(|id| seen.insert(*id)));
     }
 
     #[inline(never)]
     fn ask(
         &self,
-        patterns: &[u32],
         key: &[u8],
         words: impl Text,
-        seen: &mut Stamps,
+        asked: &mut Asked,
         work: &mut Work,
         found: &mut impl FnMut(Entry),
     ) {
-        for id in patterns {
-            if let Some(pattern) = self.patterns.get(*id)
-                && seen.insert(*id)
-                && pattern.matches(key, words, work)
-            {
-                pattern.entries.for_each(found);
-            }
+        let Asked { patterns, places, costs, .. } = asked;
+        *costs = costs.wrapping_add(patterns.len() as u32);
+        let pattern = |id: &u32| self.patterns.get(*id);
+        work.add(if patterns.len() > FEW { words.count() } else { 0 });
+        if patterns.len() > FEW && places.note(words.count(), |at| self.literal(words.word(at), key)) {
+            patterns.retain(|id| pattern(id).is_some_and(|pattern| pattern.fits(places, work)));
+        } else {
+            patterns.retain(|id| {
+                pattern(id).is_some_and(|pattern| self.matches_along(pattern, key, words, work))
+            });
         }
+        patterns.sort_unstable();
+        patterns.iter().filter_map(pattern).for_each(|pattern| pattern.entries.for_each(found));
     }
 
-    fn anchor_of(&self, hash: u64) -> Option<u32> {
-        let same = |number: &u32| self.anchors.get(*number).is_some_and(|anchor| anchor.hash == hash);
-        self.by_hash.find(tag(hash), same).copied()
+    /// The number of a word of this key, if patterns have it.
+    #[inline(always)]
+    fn literal(&self, word: Word, key: &[u8]) -> Option<u32> {
+        let text = key.get(word.start as usize..word.end as usize)?;
+        let same = |number: &u32| {
+            self.literals
+                .get(*number)
+                .is_some_and(|literal| literal.hash == word.hash && *literal.text == *text)
+        };
+        self.by_hash.find(tag(word.hash), same).copied()
     }
 
-    /// The list of patterns that are found by an anchor, or by none.
+    /// The list of patterns that are found by a literal, or by none.
     fn list(&mut self, anchor: Option<u32>) -> Option<&mut Vec<u32>> {
         match anchor {
-            Some(number) => self.anchors.get_mut(number).map(|anchor| &mut anchor.patterns),
+            Some(number) => self.literals.get_mut(number).map(|literal| &mut literal.patterns),
             None => Some(&mut self.free),
         }
     }
 
-    /// Chooses the anchor of a pattern; a longer word where two are used as often.
-    fn anchor(&mut self, tokens: &[Token]) -> Option<u32> {
-        let words = tokens.iter().filter_map(|token| match token {
-            Token::Word { start, end, hash } => Some((*hash, end - start)),
-            Token::Star | Token::Hash => None,
-        });
-        let uses = |hash: u64| {
-            let anchor = self.anchor_of(hash).and_then(|number| self.anchors.get(number));
-            anchor.map_or(0, |anchor| anchor.patterns.len())
-        };
-        let (hash, _) = words.min_by_key(|(hash, length)| (uses(*hash), u32::MAX - length))?;
-        Some(self.anchor_of(hash).unwrap_or_else(|| {
-            let number = self.anchors.insert(Anchor { hash, patterns: Vec::new() });
-            self.by_hash.insert(tag(hash), number);
-            let (place, bit) = bit(hash);
-            self.filter.get_or_insert_with(|| Box::new([0; FILTER]))[place] |= bit;
-            number
-        }))
-    }
-}
-
-impl Token {
-    fn of(key: &[u8], word: Word) -> Self {
-        match &key[word.start as usize..word.end as usize] {
+    /// A word of a pattern, which uses its literal from now on.
+    fn token(&mut self, key: &[u8], word: Word) -> Token {
+        let text = &key[word.start as usize..word.end as usize];
+        match text {
             b"*" => Token::Star,
             b"#" => Token::Hash,
-            _ => Token::Word { start: word.start, end: word.end, hash: word.hash },
+            _ => {
+                let known = self.literal(word, key);
+                let number = known.unwrap_or_else(|| {
+                    let literal =
+                        Literal { hash: word.hash, text: text.into(), uses: 0, patterns: Vec::new() };
+                    let number = self.literals.insert(literal);
+                    self.by_hash.insert(tag(word.hash), number);
+                    number
+                });
+                if let Some(literal) = self.literals.get_mut(number) {
+                    literal.uses += 1;
+                }
+                Token::Word(number)
+            }
         }
     }
-}
 
-impl Pattern {
-    fn matches(&self, key: &[u8], words: impl Text, work: &mut Work) -> bool {
-        if words.count() < self.least {
+    /// Counts one use less; the literal goes with its last.
+    fn release(&mut self, token: Token) {
+        let Token::Word(number) = token else { return };
+        let Some(literal) = self.literals.get_mut(number) else { return };
+        literal.uses -= 1;
+        if literal.uses == 0 {
+            let hash = literal.hash;
+            self.literals.remove(number);
+            self.by_hash.remove(tag(hash), |other| *other == number);
+        }
+    }
+
+    /// Chooses the literal that a pattern is found by; a longer word where two are used as often.
+    fn anchor(&mut self, tokens: &[Token]) -> Option<u32> {
+        let literals = tokens.iter().filter_map(|token| match token {
+            Token::Word(number) => self.literals.get(*number).map(|literal| (*number, literal)),
+            Token::Star | Token::Hash => None,
+        });
+        let (number, hash) = literals
+            .min_by_key(|(_, literal)| (literal.patterns.len(), usize::MAX - literal.text.len()))
+            .map(|(number, literal)| (number, literal.hash))?;
+        let (place, bit) = bit(hash);
+        self.filter.get_or_insert_with(|| Box::new([0; FILTER]))[place] |= bit;
+        Some(number)
+    }
+
+    /// Matches one pattern along a key of any length: what follows a `#` is tried from each word on.
+    fn matches_along(&self, pattern: &Pattern, key: &[u8], words: impl Text, work: &mut Work) -> bool {
+        if words.count() < pattern.least {
             return false;
         }
+        let tokens = &pattern.tokens;
         let (mut token, mut at) = (0, 0);
         // After the `#` met last, and the first word that it does not take yet.
         let mut last: Option<(usize, usize)> = None;
         loop {
             work.add(1);
-            if let Some(Token::Hash) = self.tokens.get(token) {
+            if let Some(Token::Hash) = tokens.get(token) {
                 token += 1;
                 last = Some((token, at));
-                if token == self.tokens.len() {
+                if token == tokens.len() {
                     return true;
                 }
                 continue;
             }
             if at >= words.count() {
-                return token == self.tokens.len();
+                return token == tokens.len();
             }
-            if self.tokens.get(token).is_some_and(|token| self.takes(token, key, words.word(at))) {
+            if tokens.get(token).is_some_and(|token| self.takes(*token, key, words.word(at))) {
                 token += 1;
                 at += 1;
                 continue;
@@ -271,15 +339,14 @@ impl Pattern {
     }
 
     #[inline(always)]
-    fn takes(&self, token: &Token, key: &[u8], word: Word) -> bool {
+    fn takes(&self, token: Token, key: &[u8], word: Word) -> bool {
         match token {
             Token::Star => true,
             Token::Hash => false,
-            Token::Word { start, end, hash } => {
-                *hash == word.hash
-                    && self.key.get(*start as usize..*end as usize)
-                        == key.get(word.start as usize..word.end as usize)
-            }
+            Token::Word(number) => self.literals.get(number).is_some_and(|literal| {
+                literal.hash == word.hash
+                    && key.get(word.start as usize..word.end as usize) == Some(&*literal.text)
+            }),
         }
     }
 }

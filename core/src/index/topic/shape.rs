@@ -4,12 +4,15 @@ use alloc::vec::Vec;
 
 use crate::{
     hash::{hash, join, tag},
-    index::words::{Text, finish, placed_from_end},
+    index::words::{Text, behind, finish},
     tags::Tags,
 };
 
+/// More words than a key of AMQP has.
+const MOST_WORDS: u64 = 256;
+
 /// The wildcards of a pattern with at most one `#`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Form {
     /// Words before the `#`, or all of them.
     pub(crate) prefix: u32,
@@ -44,6 +47,29 @@ impl Form {
         })
     }
 
+    /// A form that somebody wrote down; `None` if no pattern has it.
+    pub(crate) fn checked(prefix: u64, suffix: u64, hash: bool, stars: u64, end_stars: u64) -> Option<Self> {
+        let fits = |stars: u64, words: u64| words >= 64 || stars >> words == 0;
+        let whole = hash && prefix + suffix <= MOST_WORDS
+            || !hash && suffix == 0 && (1..=MOST_WORDS).contains(&prefix);
+        (prefix <= MOST_WORDS
+            && suffix <= MOST_WORDS
+            && whole
+            && fits(stars, prefix)
+            && fits(end_stars, suffix))
+        .then_some(Form { prefix: prefix as u32, suffix: suffix as u32, hash, stars, end_stars })
+    }
+
+    /// How many of its words are literal.
+    pub(crate) const fn literals(&self) -> u32 {
+        self.prefix + self.suffix - self.stars.count_ones() - self.end_stars.count_ones()
+    }
+
+    /// Tells the hashes of this form from those of others.
+    pub(crate) fn seed(&self) -> u64 {
+        self.mixed()
+    }
+
     /// The fewest words that a key of this form has.
     pub(crate) const fn least(&self) -> u32 {
         self.prefix + self.suffix
@@ -60,12 +86,14 @@ impl Form {
             stars &= stars - 1;
         }
         if self.suffix > 0 {
-            let last = words.count() - 1;
-            for at in 0..self.suffix as usize {
-                if !is_star(self.end_stars, at) {
-                    sum = sum.wrapping_add(placed_from_end(words.word(last - at).hash, at));
-                }
+            let (count, before) = (words.count(), words.count() - self.suffix as usize);
+            let mut end = words.sum(count).wrapping_sub(words.sum(before));
+            let mut stars = self.end_stars;
+            while stars != 0 {
+                end = end.wrapping_sub(words.word(count - 1 - stars.trailing_zeros() as usize).placed);
+                stars &= stars - 1;
             }
+            sum = sum.wrapping_add(behind(end, before));
         }
         finish(sum)
     }
@@ -125,7 +153,7 @@ fn after<'a>(text: &'a [u8], literal: &[u8], mark: u8) -> Option<&'a [u8]> {
 
 /// Words beyond the 64th are never stars here; such patterns have no form.
 #[inline(always)]
-const fn is_star(stars: u64, at: usize) -> bool {
+pub(super) const fn is_star(stars: u64, at: usize) -> bool {
     at < 64 && stars >> at & 1 == 1
 }
 
@@ -224,7 +252,7 @@ impl Shapes {
         self.get(shape).map_or(0, |shape| shape.seed)
     }
 
-    /// The most steps that asking all of them takes: one each, and one for each word that is subtracted or added.
+    /// The most steps that asking all of them takes: one each, and one for each word that is subtracted.
     pub(crate) const fn worst_case(&self) -> u64 {
         self.steps
     }
@@ -254,6 +282,13 @@ impl Shapes {
         self.steps += form.steps();
         self.enter(id, &form);
         id
+    }
+
+    /// Counts one more pattern of a shape that is there.
+    pub(crate) fn again(&mut self, shape: u32) {
+        if let Some(shape) = self.shapes.get_mut(shape as usize) {
+            shape.patterns += 1;
+        }
     }
 
     /// Lets a shape know the hash of a pattern of its own.
@@ -325,7 +360,7 @@ impl Shapes {
 
 impl Form {
     fn steps(&self) -> u64 {
-        1 + u64::from(self.stars.count_ones()) + u64::from(self.suffix)
+        1 + u64::from(self.stars.count_ones()) + u64::from(self.end_stars.count_ones())
     }
 
     fn mixed(&self) -> u64 {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use ::redis::{Script, ScriptInvocation};
 use keyrail_core::kombu::Plan;
 
-use super::super::needs::Need;
+use super::{super::needs::Need, once::Once};
 use crate::ExecuteError;
 
 /// Commands are sent in parts of about this size. Redis takes no argument beyond 512 MiB.
@@ -47,6 +47,19 @@ pub(super) fn invocation<'s>(
     if !part.is_empty() {
         invocation.arg(&part);
     }
+    Ok(invocation)
+}
+
+/// The same, at most once: the marker tells who ran it before what was noted then.
+pub(super) fn invocation_once<'s>(
+    script: &'s Script,
+    plan: &Plan,
+    needs: &[Need<'_>],
+    once: &Once,
+) -> Result<ScriptInvocation<'s>, ExecuteError> {
+    let mut invocation = invocation(script, plan, needs)?;
+    invocation.key(&once.marker);
+    invocation.arg(u64::try_from(once.window.as_millis()).unwrap_or(u64::MAX).max(1)).arg(&once.note);
     Ok(invocation)
 }
 

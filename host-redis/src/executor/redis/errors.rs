@@ -38,9 +38,20 @@ pub(crate) fn connect_error(address: &str, options: &RedisOptions, error: &Redis
         ErrorKind::Io if error.is_connection_dropped() && !error.is_connection_refusal() => {
             ExecuteError::NotRedis { address, reason: "it hangs up on the greeting".into() }
         }
-        ErrorKind::Io => ExecuteError::Unreachable { address, reason: error.to_string().into() },
+        ErrorKind::Io => ExecuteError::Unreachable { address, reason: unreached(error).into() },
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => foreign(address),
         _ => command_error(&address, options, error),
+    }
+}
+
+/// Why no connection came about. TLS names what a peer objects to by a word alone.
+fn unreached(error: &RedisError) -> String {
+    let reason = error.to_string();
+    match reason.contains("fatal alert") {
+        true => format!(
+            "it refuses this side's certificate, or that there is none (ssl_certfile, ssl_keyfile): {reason}"
+        ),
+        false => reason,
     }
 }
 

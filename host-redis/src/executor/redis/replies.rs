@@ -8,6 +8,16 @@ use super::errors::unavailable;
 use crate::ExecuteError;
 
 pub(super) fn reply(address: &str, asked: &Command, value: Value) -> Result<Reply, ExecuteError> {
+    answer(address, asked.name(), asked.key(), value)
+}
+
+/// The same, where there is no more than the name of a command and its key.
+pub(super) fn answer(
+    address: &str,
+    command: &'static str,
+    key: &str,
+    value: Value,
+) -> Result<Reply, ExecuteError> {
     Ok(match value {
         Value::Int(count) => Reply::Count(count),
         Value::Nil => Reply::Value(None),
@@ -18,7 +28,7 @@ pub(super) fn reply(address: &str, asked: &Command, value: Value) -> Result<Repl
         }
         Value::ServerError(error) => {
             return Err(match error.code() {
-                "WRONGTYPE" => ExecuteError::WrongType { key: asked.key().into(), command: asked.name() },
+                "WRONGTYPE" => ExecuteError::WrongType { key: key.into(), command },
                 code if unavailable(code) => {
                     ExecuteError::Unavailable { address: address.into(), message: error.to_string().into() }
                 }
@@ -26,7 +36,7 @@ pub(super) fn reply(address: &str, asked: &Command, value: Value) -> Result<Repl
             });
         }
         other => {
-            let message = format!("{} got {other:?}", asked.name());
+            let message = format!("{command} got {other:?}");
             return Err(ExecuteError::Server { message: message.into() });
         }
     })

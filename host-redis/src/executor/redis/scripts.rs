@@ -5,6 +5,8 @@ use ::redis::Script;
 /// Each is loaded once and then called by its digest.
 pub(super) struct Scripts {
     pub(super) run: Script,
+    /// `run`, unless it was run before.
+    pub(super) once: Script,
     pub(super) take: Script,
     pub(super) settle: Script,
     pub(super) give_back: Script,
@@ -14,10 +16,13 @@ pub(super) struct Scripts {
     pub(super) unlock: Script,
 }
 
+const RUN: &str = include_str!("../run.lua");
+
 impl Scripts {
     pub(super) fn new() -> Self {
         Scripts {
-            run: Script::new(include_str!("../run.lua")),
+            run: Script::new(RUN),
+            once: Script::new(&format!("local function plan()\n{RUN}\nend\n{}", include_str!("../once.lua"))),
             take: Script::new(include_str!("../take.lua")),
             settle: Script::new(include_str!("../settle.lua")),
             give_back: Script::new(include_str!("../give_back.lua")),

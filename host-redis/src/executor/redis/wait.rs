@@ -84,7 +84,7 @@ async fn rotate(
 ) -> Woken {
     let mut connection = match connection {
         Some(connection) => connection,
-        None => link.dedicated().await?,
+        None => link.dedicated(&list).await?,
     };
     let mut command = Cmd::new();
     command.arg("BLMOVE").arg(&list).arg(&list).arg("RIGHT").arg("RIGHT").arg(limit.as_secs_f64());
@@ -97,6 +97,8 @@ async fn rotate(
             tokio::time::sleep(limit).await;
             Ok(Some(connection))
         }
+        // The list lies on another server of the cluster now.
+        Ok(Err(error)) if matches!(error.code(), Some("MOVED" | "ASK")) => Ok(None),
         Ok(Err(error)) => Err(command_error(link.address(), link.timeouts(), &error)),
         Err(_) => Err(silent(link.address(), patience)),
     }

@@ -1,0 +1,315 @@
+//! Results of tasks, as Celery's Redis backend keeps them: read, waited for, and written by whoever did the work.
+
+use std::time::Duration;
+
+use keyrail_core::kombu::{Command, Plan, plan};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::{TaskFailure, time};
+use crate::{Executor, Host, HostError, LoadError};
+
+/// The results in the Redis of a host, which is the `result_backend` of the Celery that shares them.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::Layout;
+/// use keyrail_redis::{Host, Memory, celery::{Results, TaskResult}, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let results = Results::new(&host);
+/// results.store(&TaskResult::progress("id-1", "PROGRESS", serde_json::json!({"done": 40}))).await.unwrap();
+/// assert!(!results.get("id-1").await.unwrap().unwrap().is_ready());
+/// results.store(&TaskResult::success("id-1", 5.into())).await.unwrap();
+/// let result = results.wait("id-1", Duration::from_secs(1)).await.unwrap().unwrap();
+/// assert_eq!(result.outcome(), Some(Ok(&5.into())));
+/// # });
+/// ```
+#[derive(Debug)]
+pub struct Results<E: Executor> {
+    host: Host<E>,
+    expires: Duration,
+}
+
+/// What Celery's `AsyncResult` shows of a task.
+///
+/// A task of which nothing is stored is `PENDING` to Celery: that is no result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskResult {
+    /// The task's id.
+    pub task_id: String,
+    /// `SUCCESS`, `FAILURE`, `REVOKED`, `STARTED`, `RETRY`, or a word of the task's own.
+    pub status: String,
+    /// What the task returned; the exception, as `{"exc_type", "exc_message", "exc_module"}`; what a task of another status
+    /// says about itself.
+    pub result: Value,
+    /// The traceback of a failure.
+    pub traceback: Option<String>,
+    /// When it ended, in ISO 8601.
+    pub date_done: Option<String>,
+    /// Everything else that is stored with it, as `children`, `group_id`, `parent_id`.
+    pub others: Map<String, Value>,
+}
+
+/// Celery's `READY_STATES`.
+const READY: [&str; 3] = ["SUCCESS", "FAILURE", "REVOKED"];
+/// Celery's `result_expires`.
+const A_DAY: Duration = Duration::from_secs(86_400);
+/// Between two looks at a result: nothing depends on hearing its announcement.
+const GLANCE: Duration = Duration::from_millis(500);
+
+impl TaskResult {
+    /// The task returned this.
+    pub fn success(task_id: &str, result: Value) -> Self {
+        TaskResult::new(task_id, "SUCCESS", result, None)
+    }
+
+    /// The task raised this.
+    pub fn failure(task_id: &str, failure: &TaskFailure) -> Self {
+        TaskResult::new(task_id, "FAILURE", exception(failure), failure.traceback.clone())
+    }
+
+    /// The task will not be run.
+    pub fn revoked(task_id: &str, reason: &str) -> Self {
+        let revoked = TaskFailure::new("TaskRevokedError", reason);
+        let revoked = TaskFailure { exc_module: "celery.exceptions".into(), ..revoked };
+        TaskResult::new(task_id, "REVOKED", exception(&revoked), None)
+    }
+
+    /// The task goes on, and says so: `STARTED`, `PROGRESS`.
+    pub fn progress(task_id: &str, status: &str, about: Value) -> Self {
+        TaskResult::new(task_id, status, about, None)
+    }
+
+    fn new(task_id: &str, status: &str, result: Value, traceback: Option<String>) -> Self {
+        let done = READY.contains(&status).then(|| time::iso(time::now()));
+        TaskResult {
+            task_id: task_id.into(),
+            status: status.into(),
+            result,
+            traceback,
+            date_done: done,
+            others: Map::from_iter([("children".into(), json!([]))]),
+        }
+    }
+
+    /// Adds what is stored beside, `group_id` for instance.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: Option<&str>) -> Self {
+        if let Some(value) = value {
+            self.others.insert(name.into(), value.into());
+        }
+        self
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_ready(&self) -> bool {
+        READY.contains(&&*self.status)
+    }
+
+    /// What the task returned, or why it did not; nothing as long as it is not ready.
+    pub fn outcome(&self) -> Option<Result<&Value, TaskFailure>> {
+        match (&*self.status, self.is_ready()) {
+            ("SUCCESS", _) => Some(Ok(&self.result)),
+            (_, true) => Some(Err(self.raised())),
+            (_, false) => None,
+        }
+    }
+
+    fn raised(&self) -> TaskFailure {
+        let text = |name: &str| self.result.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        // The arguments of the exception; Celery 4 and older wrote its text.
+        let message = match self.result.get("exc_message") {
+            Some(Value::Array(parts)) => parts.iter().map(shown).collect::<Vec<_>>().join(", "),
+            Some(other) => shown(other),
+            None => shown(&self.result),
+        };
+        TaskFailure {
+            exc_type: text("exc_type"),
+            exc_message: message,
+            exc_module: text("exc_module"),
+            traceback: self.traceback.clone(),
+        }
+    }
+
+    /// The document as Celery stores it.
+    pub fn to_json(&self) -> Value {
+        let mut stored = Map::new();
+        stored.insert("status".into(), self.status.as_str().into());
+        stored.insert("result".into(), self.result.clone());
+        stored.insert("traceback".into(), self.traceback.clone().into());
+        stored.extend(self.others.clone());
+        stored.insert("date_done".into(), self.date_done.clone().into());
+        stored.insert("task_id".into(), self.task_id.as_str().into());
+        stored.into()
+    }
+
+    /// Reads what somebody stored under the key of a task.
+    ///
+    /// # Errors
+    /// Text that is no JSON object with a `status`: a result in pickle or YAML, which is not decoded, above all.
+    pub fn read(task_id: &str, stored: &[u8]) -> Result<Self, HostError> {
+        let refused = |reason: String| {
+            HostError::from(LoadError::Registry { key: key(task_id).into(), reason: reason.into() })
+        };
+        let stored: Value = serde_json::from_slice(stored)
+            .map_err(|error| refused(format!("a result in JSON is expected: {error}")))?;
+        let Value::Object(mut stored) = stored else {
+            return Err(refused("a result is a JSON object".into()));
+        };
+        let Some(Value::String(status)) = stored.remove("status") else {
+            return Err(refused("a result has a text as `status`".into()));
+        };
+        let mut optional = |name| match stored.remove(name) {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        };
+        let (traceback, date_done) = (optional("traceback"), optional("date_done"));
+        stored.remove("task_id");
+        let result = stored.remove("result").unwrap_or_default();
+        Ok(TaskResult { task_id: task_id.into(), status, result, traceback, date_done, others: stored })
+    }
+}
+
+fn exception(failure: &TaskFailure) -> Value {
+    json!({
+        "exc_type": failure.exc_type, "exc_message": [failure.exc_message], "exc_module": failure.exc_module,
+    })
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Where a result lies, and the channel on which it is announced.
+fn key(task_id: &str) -> String {
+    format!("celery-task-meta-{task_id}")
+}
+
+impl<E: Executor> Results<E> {
+    /// The results in this host's Redis.
+    pub fn new(host: &Host<E>) -> Self {
+        Results { host: host.clone(), expires: A_DAY }
+    }
+
+    /// How long a result is kept, instead of a day; at least a second.
+    #[must_use]
+    pub const fn expires(mut self, expires: Duration) -> Self {
+        self.expires = expires;
+        self
+    }
+
+    /// Stores a result and tells whoever waits for it. As in Celery, what has succeeded stays so: false then, and nothing
+    /// is written.
+    ///
+    /// # Errors
+    /// Those of the executor, and a stored result that cannot be read.
+    pub async fn store(&self, result: &TaskResult) -> Result<bool, HostError> {
+        if self.get(&result.task_id).await?.is_some_and(|stored| stored.status == "SUCCESS") {
+            return Ok(false);
+        }
+        self.host.executor().run(&self.plan(result)).await?;
+        Ok(true)
+    }
+
+    /// The commands of [`store`](Self::store).
+    pub fn plan(&self, result: &TaskResult) -> Plan {
+        let seconds = self.expires.as_secs().max(1);
+        plan::store_result(&result.task_id, result.to_json().to_string().as_bytes(), seconds)
+    }
+
+    /// What is stored of a task now.
+    ///
+    /// # Errors
+    /// Those of the executor and of [`TaskResult::read`].
+    pub async fn get(&self, task_id: &str) -> Result<Option<TaskResult>, HostError> {
+        let stored = self.host.executor().get(&key(task_id)).await?;
+        stored.map(|stored| TaskResult::read(task_id, &stored)).transpose()
+    }
+
+    /// Waits until the task is ready, but no longer than this; then, what is stored.
+    ///
+    /// # Errors
+    /// As [`get`](Self::get).
+    pub async fn wait(&self, task_id: &str, limit: Duration) -> Result<Option<TaskResult>, HostError> {
+        let deadline = Instant::now() + limit;
+        // First listen, then look: what is stored in between is announced.
+        let mut heard = self.host.executor().subscribe(&[literal(&key(task_id))]).await?;
+        loop {
+            let stored = self.get(task_id).await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || stored.as_ref().is_some_and(TaskResult::is_ready) {
+                return Ok(stored);
+            }
+            // A listener that was cut off ends at once, and then only the glances are left.
+            if let Ok(None) = tokio::time::timeout(left.min(GLANCE), heard.next()).await {
+                tokio::time::sleep(left.min(GLANCE)).await;
+            }
+        }
+    }
+
+    /// Forgets a result, as `AsyncResult.forget` does.
+    ///
+    /// # Errors
+    /// Those of the executor.
+    pub async fn forget(&self, task_id: &str) -> Result<(), HostError> {
+        let plan = Plan { atomic: false, commands: vec![Command::Del { key: key(task_id) }] };
+        self.host.executor().run(&plan).await?;
+        Ok(())
+    }
+}
+
+/// A pattern that matches this text alone.
+fn literal(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len());
+    for character in text.chars() {
+        if matches!(character, '*' | '?' | '[' | ']' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Documents that Celery 5.7.0 was seen to store.
+    #[test]
+    fn celerys_documents_are_read_and_written_as_they_are() {
+        for stored in [
+            r#"{"status":"SUCCESS","result":5,"traceback":null,"children":[],"date_done":"2026-11-22T14:16:47.445182+00:00","task_id":"t"}"#,
+            r#"{"status":"FAILURE","result":{"exc_type":"ValueError","exc_message":["nope"],"exc_module":"builtins"},"traceback":"Traceback","children":[],"group_id":"g","date_done":"2026-11-22T14:16:47.445182+00:00","task_id":"t"}"#,
+            r#"{"status":"PROGRESS","result":{"done":4},"traceback":null,"children":[],"date_done":null,"task_id":"t"}"#,
+        ] {
+            let result = TaskResult::read("t", stored.as_bytes()).expect(stored);
+            let document: Value = serde_json::from_str(stored).expect("JSON");
+            assert_eq!(result.to_json(), document);
+        }
+    }
+
+    #[test]
+    fn what_is_no_result_is_named() {
+        for stored in [&b"\x80\x04N."[..], b"[]", b"{}", br#"{"status": 1}"#, b""] {
+            let error = TaskResult::read("t", stored).expect_err("no result").to_string();
+            assert!(error.contains("celery-task-meta-t"), "{error}");
+        }
+    }
+
+    #[test]
+    fn exceptions_of_every_form_have_a_text() {
+        let raised = |result: Value| {
+            let result = TaskResult { result, ..TaskResult::progress("t", "FAILURE", Value::Null) };
+            match result.outcome() {
+                Some(Err(failure)) => (failure.exc_type, failure.exc_message),
+                other => panic!("{other:?}"),
+            }
+        };
+        let of = |message| json!({"exc_type": "KeyError", "exc_message": message, "exc_module": "builtins"});
+        assert_eq!(raised(of(json!(["a", 2]))), ("KeyError".into(), "a, 2".into()));
+        assert_eq!(raised(of(json!("a"))), ("KeyError".into(), "a".into()));
+        assert_eq!(raised(json!("gone")), (String::new(), "gone".into()));
+    }
+}

@@ -1,0 +1,69 @@
+//! Declaring what a consumer takes from, as Kombu's `Consumer` does, and keeping alive what expires.
+
+use std::{sync::Arc, time::Duration};
+
+use keyrail_core::{Dialect, Topology};
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep},
+};
+
+use crate::{Executor, Host, HostError, expiring::Expiring};
+
+/// After an attempt that failed.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Works until the sender is dropped.
+pub(super) fn keep<E: Executor>(
+    host: Host<E>,
+    (topology, dialect): (Arc<Topology>, Dialect),
+) -> oneshot::Sender<()> {
+    let (stop, mut stopped) = oneshot::channel();
+    let expiring = Expiring::of(&topology);
+    tokio::spawn(async move {
+        let mut keeper = Keeper { host, topology, dialect, expiring, refreshed: None };
+        loop {
+            let wait = match keeper.tend().await {
+                Ok(Some(wait)) => wait,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::warn!(code = error.code(), "declaring what a consumer takes from: {error}");
+                    // What comes back may have forgotten everything.
+                    keeper.refreshed = None;
+                    AGAIN
+                }
+            };
+            tokio::select! {
+                _ = &mut stopped => return,
+                () = sleep(wait) => {}
+            }
+        }
+    });
+    stop
+}
+
+struct Keeper<E> {
+    host: Host<E>,
+    topology: Arc<Topology>,
+    dialect: Dialect,
+    expiring: Option<Expiring>,
+    refreshed: Option<Instant>,
+}
+
+impl<E: Executor> Keeper<E> {
+    /// When to come again; nothing if nothing expires.
+    async fn tend(&mut self) -> Result<Option<Duration>, HostError> {
+        let Some(refreshed) = self.refreshed else {
+            self.host.import(&self.topology, self.dialect).await?;
+            self.refreshed = Some(Instant::now());
+            return Ok(self.expiring.as_ref().map(Expiring::keep_alive_every));
+        };
+        let Some(expiring) = &self.expiring else { return Ok(None) };
+        if refreshed.elapsed() >= expiring.refresh_every() {
+            self.host.import(&expiring.topology, self.dialect).await?;
+            self.refreshed = Some(Instant::now());
+        }
+        self.host.executor().run(&expiring.keep_alive(self.host.layout())).await?;
+        Ok(Some(expiring.keep_alive_every()))
+    }
+}

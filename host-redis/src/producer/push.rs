@@ -1,0 +1,68 @@
+//! The way of most messages: one copy for one queue. Its command is written at once, without a plan.
+
+use std::cell::RefCell;
+
+use ::redis::Cmd;
+use uuid::Uuid;
+
+use super::{Prepared, Producer, expires_ms};
+use crate::{ExecuteError, Redis, publish::Ways, table::Reach};
+
+thread_local! {
+    /// Where payloads are written before their length is known.
+    static PAYLOAD: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// A larger buffer is not kept.
+const KEPT: usize = 1 << 20;
+
+/// An `LPUSH` that is written, and the list it goes to.
+pub(super) struct Push {
+    pub(super) command: Cmd,
+    pub(super) list: String,
+}
+
+impl Producer {
+    /// Nothing for a message that needs more than one command.
+    pub(super) fn only_push(
+        &self,
+        prepared: &Prepared<'_>,
+        ways: &Ways,
+        reach: Option<&Reach>,
+    ) -> Option<Push> {
+        let ([queue], []) = (&*ways.queues, &*ways.fanout) else { return None };
+        // What is published once needs a script that sees to it.
+        if self.options.once.is_some() {
+            return None;
+        }
+        if reach.is_some_and(|reach| expires_ms(reach, queue).is_some()) {
+            return None;
+        }
+        let Prepared { asked, envelope } = prepared;
+        let list = self.layout.list(queue, envelope.priority_of());
+        let mut tag = Uuid::encode_buffer();
+        let tag = Uuid::from_u128(asked.tag.wrapping_add(1)).hyphenated().encode_lower(&mut tag);
+        let (exchange, routing_key) = match asked.message.return_to_queue {
+            true => ("", &**queue),
+            false => (asked.exchange, asked.routing_key),
+        };
+        let command = PAYLOAD.with_borrow_mut(|payload| {
+            payload.clear();
+            envelope.write(payload, exchange, routing_key, tag);
+            let mut push = Cmd::with_capacity(3, "LPUSH".len() + list.len() + payload.len());
+            push.arg("LPUSH").arg(&list).arg(payload.as_bytes());
+            if payload.capacity() > KEPT {
+                *payload = String::new();
+            }
+            push
+        });
+        Some(Push { command, list })
+    }
+}
+
+impl Push {
+    pub(super) async fn run(&self, redis: &Redis) -> Result<(), ExecuteError> {
+        let answer = redis.send(&self.command).await?;
+        redis.read_one("LPUSH", &self.list, answer).map(drop)
+    }
+}

@@ -1,0 +1,193 @@
+//! Taking, registering, acking and restoring on a cluster: with a hash tag before all keys as on one server, without one
+//! refused.
+
+mod support;
+
+use std::time::Duration;
+
+use keyrail_redis::{
+    Connection, Consumer, ConsumerOptions, Delivery, Executor, Host, Message, Next, Producer,
+    ProducerOptions, Redis, Requeue, SimpleQueue, load,
+};
+use support::{
+    PATIENCE, RedisServer,
+    cluster::{cluster, until},
+};
+
+fn connection(nodes: &[RedisServer; 3], prefix: &str) -> Connection {
+    let urls = nodes.each_ref().map(|node| format!("redis+cluster://127.0.0.1:{}", node.port));
+    let options = format!(r#"{{"global_keyprefix": "{prefix}"}}"#);
+    Connection::new(&urls.join(";")).expect("URLs").transport_options(options.parse().expect("options"))
+}
+
+async fn host(connection: &Connection) -> Host<Redis> {
+    let redis = connection.connect().await.expect("a cluster");
+    Host::from_tables(redis, connection.options().layout.clone(), load::Options::default())
+}
+
+/// The answer of whichever node has the key.
+fn ask(nodes: &[RedisServer; 3], args: &[&str]) -> String {
+    let mut answers = nodes.iter().map(|node| node.command(args));
+    answers.find(|answer| !answer.starts_with("-MOVED")).expect("an owner")
+}
+
+async fn next(consumer: &mut Consumer) -> Delivery {
+    match consumer.next(PATIENCE).await.expect("taken") {
+        Next::Delivery(delivery) => delivery,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn body(delivery: &Delivery) -> String {
+    delivery.message().body.as_text().expect("text").to_owned()
+}
+
+#[tokio::test]
+async fn kombus_own_layout_is_refused_where_a_message_could_get_lost() {
+    let nodes = cluster().await;
+    let host = host(&connection(&nodes, "")).await;
+    let refusals = [
+        host.consumer(vec!["q".into()], ConsumerOptions::default()).map(drop).expect_err("two slots"),
+        host.get("q").await.map(drop).expect_err("two slots"),
+        host.restore(Duration::from_secs(1)).await.map(drop).expect_err("two slots"),
+    ];
+    for error in refusals {
+        assert_eq!(error.code(), "not-expressible", "{error}");
+        assert!(error.to_string().contains("`global_keyprefix` a hash tag"), "{error}");
+    }
+    // Nothing was taken to find that out.
+    let producer =
+        Producer::connect(&connection(&nodes, ""), ProducerOptions::new()).await.expect("a producer");
+    producer.publish(&Message::text("x").routing_key("q")).await.expect("published");
+    assert!(host.get("q").await.is_err());
+    assert_eq!(ask(&nodes, &["LLEN", "q"]), ":1\r\n");
+    assert_eq!(ask(&nodes, &["EXISTS", "unacked"]), ":0\r\n");
+}
+
+#[tokio::test]
+async fn with_a_hash_tag_a_cluster_delivers_as_one_server_does() {
+    let nodes = cluster().await;
+    let connection = connection(&nodes, "{shop}.");
+    let host = host(&connection).await;
+    let options = ProducerOptions::new().once(Duration::from_secs(60));
+    let producer = Producer::connect(&connection, options).await.expect("a producer");
+    let put = async |queue: &str, body: &str, priority: u8| {
+        let message = Message::text(body).routing_key(queue).priority(i64::from(priority));
+        producer.publish(&message).await.expect("published");
+    };
+    // Across queues and priority lists.
+    for (queue, body, priority) in [("a", "late", 9), ("b", "soon", 3), ("a", "first", 0), ("b", "second", 0)]
+    {
+        put(queue, body, priority).await;
+    }
+    let queues = || vec!["a".to_owned(), "b".to_owned()];
+    let options = ConsumerOptions { prefetch: 2, ..ConsumerOptions::default() };
+    let mut consumer = host.consumer(queues(), options).expect("a consumer");
+    let (first, second) = (next(&mut consumer).await, next(&mut consumer).await);
+    assert_eq!([body(&first), body(&second)], ["first", "second"]);
+    assert_eq!(ask(&nodes, &["HLEN", "{shop}.unacked"]), ":2\r\n");
+    assert_eq!(ask(&nodes, &["ZCARD", "{shop}.unacked_index"]), ":2\r\n");
+    assert!(first.ack().await.expect("acked"));
+    let soon = next(&mut consumer).await;
+    assert_eq!(body(&soon), "soon");
+    assert!(second.requeue(Requeue::Last).await.expect("requeued"));
+    assert!(soon.ack().await.expect("acked"));
+    let again = next(&mut consumer).await;
+    assert_eq!((body(&again).as_str(), again.redelivered()), ("second", true));
+    again.ack().await.expect("acked");
+    next(&mut consumer).await.ack().await.expect("acked");
+    // Waiting ends with a push, on the node that has the list.
+    let waiting = tokio::spawn(async move {
+        let delivery = next(&mut consumer).await;
+        (consumer, delivery)
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    put("b", "pushed", 6).await;
+    let (consumer, delivery) = waiting.await.expect("a task");
+    assert_eq!(body(&delivery), "pushed");
+    // What it holds goes back in order when it is closed.
+    consumer.close().await.expect("closed");
+    assert_eq!(ask(&nodes, &["LLEN", "{shop}.b\x06\x166"]), ":1\r\n");
+    assert_eq!(ask(&nodes, &["EXISTS", "{shop}.unacked", "{shop}.unacked_index"]), ":0\r\n");
+    assert_eq!(host.get("b").await.expect("got").expect("a message").body.as_text(), Some("pushed"));
+}
+
+#[tokio::test]
+async fn what_a_dead_consumer_held_is_restored_on_its_node() {
+    let nodes = cluster().await;
+    let connection = connection(&nodes, "{shop}.");
+    let producer = Producer::connect(&connection, ProducerOptions::new()).await.expect("a producer");
+    for n in 0..50 {
+        let message = Message::text(n.to_string()).routing_key("q").priority(n % 10);
+        producer.publish(&message).await.expect("published");
+    }
+    let dead = host(&connection).await;
+    let queues = ["q".to_owned()];
+    let take = keyrail_redis::Take {
+        layout: dead.layout(),
+        queues: &queues,
+        limit: 50,
+        in_turn: true,
+        owner: Some("dead"),
+    };
+    assert_eq!(dead.executor().take(&take).await.expect("taken").len(), 50);
+    assert_eq!(ask(&nodes, &["HLEN", "{shop}.unacked"]), ":50\r\n");
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let living = host(&connection).await;
+    assert_eq!(living.restore(Duration::from_secs(1)).await.expect("restored").restored, 50);
+    let mut queue = SimpleQueue::open(&living, "q").await.expect("a queue");
+    for _ in 0..50 {
+        let message = queue.get(PATIENCE).await.expect("got").expect("a message");
+        message.ack().await.expect("acked");
+    }
+    assert_eq!(ask(&nodes, &["EXISTS", "{shop}.unacked"]), ":0\r\n");
+}
+
+/// What grows with the nodes is what they can do together: each does the work of the tags that lie on it and no more.
+/// Counted in commands, since nodes that share two cores do not get faster.
+#[tokio::test]
+async fn tags_on_different_nodes_share_the_work() {
+    let nodes = cluster().await;
+    // One tag for each node.
+    let mut tags: [Option<String>; 3] = [None, None, None];
+    for n in 0.. {
+        if tags.iter().all(Option::is_some) {
+            break;
+        }
+        let tag = format!("{{shop{n}}}.");
+        let owner = nodes.iter().position(|node| !node.command(&["EXISTS", &tag]).starts_with('-'));
+        tags[owner.expect("an owner")].get_or_insert(tag);
+    }
+    let tags = tags.map(|tag| tag.expect("a tag"));
+    let work = async |tag: &str| {
+        let connection = connection(&nodes, tag);
+        let producer = Producer::connect(&connection, ProducerOptions::new()).await.expect("a producer");
+        let batch: Vec<Message> = (0..300).map(|n| Message::text(n.to_string()).routing_key("q")).collect();
+        for answer in producer.publish_all(&batch).await {
+            answer.expect("published");
+        }
+        let host = host(&connection).await;
+        let mut consumer = host.consumer(vec!["q".into()], ConsumerOptions::default()).expect("a consumer");
+        for _ in 0..300 {
+            next(&mut consumer).await.ack().await.expect("acked");
+        }
+        consumer.close().await.expect("closed");
+    };
+    // Published, and acked; and whether any was registered here, which goes in batches.
+    let done = |node: &RedisServer| {
+        let calls = node.calls(&["lpush", "hdel", "hset"]);
+        (calls[0], calls[1], calls[2] > 0)
+    };
+    for tag in [&tags[0], &tags[0], &tags[0]] {
+        work(tag).await;
+    }
+    assert_eq!(nodes.each_ref().map(done), [(900, 900, true), (0, 0, false), (0, 0, false)]);
+    for node in &nodes {
+        node.command(&["CONFIG", "RESETSTAT"]);
+    }
+    for tag in &tags {
+        work(tag).await;
+    }
+    assert_eq!(nodes.each_ref().map(done), [(300, 300, true); 3]);
+    until("nothing is left", || nodes.iter().all(|node| node.command(&["DBSIZE"]) == ":0\r\n")).await;
+}

@@ -1,0 +1,189 @@
+//! What strangers leave in Redis, seen by a consumer: nothing of it is decoded that should not be, gets lost, or stops
+//! the others.
+
+mod support;
+
+use std::time::Duration;
+
+use keyrail_core::kombu::{Command, Envelope, Layout, Plan};
+use keyrail_redis::{
+    Body, Consumer, ConsumerOptions, Delivery, Executor, Host, Memory, Next, Redis, RedisOptions, Requeue,
+    load,
+};
+use support::{PATIENCE, RedisServer, on_both};
+
+fn hosted<E: Executor>(executor: E) -> Host<E> {
+    Host::from_tables(executor, Layout::default(), load::Options::default())
+}
+
+async fn run(executor: &impl Executor, commands: Vec<Command>) {
+    executor.run(&Plan { atomic: false, commands }).await.expect("run");
+}
+
+async fn push(executor: &impl Executor, list: &str, payload: &[u8]) {
+    run(executor, vec![Command::LPush { key: list.into(), value: payload.to_vec() }]).await;
+}
+
+async fn good(executor: &impl Executor) {
+    push(executor, "q", &Envelope::text("good").to_bytes("", "q", "good")).await;
+}
+
+async fn next(consumer: &mut Consumer) -> Delivery {
+    match consumer.next(PATIENCE).await.expect("taken") {
+        Next::Delivery(delivery) => delivery,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn consumer<E: Executor>(host: &Host<E>, visibility_timeout: Duration) -> Consumer {
+    let options = ConsumerOptions { visibility_timeout, ..ConsumerOptions::default() };
+    host.consumer(vec!["q".into()], options).expect("a consumer")
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Bodies that only a decoder could make dangerous, and codecs that nobody has.
+async fn what_nobody_should_decode_comes_as_bytes(executor: impl Executor) {
+    let host = hosted(executor);
+    let body = b"cos\nsystem\n(S'touch /tmp/keyrail-was-here'\ntR.";
+    let strange = |content_type: &str, encoding: &str| {
+        Envelope::bytes(*body).content_type(content_type).content_encoding(encoding)
+    };
+    let envelopes = [
+        strange("application/x-python-serialize", "binary"),
+        strange("application/x-python-serialize", "utf-8"),
+        strange("application/x-yaml", "utf-8"),
+        strange("application/x-nobody-knows", "x-nobody-knows"),
+        strange("application/json", "utf-8").header("compression", "rot13"),
+        strange("application/json", "utf-8").header("compression", "application/x-gzip"),
+        strange("application/json", "utf-8").header("compression", 7),
+    ];
+    for (n, envelope) in envelopes.iter().enumerate() {
+        push(host.executor(), "q", &envelope.to_bytes("", "q", &format!("t{n}"))).await;
+    }
+    good(host.executor()).await;
+    let mut consumer = consumer(&host, HOUR);
+    for envelope in &envelopes {
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.message().body, Body::Bytes(body.to_vec()), "{envelope:?}");
+        assert!(delivery.ack().await.expect("acked"));
+    }
+    assert_eq!(next(&mut consumer).await.message().body.as_text(), Some("good"));
+}
+
+/// A priority below zero, beyond nine, or none at all: the lists of Kombu's steps, and back to the same one.
+async fn priorities_beyond_the_steps_keep_their_list(executor: impl Executor) {
+    let host = hosted(executor);
+    for (priority, list) in [
+        ("-5", "q"),
+        ("-9223372036854775808", "q"),
+        ("255", "q\x06\x169"),
+        ("1e300", "q\x06\x169"),
+        ("\"high\"", "q"),
+        ("{}", "q"),
+    ] {
+        let payload = format!(
+            r#"{{"body": "eA==", "content-type": "text/plain", "properties": {{"body_encoding": "base64", "delivery_tag": "t", "priority": {priority}}}}}"#
+        );
+        push(host.executor(), list, payload.as_bytes()).await;
+        let mut consumer = consumer(&host, HOUR);
+        let delivery = next(&mut consumer).await;
+        assert!(delivery.requeue(Requeue::Last).await.expect("requeued"), "{priority}");
+        consumer.close().await.expect("closed");
+        let length = Plan { atomic: false, commands: vec![Command::LLen { key: list.into() }] };
+        let length = host.executor().run(&length).await.expect("counted");
+        assert_eq!(length, [keyrail_redis::Reply::Count(1)], "{priority} goes back to {list:?}");
+        run(host.executor(), vec![Command::Del { key: list.into() }]).await;
+    }
+}
+
+/// Kombu writes its own clock's time into the register, and no two clocks agree. One that goes ahead delays a restore, one
+/// that goes behind hastens it; ours is the server's, and what we hold is not touched by either.
+async fn clocks_that_disagree_lose_nothing(executor: impl Executor) {
+    let host = hosted(executor);
+    good(host.executor()).await;
+    let mut consumer = consumer(&host, HOUR);
+    let held = next(&mut consumer).await;
+    let now = host.executor().now().await.expect("a clock");
+    let record = |tag: &str| {
+        let payload = Envelope::text(tag).to_bytes("", "other", tag);
+        [&b"["[..], &payload, br#", "", "other"]"#].concat()
+    };
+    let layout = Layout::default();
+    for (tag, score) in [
+        ("ahead", now + 86_400.0),
+        ("far-ahead", f64::INFINITY),
+        ("behind", now - 86_400.0),
+        ("far-behind", f64::NEG_INFINITY),
+        ("before-1970", -5.0),
+    ] {
+        run(
+            host.executor(),
+            vec![
+                Command::HSet { key: layout.unacked(), field: tag.into(), value: record(tag) },
+                Command::ZAdd { key: layout.unacked_index(), score, member: tag.into() },
+            ],
+        )
+        .await;
+    }
+    assert_eq!(host.restore(HOUR).await.expect("restored").restored, 3);
+    let mut restored = Vec::new();
+    while let Some(message) = host.get("other").await.expect("got") {
+        restored.push(message.body.as_text().expect("text").to_owned());
+    }
+    restored.sort_unstable();
+    assert_eq!(restored, ["before-1970", "behind", "far-behind"]);
+    // What is ahead waits, and can be settled by who holds it.
+    let left: Vec<String> = host
+        .executor()
+        .hash(&layout.unacked())
+        .await
+        .expect("read")
+        .into_iter()
+        .map(|field| field.0)
+        .collect();
+    assert_eq!(left.len(), 3, "{left:?}");
+    let ahead = ["ahead".to_owned(), "far-ahead".to_owned()];
+    assert_eq!(host.executor().settle(&layout, &ahead).await.expect("settled"), [true, true]);
+    assert!(held.ack().await.expect("acked"), "ours was not touched");
+}
+
+/// A tag of a megabyte, a body that nests without end, a message of one field that is all of it.
+async fn shapes_without_measure_go_their_way(executor: impl Executor) {
+    let host = hosted(executor);
+    let long = "t".repeat(1 << 20);
+    push(host.executor(), "q", &Envelope::text("long tag").to_bytes("", "q", &long)).await;
+    let nested = format!(
+        r#"{{"properties": {{"delivery_tag": "t"}}, "body": {}1{}}}"#,
+        "[".repeat(20_000),
+        "]".repeat(20_000)
+    );
+    push(host.executor(), "q", nested.as_bytes()).await;
+    let wide =
+        format!(r#"{{"properties": {{"delivery_tag": "t", {}"x": 1}}}}"#, r#""x": 1, "#.repeat(50_000));
+    push(host.executor(), "q", wide.as_bytes()).await;
+    good(host.executor()).await;
+    let mut consumer = consumer(&host, HOUR);
+    let (mut texts, mut quarantined) = (Vec::new(), 0);
+    while texts.len() + quarantined < 4 {
+        match consumer.next(PATIENCE).await.expect("an event") {
+            Next::Delivery(delivery) => {
+                // In Redis the name is a key's field, and written several times.
+                let in_redis = host.executor().describe().starts_with("redis");
+                assert!(!in_redis || delivery.id().len() < 1000, "{} bytes", delivery.id().len());
+                texts.push(delivery.message().body.as_text().expect("text").to_owned());
+                assert!(delivery.ack().await.expect("acked"));
+            }
+            Next::Quarantined { .. } => quarantined += 1,
+            Next::Idle => panic!("{texts:?}, {quarantined} in quarantine"),
+        }
+    }
+    assert_eq!((texts, quarantined), (vec!["long tag".to_owned(), "good".into()], 2));
+}
+
+on_both!(
+    what_nobody_should_decode_comes_as_bytes,
+    priorities_beyond_the_steps_keep_their_list,
+    clocks_that_disagree_lose_nothing,
+    shapes_without_measure_go_their_way,
+);

@@ -1,0 +1,251 @@
+//! A publish whose connection is cut, before Redis has it or after: what is in the queues when it was tried again.
+
+mod support;
+
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    io::{Read, Write},
+    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering::SeqCst},
+    },
+    thread,
+    time::Duration,
+};
+
+use keyrail_core::{Outcome, kombu::Layout};
+use keyrail_redis::{
+    Connection, Freshness, Host, Message, News, Producer, ProducerOptions, RetryPolicy, load,
+};
+use support::{PATIENCE, RedisServer};
+
+/// Passes bytes on, and once, when it is told to, loses some around a message and hangs up.
+struct Trap {
+    port: u16,
+    set: Arc<AtomicU8>,
+}
+
+const OPEN: u8 = 0;
+/// The command with the message is lost.
+const REQUEST: u8 = 1;
+/// What comes after the command with the message is lost: it was executed.
+const ANSWER: u8 = 2;
+/// The command with the message has passed.
+const PASSED: u8 = 3;
+
+impl Trap {
+    fn before(target: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let set = Arc::new(AtomicU8::new(OPEN));
+        let shared = set.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)) else { continue };
+                let [from_client, from_server] =
+                    [client.try_clone(), server.try_clone()].map(|end| end.expect("a socket"));
+                let (set, back) = (shared.clone(), shared.clone());
+                thread::spawn(move || {
+                    pass(from_client, server, |bytes| {
+                        let message = bytes.windows(MARK.len()).any(|window| window == MARK);
+                        if message && set.compare_exchange(ANSWER, PASSED, SeqCst, SeqCst).is_ok() {
+                            return true;
+                        }
+                        !message || set.compare_exchange(REQUEST, OPEN, SeqCst, SeqCst).is_err()
+                    });
+                });
+                let passes = move |_: &[u8]| back.compare_exchange(PASSED, OPEN, SeqCst, SeqCst).is_err();
+                thread::spawn(move || pass(from_server, client, passes));
+            }
+        });
+        Trap { port, set }
+    }
+
+    fn connection(&self) -> Connection {
+        Connection::new(&format!("redis://127.0.0.1:{}/0", self.port)).expect("a URL")
+    }
+
+    /// Sets it; it must have gone off when the publish is over.
+    async fn around<T>(&self, loses: u8, publish: impl Future<Output = T>) -> T {
+        self.set.store(loses, SeqCst);
+        let answer = publish.await;
+        assert_eq!(self.set.load(SeqCst), OPEN, "nothing was lost");
+        answer
+    }
+}
+
+/// A header that every message here has.
+const MARK: &[u8] = b"x-trap";
+
+fn pass(mut from: TcpStream, mut to: TcpStream, passes: impl Fn(&[u8]) -> bool) {
+    let mut buffer = [0; 65536];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        if !passes(&buffer[..length]) || to.write_all(&buffer[..length]).is_err() {
+            break;
+        }
+    }
+    let _ = to.shutdown(Shutdown::Both);
+    let _ = from.shutdown(Shutdown::Both);
+}
+
+fn options(freshness: Freshness) -> ProducerOptions {
+    let policy = RetryPolicy { interval_start: Duration::from_millis(10), ..RetryPolicy::celery() };
+    ProducerOptions::new().exchange("orders").freshness(freshness).retry(policy)
+}
+
+const WAYS: [Freshness; 3] = [Freshness::Tracked, Freshness::Strict, Freshness::EachPublish];
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// A direct exchange with two queues under `both`, one under `one`, and a fanout exchange.
+fn tables(server: &RedisServer) {
+    for (key, queue) in [("both", "a"), ("both", "b"), ("one", "a")] {
+        server.command(&["SADD", "_kombu.binding.orders", &format!("{key}\x06\x16\x06\x16{queue}")]);
+    }
+    let fanout = r#"{"name":"news","kind":"fanout"}"#;
+    server.command(&["HSET", "keyrail.exchange", "news", fanout]);
+}
+
+/// The bodies and delivery tags that lie in a queue, which is empty afterwards.
+async fn drained(server: &RedisServer, queue: &str) -> Vec<(String, String)> {
+    let redis = Connection::new(&server.url()).expect("a URL").connect().await.expect("Redis");
+    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let mut messages = Vec::new();
+    while let Some(message) = host.get(queue).await.expect("got") {
+        let tag = message.properties.get("delivery_tag").map(ToString::to_string).unwrap_or_default();
+        messages.push((message.body.as_text().expect("text").to_owned(), tag));
+    }
+    messages
+}
+
+fn message(body: &str, key: &str) -> Message {
+    Message::text(body).routing_key(key).header("x-trap", "x")
+}
+
+/// A producer whose tables are read and whose scripts are known.
+async fn producer(trap: &Trap, server: &RedisServer, options: ProducerOptions) -> Producer {
+    let producer = Producer::connect(&trap.connection(), options).await.expect("a producer");
+    producer.publish(&message("warm", "both")).await.expect("published");
+    for queue in ["a", "b"] {
+        drained(server, queue).await;
+    }
+    producer
+}
+
+#[tokio::test]
+async fn a_lost_answer_leaves_a_second_copy_with_the_same_tag() {
+    let server = RedisServer::start();
+    tables(&server);
+    let trap = Trap::before(server.port);
+    for freshness in WAYS {
+        let producer = producer(&trap, &server, options(freshness)).await;
+        let message = message("x", "both");
+        let confirm = trap.around(ANSWER, producer.publish(&message)).await.expect("published");
+        assert_eq!((confirm.attempts, confirm.queues.len()), (2, 2), "{freshness:?}");
+        for queue in ["a", "b"] {
+            let copies = drained(&server, queue).await;
+            assert_eq!(copies.len(), 2, "{freshness:?}: {copies:?}");
+            assert_eq!(copies[0], copies[1], "{freshness:?}: a duplicate is told by its tag");
+        }
+        // What never arrived was never there.
+        let message = self::message("y", "both");
+        let confirm = trap.around(REQUEST, producer.publish(&message)).await.expect("published");
+        assert_eq!(confirm.attempts, 2, "{freshness:?}");
+        for queue in ["a", "b"] {
+            assert_eq!(drained(&server, queue).await.len(), 1, "{freshness:?}");
+        }
+    }
+    assert_eq!(server.command(&["KEYS", "keyrail.once.*"]), "*0\r\n");
+}
+
+#[tokio::test]
+async fn without_a_retry_policy_a_lost_answer_is_reported_and_nothing_is_repeated() {
+    let server = RedisServer::start();
+    tables(&server);
+    let trap = Trap::before(server.port);
+    for freshness in WAYS {
+        let options = ProducerOptions::new().exchange("orders").freshness(freshness);
+        let producer = producer(&trap, &server, options).await;
+        let message = message("x", "both");
+        let error = trap.around(ANSWER, producer.publish(&message)).await.expect_err("nobody knows");
+        assert_eq!(error.code(), "redis-disconnected", "{freshness:?}: {error}");
+        assert_eq!(drained(&server, "a").await.len(), 1, "{freshness:?}");
+        assert_eq!(drained(&server, "b").await.len(), 1, "{freshness:?}");
+    }
+}
+
+#[tokio::test]
+async fn once_leaves_one_copy_whatever_was_lost() {
+    let server = RedisServer::start();
+    tables(&server);
+    let trap = Trap::before(server.port);
+    for freshness in WAYS {
+        let producer = producer(&trap, &server, options(freshness).once(WINDOW)).await;
+        for loses in [ANSWER, REQUEST] {
+            for (key, queues) in [("both", &["a", "b"][..]), ("one", &["a"])] {
+                let message = message("x", key);
+                let confirm = trap.around(loses, producer.publish(&message)).await.expect("published");
+                assert_eq!(confirm.queues, queues, "{freshness:?}");
+                assert_eq!(confirm.attempts, 2, "{freshness:?}");
+                for queue in ["a", "b"] {
+                    let copies = drained(&server, queue).await;
+                    assert_eq!(copies.len(), usize::from(queues.contains(&queue)), "{freshness:?} {queue}");
+                }
+            }
+        }
+    }
+    // Redis forgets after the window.
+    let markers = server.command(&["KEYS", "keyrail.once.*"]);
+    let marker = markers.lines().find(|line| line.starts_with("keyrail.once.")).expect("a marker");
+    let left = server.command(&["PTTL", marker]);
+    let left: u64 = left.trim_start_matches(':').trim_end().parse().expect("a time");
+    assert!((1..=60_000).contains(&left), "{left}");
+}
+
+/// The bindings change after the first attempt: the second one must not send the message elsewhere too.
+#[tokio::test]
+async fn once_holds_when_the_bindings_changed_in_between() {
+    let server = RedisServer::start();
+    tables(&server);
+    let trap = Trap::before(server.port);
+    let slow = RetryPolicy { interval_start: Duration::from_millis(400), ..RetryPolicy::celery() };
+    for freshness in WAYS {
+        let producer = producer(&trap, &server, options(freshness).retry(slow).once(WINDOW)).await;
+        let changed = async {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            server.command(&["SADD", "_kombu.binding.orders", "one\x06\x16\x06\x16late"]);
+        };
+        let message = message("x", "one");
+        let publish = async { tokio::join!(producer.publish(&message), changed).0 };
+        let confirm = trap.around(ANSWER, publish).await.expect("published");
+        assert_eq!((confirm.attempts, &*confirm.queues), (2, &["a".to_owned()][..]), "{freshness:?}");
+        assert_eq!(drained(&server, "a").await.len(), 1, "{freshness:?}");
+        assert_eq!(drained(&server, "late").await.len(), 0, "{freshness:?}");
+        server.command(&["SREM", "_kombu.binding.orders", "one\x06\x16\x06\x16late"]);
+    }
+}
+
+#[tokio::test]
+async fn once_is_true_of_a_batch_and_of_fanout() {
+    let server = RedisServer::start();
+    tables(&server);
+    let trap = Trap::before(server.port);
+    let redis = Connection::new(&server.url()).expect("a URL").connect().await.expect("Redis");
+    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let producer = producer(&trap, &server, options(Freshness::Tracked).once(WINDOW)).await;
+    let batch: Vec<Message> = (0..100).map(|n| message(&n.to_string(), "both")).collect();
+    let answers = trap.around(ANSWER, producer.publish_all(&batch)).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|confirm| confirm.queues.len() == 2)));
+    for queue in ["a", "b"] {
+        let copies = drained(&server, queue).await;
+        let bodies: BTreeSet<&String> = copies.iter().map(|copy| &copy.0).collect();
+        assert_eq!((copies.len(), bodies.len()), (100, 100));
+    }
+    let mut listener = host.listen("news", "").await.expect("a listener");
+    let news = message("news", "").exchange("news").mandatory(true);
+    let confirm = trap.around(ANSWER, producer.publish(&news)).await.expect("published");
+    assert_eq!((confirm.outcome, confirm.fanout[0].subscribers), (Outcome::Routed, 1));
+    assert!(matches!(listener.next(PATIENCE).await, Ok(News::Message(_))));
+    assert!(matches!(listener.next(Duration::from_millis(100)).await, Ok(News::Idle)));
+}
