@@ -17,7 +17,6 @@ WASM = {"keyrail-wasm"}
 # Measured by the clock on the wall, all threads together.
 THREADS = {"keyrail-1-thread": 1, "keyrail-2-threads": 2}
 
-
 # RabbitMQ's ETS trie without the broker, in nanoseconds, on these files and an older machine, on which the peers took
 # 1.5 to 2 times as long as on the one of README.md: the ratio flatters by as much.
 RABBITMQ_TRIE = [4376, 18_000, 45_700, 64_400, 92_300]
