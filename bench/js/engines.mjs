@@ -1,5 +1,6 @@
 // One entry an engine: `build` takes the bindings and gives a function from a key to its queues (numbers or
-// their text, possibly with duplicates), or where there is a `batch`, from so many keys to as many answers; `spell` turns a key into the engine's spelling before anything is measured.
+// their text, possibly with duplicates), or where there is a `batch`, from so many keys to as many answers; `spell`
+// turns a key into the engine's spelling before anything is measured.
 import mqemitter from 'mqemitter';
 import qlobber from 'qlobber';
 import { getRoutingKeyPattern } from 'smqp';
