@@ -2,7 +2,8 @@
 """Measures keyrail and its peers on the same files and prints one table with ratios.
 
     bench/run.py                      everything, three rounds: about an hour
-    bench/run.py --quick              tables up to 10,000 bindings, one short round, peers with a target: minutes
+    bench/run.py --targets            what a target looks at and nothing else, every size, two rounds: 20 minutes
+    bench/run.py --quick              the same up to 10,000 bindings, one short round: minutes
     bench/run.py --only 'topic_1k '   rows whose name contains one of the arguments
     bench/run.py --engines keyrail,qlobber
     bench/run.py --from FILE...       the table again, from result files in target/bench
@@ -33,15 +34,17 @@ BUILT = pathlib.Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
 
 def main():
     options = argparse.ArgumentParser(description="Measures keyrail and its peers.")
-    options.add_argument("--quick", action="store_true", help="small tables, one short round")
-    options.add_argument("--rounds", type=int, default=3)
+    options.add_argument("--targets", action="store_true", help="only engines and tables that have a target; two rounds")
+    options.add_argument("--quick", action="store_true", help="the same with small tables, one short round")
+    options.add_argument("--rounds", type=int, help="three unless this, --targets or --quick says otherwise")
     options.add_argument("--only", nargs="+", default=[], metavar="TEXT", help="rows whose name contains one of these")
     options.add_argument("--engines", type=lambda names: set(names.split(",")), help="these only, with commas")
     options.add_argument("--largest", type=int, default=1_000_000, help="the largest table, in bindings")
     options.add_argument("--from", nargs="+", dest="files", metavar="FILE", help="measure nothing, read results")
     options = options.parse_args()
+    options.rounds = options.rounds or (1 if options.quick else 2 if options.targets else 3)
     if options.quick:
-        options.rounds, options.largest = 1, min(options.largest, 10_000)
+        options.largest = min(options.largest, 10_000)
 
     rows = [row for row in plan.rows() if row.size <= options.largest and
             (not options.only or any(text in row.name for text in options.only))]
@@ -91,7 +94,7 @@ def measure(rows, options):
     with file.open("w") as out:
         for number in range(options.rounds):
             for row in rows:
-                for engine in plan.quick(row) if options.quick else row.engines:
+                for engine in plan.aimed(row) if options.targets or options.quick else row.engines:
                     if (options.engines and engine not in options.engines) or (row.name, engine) in given_up:
                         continue
                     record = {"row": row.name, "round": number, **measure_one(row, engine, options.quick)}

@@ -6,6 +6,9 @@
 #
 # Consumers: kills 200 under load, with SIGTERM, Redis restarts, cut connections and CLIENT KILL in between; then 20 each
 # of Kombu's and Celery's, for comparison. Writes host-redis/results/kills.jsonl, a line for each kind of consumer.
+#
+# Other servers: the tests of host-redis and the interop tests on Redis 6.2, 7.0 and 8.2 and on Valkey 8.0. Writes
+# host-redis/results/servers.jsonl, a line for each.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -25,3 +28,6 @@ say soak "200 kills of keyrail, 20 of each peer; the figures go to $report"
 rm -f "$report"
 KEYRAIL_KILLS=200 KEYRAIL_KILL_REPORT=$report KEYRAIL_KILL_PEERS=$PWD/.tools/python/kombu57/bin/python \
     cargo test -p keyrail-redis --test kill -- --nocapture
+
+scripts/release.sh keyrail
+scripts/checks/redis-versions.sh

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use keyrail_core::kombu::{Command, Envelope, Layout, Plan, Priority, plan};
 use keyrail_redis::{
-    Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, Memory, Next, Outgoing, QueueOrder,
-    Redis, RedisOptions, Reply, Requeue, Take, Taken, load, quarantine_list,
+    Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, Memory, Next, Outgoing, Overdue,
+    QueueOrder, Redis, RedisOptions, Reply, Requeue, Take, Taken, load, quarantine_list,
 };
 use support::{PATIENCE, RedisServer, on_both};
 
@@ -20,6 +20,8 @@ on_both!(
     closing_returns_what_is_held_in_the_old_order,
     dropping_a_consumer_returns_what_nobody_read,
     what_was_handed_out_can_be_acked_without_its_consumer,
+    an_ack_that_nobody_awaits_does_not_wait_for_the_rest,
+    a_large_batch_is_registered_as_a_whole_and_in_order,
     requeued_messages_come_last_or_first,
     deliveries_are_counted,
     recover_returns_everything_and_goes_on,
@@ -248,6 +250,52 @@ async fn what_was_handed_out_can_be_acked_without_its_consumer(executor: impl Ex
     assert!(first.ack().await.expect("acked"));
     drop(first);
     assert_eq!(keys(host.executor()).await, Vec::<String>::new());
+}
+
+async fn an_ack_that_nobody_awaits_does_not_wait_for_the_rest(executor: impl Executor) {
+    let host = host(executor);
+    let bodies: Vec<String> = (0..8).map(|n| n.to_string()).collect();
+    put(&host, "q", &bodies.iter().map(String::as_str).collect::<Vec<_>>(), 0).await;
+    let mut consumer = consumer(&host, &["q"], prefetch(8));
+    let first = next(&mut consumer).await;
+    until_held(host.executor(), 8).await;
+    drop(first.ack());
+    // Seven are still to be read, and nothing else is asked of the consumer.
+    until_held(host.executor(), 7).await;
+    assert_eq!(consumer.close().await, Ok(7));
+}
+
+async fn a_large_batch_is_registered_as_a_whole_and_in_order(executor: impl Executor) {
+    const COUNT: usize = 1200;
+    let layout = Layout::default();
+    // Large ones among the small ones, and some that are no messages.
+    let payload = |n: usize| match n % 100 {
+        50 => format!("no message {n}").into_bytes(),
+        70 => Envelope::text(&"x".repeat(20_000)).to_bytes("", "q", &n.to_string()),
+        _ => Envelope::text("x").to_bytes("", "q", &n.to_string()),
+    };
+    let pushes = (0..COUNT).map(|n| Command::LPush { key: "q".into(), value: payload(n) });
+    run(&executor, pushes.collect()).await;
+    let queues = ["q".to_owned()];
+    let take =
+        Take { layout: &layout, queues: &queues, limit: COUNT, in_turn: true, owner: Some("somebody.0") };
+    let taken = executor.take(&take).await.expect("taken");
+    assert_eq!(taken.len(), COUNT);
+    for (n, taken) in taken.iter().enumerate() {
+        match taken {
+            Taken::Message { delivery, payload: found, .. } => {
+                assert_eq!((&**delivery, found), (&*format!("{n}#somebody.0.{n}#q"), &payload(n)));
+            }
+            other => assert!(n % 100 == 50 && matches!(other, Taken::Quarantined { .. }), "{n}: {other:?}"),
+        }
+    }
+    let records = executor.hash("unacked").await.expect("hash");
+    assert_eq!(records.len(), COUNT - COUNT / 100);
+    let since = executor.now().await.expect("now") + 1.0;
+    let overdue = Overdue { layout: &layout, before: since, skip: 0, limit: COUNT };
+    let overdue = executor.overdue(&overdue).await.expect("what is registered");
+    assert_eq!(overdue.len(), records.len(), "each has its time");
+    assert!(run(&executor, vec![Command::LLen { key: "q".into() }]).await == [Reply::Count(0)]);
 }
 
 async fn requeued_messages_come_last_or_first(executor: impl Executor) {

@@ -185,7 +185,7 @@ fn cut(words: &mut [Word; ROOM], padded: &mut Padded, seed: u64, key: &[u8]) -> 
             let end = at + (dots.trailing_zeros() >> 3) as usize;
             let hash = word_hash(padded, seed, start, end);
             let placed = hash.wrapping_mul(odd);
-            odd = odd.wrapping_add(GOLDEN.wrapping_mul(2));
+            odd = odd.wrapping_mul(GOLDEN);
             sum = sum.wrapping_add(placed);
             count += 1;
             // INVARIANT: 255 bytes have 256 words at most.
@@ -254,7 +254,8 @@ pub(crate) fn any_word_hash(seed: u64, word: &[u8]) -> u64 {
     }
 }
 
-/// The hash of a word at a position counted from the front.
+/// The hash of a word at a position counted from the front: times a power of an odd number, so that words that follow each
+/// other have the same sum anywhere but for a factor, which [`behind`] takes back.
 #[inline(always)]
 pub(crate) fn placed(hash: u64, position: usize) -> u64 {
     hash.wrapping_mul(placed_factor(position))
@@ -263,20 +264,44 @@ pub(crate) fn placed(hash: u64, position: usize) -> u64 {
 /// What the hash of a word is multiplied with at a position counted from the front.
 #[inline(always)]
 pub(crate) const fn placed_factor(position: usize) -> u64 {
-    GOLDEN.wrapping_mul(2 * position as u64 + 1)
+    GOLDEN.wrapping_pow(position as u32 + 1)
 }
 
-/// What the hash of a word is multiplied with at a position counted from the end.
-#[inline(always)]
-pub(crate) const fn placed_factor_from_end(position: usize) -> u64 {
-    MIX.wrapping_mul(2 * position as u64 + 1)
+/// The same at a position of the words behind a `#`, counted from the first of them.
+pub(crate) const fn placed_factor_behind(position: usize) -> u64 {
+    MIX.wrapping_mul(placed_factor(position))
 }
 
-/// The hash of a word at a position counted from the end.
+/// What words behind so many others have as a sum, made the same wherever they stand; and unlike that of words in front.
 #[inline(always)]
-pub(crate) fn placed_from_end(hash: u64, position: usize) -> u64 {
-    hash.wrapping_mul(placed_factor_from_end(position))
+pub(crate) fn behind(sum: u64, words: usize) -> u64 {
+    sum.wrapping_mul(match BACK.get(words) {
+        Some(back) => *back,
+        None => MIX.wrapping_mul(INVERSE.wrapping_pow(words as u32)),
+    })
 }
+
+/// Times [`GOLDEN`] this is one.
+const INVERSE: u64 = {
+    // Newton's method: every round doubles the number of right bits.
+    let (mut inverse, mut round) = (GOLDEN, 0);
+    while round < 5 {
+        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(GOLDEN.wrapping_mul(inverse)));
+        round += 1;
+    }
+    inverse
+};
+const _: () = assert!(GOLDEN.wrapping_mul(INVERSE) == 1);
+
+/// The factors for keys of AMQP's length.
+static BACK: [u64; SHORT + 2] = {
+    let (mut back, mut at) = ([MIX; SHORT + 2], 1);
+    while at < back.len() {
+        back[at] = back[at - 1].wrapping_mul(INVERSE);
+        at += 1;
+    }
+    back
+};
 
 /// Spreads a sum of placed words over all bits.
 #[inline(always)]
@@ -320,6 +345,23 @@ mod tests {
             hashes.dedup();
             assert_eq!(hashes.len(), 1, "{word:?}");
         }
+    }
+
+    #[test]
+    fn words_behind_others_have_one_sum_wherever_they_stand() {
+        let mut words = Words::default();
+        let mut sums = vec![];
+        for before in [0, 1, 2, 100, 300] {
+            let key = ["x."].repeat(before).concat() + "a.bc.d";
+            let text = words.split_long(1, key.as_bytes());
+            let sum = text.sum(before + 3).wrapping_sub(text.sum(before));
+            sums.push(behind(sum, before));
+            assert_ne!(behind(sum, before), text.sum(3), "unlike the same words in front");
+        }
+        sums.dedup();
+        assert_eq!(sums.len(), 1);
+        let other = words.split_long(1, b"bc.a.d").sum(3);
+        assert_ne!(behind(other, 0), sums[0]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ enum Sending<'m> {
         list: String,
     },
     Plan {
-        prepared: Prepared<'m>,
+        prepared: Box<Prepared<'m>>,
         plan: Plan,
         once: Option<Once>,
     },
@@ -142,7 +142,7 @@ impl Producer {
             Some(once) => self.redis.add_once(pipeline, &plan, once)?,
             None => self.redis.add(pipeline, &plan)?,
         }
-        let sending = Sending::Plan { prepared, plan, once };
+        let sending = Sending::Plan { prepared: Box::new(prepared), plan, once };
         Ok(Some(Sent { place, ways, dead_lettered, sending }))
     }
 

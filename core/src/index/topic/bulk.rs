@@ -11,7 +11,7 @@ use crate::{
     hash::tag,
     index::{
         entries::Entry,
-        words::{any_word_hash, finish, placed, placed_factor, placed_factor_from_end},
+        words::{any_word_hash, finish, placed, placed_factor, placed_factor_behind},
     },
 };
 
@@ -93,8 +93,8 @@ impl Bulk {
         if hash {
             key.extend_from_slice(b"#.");
         }
-        for at in (0..suffix as usize).rev() {
-            push(key, is_star(end_stars, at), placed_factor_from_end(at))?;
+        for at in 0..suffix as usize {
+            push(key, is_star(end_stars, suffix as usize - 1 - at), placed_factor_behind(at))?;
         }
         key.pop();
         self.sum = sum;

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::{
     hash::{hash, join, tag},
-    index::words::{Text, finish, placed_from_end},
+    index::words::{Text, behind, finish},
     tags::Tags,
 };
 
@@ -86,16 +86,14 @@ impl Form {
             stars &= stars - 1;
         }
         if self.suffix > 0 {
-            let last = words.count() - 1;
-            for at in 0..self.suffix as usize {
-                sum = sum.wrapping_add(placed_from_end(words.hash(last - at), at));
-            }
+            let (count, before) = (words.count(), words.count() - self.suffix as usize);
+            let mut end = words.sum(count).wrapping_sub(words.sum(before));
             let mut stars = self.end_stars;
             while stars != 0 {
-                let at = stars.trailing_zeros() as usize;
-                sum = sum.wrapping_sub(placed_from_end(words.hash(last - at), at));
+                end = end.wrapping_sub(words.word(count - 1 - stars.trailing_zeros() as usize).placed);
                 stars &= stars - 1;
             }
+            sum = sum.wrapping_add(behind(end, before));
         }
         finish(sum)
     }
@@ -254,7 +252,7 @@ impl Shapes {
         self.get(shape).map_or(0, |shape| shape.seed)
     }
 
-    /// The most steps that asking all of them takes: one each, and one for each word that is subtracted or added.
+    /// The most steps that asking all of them takes: one each, and one for each word that is subtracted.
     pub(crate) const fn worst_case(&self) -> u64 {
         self.steps
     }
@@ -362,8 +360,7 @@ impl Shapes {
 
 impl Form {
     fn steps(&self) -> u64 {
-        let stars = self.stars.count_ones() + self.end_stars.count_ones();
-        1 + u64::from(stars) + u64::from(self.suffix)
+        1 + u64::from(self.stars.count_ones()) + u64::from(self.end_stars.count_ones())
     }
 
     fn mixed(&self) -> u64 {
