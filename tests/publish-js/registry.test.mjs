@@ -163,6 +163,23 @@ for (const { name, watches, open } of CLIENTS) {
       assert.ok(reached.size > 1);
     });
 
+    test('a binding of a consistent-hash exchange that owns no buckets gets nothing', async () => {
+      await written();
+      const ring = (await redis.look.smembers('keyrail.binding')).filter((row) => row.includes('"ring"'));
+      const [first] = ring.filter((row) => JSON.parse(row).destination.queue === 'a');
+      const second = first.replace('"7"', '"3"');
+      assert.notEqual(second, first);
+      await redis.look.sadd('keyrail.binding', second);
+      await redis.look.srem('keyrail.binding', first);
+      const publisher = publisherOf();
+      for (let at = 0; at < 12; at++) {
+        const message = { exchange: 'ring', routingKey: `k${at}` };
+        const { queues } = await publisher.publish({ ...message, body: 'x' });
+        assert.notDeepEqual(queues, ['a']);
+        assert.deepEqual(queues, await byHost(message), message.routingKey);
+      }
+    });
+
     test('a fanout exchange: a push to the queue that keyrail bound, a channel for those that listen', async (t) => {
       await written();
       const publisher = publisherOf();

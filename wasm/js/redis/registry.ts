@@ -9,7 +9,10 @@ import { membersOf, redisError, unexpected } from './replies.js';
 export interface Registry {
   readonly exchanges: ReadonlyMap<string, Exchange>;
   readonly queues: readonly Queue[];
-  /** Those that own buckets of a consistent-hash exchange come first, in the order of their buckets. */
+  /**
+   * Those that own buckets of a consistent-hash exchange come first, in the order of their buckets. Others of such an
+   * exchange have none, so they lead nowhere, and are left out: a router would give them some.
+   */
   readonly bindings: readonly Binding[];
   readonly policies: readonly Policy[];
 }
@@ -70,11 +73,21 @@ export async function readRegistry(client: RedisClient, keys: RegistryKeys): Pro
     string[],
     string[],
   ];
-  const declared = exchanges.map((text) => entry<Exchange>(keys.exchanges, text));
+  const declared = new Map(
+    exchanges
+      .map((text) => entry<Exchange>(keys.exchanges, text))
+      .map((exchange) => [exchange.name, exchange]),
+  );
+  const owning = new Set(owners);
+  const leads = (text: string, { source }: Binding) =>
+    owning.has(text) || declared.get(source)?.kind !== 'x-consistent-hash';
   return {
-    exchanges: new Map(declared.map((exchange) => [exchange.name, exchange])),
+    exchanges: declared,
     queues: queues.map((text) => entry<Queue>(keys.queues, text)),
-    bindings: inOrder(bindings, owners, turns).map((text) => entry<Binding>(keys.bindings, text)),
+    bindings: inOrder(bindings, owners, turns)
+      .map((text) => [text, entry<Binding>(keys.bindings, text)] as const)
+      .filter(([text, binding]) => leads(text, binding))
+      .map(([, binding]) => binding),
     policies: policies.map((text) => entry<Policy>(keys.policies, text)),
   };
 }

@@ -5,8 +5,9 @@ export type Kind = 'direct' | 'fanout' | 'topic';
 
 export interface PublisherOptions {
   /**
-   * The types of exchanges, which Redis does not store: **every fanout exchange must be named here**. Of the others, one
-   * with a wildcard text in its table is taken for a topic exchange, and the rest for direct ones.
+   * The types of exchanges, which Kombu does not store: **every fanout exchange must be named here**, unless keyrail has
+   * stored its type, which counts more. Of the others, one with a wildcard text in its table is taken for a topic
+   * exchange, and the rest for direct ones.
    */
   readonly exchanges?: { readonly [name: string]: Kind } | undefined;
   /** How the peers name their keys: Kombu's `broker_transport_options`, and the number of the database as `db`. */
@@ -38,7 +39,7 @@ export type OutgoingTask = Omit<TaskPublish, 'layout'>;
 
 /** What became of a message. */
 export interface Published extends Routing {
-  /** How many listened; only for a fanout exchange, which is `unroutable` if nobody did. */
+  /** How many listened; only where a fanout exchange was reached. If none did, and no queue got it, it is `unroutable`. */
   readonly receivers?: number;
 }
 
