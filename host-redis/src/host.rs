@@ -138,6 +138,20 @@ impl<E: Executor> Host<E> {
         }
     }
 
+    /// The exchange that a binding leads to, if it leads to one. What `table` reaches of the topology need not hold it yet.
+    async fn destination_exchange(
+        &self,
+        binding: &BindingDefinition,
+        table: &Table,
+    ) -> Result<Option<Exchange>, HostError> {
+        let DestinationName::Exchange(name) = &binding.destination else { return Ok(None) };
+        let find = |router: &Router| router.exchange_properties(router.exchange(name)?).cloned();
+        match find(&table.router) {
+            Some(exchange) => Ok(Some(exchange)),
+            None => Ok(find(&self.table(Some(name)).await?.router)),
+        }
+    }
+
     /// Says where a message would go, and why. Nothing is sent.
     ///
     /// # Errors
@@ -215,7 +229,8 @@ impl<E: Executor> Host<E> {
             (Some(known), None) => known.kind(),
             (None, None) => return Err(BindError::ExchangeNotFound { name: binding.source.clone() }.into()),
         };
-        check(binding, kind, &table.router)?;
+        let destination = self.destination_exchange(binding, &table).await?;
+        check(binding, kind, destination)?;
         let mut plan = registry::bind(&self.layout, kind, binding, bind.dialect)?;
         let registry = self.executor.hash(&registry::exchanges_key(&self.layout)).await?;
         let registered = registry.iter().any(|(name, _)| **name == *binding.source);
@@ -371,7 +386,11 @@ fn owns_buckets(router: &Router, binding: &BindingDefinition) -> bool {
 }
 
 /// Tries the binding on a copy of the topology, so that nothing is written which no router could load.
-fn check(binding: &BindingDefinition, kind: ExchangeKind, router: &Router) -> Result<(), HostError> {
+fn check(
+    binding: &BindingDefinition,
+    kind: ExchangeKind,
+    exchange: Option<Exchange>,
+) -> Result<(), HostError> {
     let mut trial = Router::with_predeclared_exchanges();
     let source = match trial.exchange(&binding.source) {
         Some(source) => source,
@@ -380,13 +399,12 @@ fn check(binding: &BindingDefinition, kind: ExchangeKind, router: &Router) -> Re
     let destination: Destination = match &binding.destination {
         DestinationName::Queue(queue) => trial.declare_queue(queue, Queue::new())?.into(),
         DestinationName::Exchange(name) => {
-            let id = router.exchange(name);
-            let Some(known) = id.and_then(|id| router.exchange_properties(id)) else {
+            let Some(known) = exchange else {
                 return Err(BindError::ExchangeNotFound { name: name.clone() }.into());
             };
             match trial.exchange(name) {
                 Some(id) => id.into(),
-                None => trial.declare_exchange(name, known.clone())?.into(),
+                None => trial.declare_exchange(name, known)?.into(),
             }
         }
     };

@@ -4,10 +4,10 @@ mod support;
 
 use keyrail_core::Dialect;
 use keyrail_core::{
-    Operation, QueueBinding, Table,
+    BindingDefinition, DestinationName, Operation, QueueBinding, Table,
     kombu::{Command, Layout, Member, Plan},
 };
-use keyrail_redis::{Executor, Host, Memory, Redis, RedisOptions, Reply, load};
+use keyrail_redis::{Bind, Executor, Host, Memory, Redis, RedisOptions, Reply, load};
 use support::{RedisServer, on_both};
 
 fn exchange(name: &str, kind: &str) -> Operation {
@@ -118,7 +118,30 @@ async fn a_refusal_writes_nothing<E: Executor>(executor: E) {
     }
 }
 
+async fn a_binding_may_lead_to_an_exchange_that_nothing_leads_to_yet<E: Executor>(executor: E) {
+    let host = hosted(executor).await;
+    host.apply(&exchange("audits", "fanout")).await.expect("declared");
+    let to = |name: &str| Bind {
+        binding: BindingDefinition {
+            source: "orders".into(),
+            destination: DestinationName::Exchange(name.into()),
+            routing_key: "paid.#".into(),
+            pattern: None,
+            dialect: Dialect::Amqp,
+            arguments: Table::new(),
+        },
+        kind: None,
+        dialect: Dialect::Amqp,
+    };
+    host.bind(&to("audits")).await.expect("bound");
+    let table = host.table(Some("orders")).await.expect("read");
+    assert!(table.router.exchange("audits").is_some(), "reached from now on");
+    let error = host.bind(&to("nowhere")).await.expect_err("nobody declared it");
+    assert_eq!(error.code(), "exchange-not-found", "{error}");
+}
+
 on_both!(
+    a_binding_may_lead_to_an_exchange_that_nothing_leads_to_yet,
     a_deletion_knows_the_rows_of_every_dialect_and_process,
     an_unbind_removes_the_row_that_was_written,
     a_refusal_writes_nothing,
