@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     how::{HeaderVerdict, MatchMode, SelectedKey, WordMatch, took, verdicts},
+    passed_over::{Buckets, Fallen},
     suggest::suggest,
 };
 use crate::{
@@ -33,7 +34,8 @@ pub struct NearMiss {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selected: Option<SelectedKey>,
     /// A binding to put in its place that matches: it differs in one word or argument and, where that is possible, still
-    /// matches all that this one does.
+    /// matches all that this one does. None for a binding that an exchange did not choose: another weight would move the
+    /// messages of others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<BindingDefinition>,
 }
@@ -73,6 +75,23 @@ pub enum Mismatch {
     },
     /// The queue listens to another channel.
     Channel,
+    /// The random exchange drew another binding. Nothing is wrong with this one.
+    Draw {
+        /// How many bindings it drew from, this one included.
+        among: u32,
+    },
+    /// The hash of the message fell into a bucket that this binding does not own. Nothing is wrong with it.
+    Bucket {
+        /// The bucket that it fell into, from 0; left out if there are no buckets at all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        found: Option<u64>,
+        /// How many buckets the exchange has.
+        among: u64,
+        /// The buckets of this binding; left out if it owns none, since its destination had some already or lost them
+        /// with another binding.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        own: Option<Buckets>,
+    },
     /// Too few arguments agree with the headers.
     Headers {
         /// How many have to.
@@ -99,6 +118,7 @@ pub(crate) struct NearMisses<'a> {
     kept: BinaryHeap<Candidate>,
     rows: Rows,
     header_order: Vec<u32>,
+    fallen: Fallen,
 }
 
 /// One key of the message, cut into words as either kind of dialect does.
@@ -149,6 +169,7 @@ impl<'a> NearMisses<'a> {
             kept: BinaryHeap::with_capacity(limit.min(1024) + 1),
             rows: Rows::default(),
             header_order: Vec::new(),
+            fallen: Fallen::default(),
         }
     }
 
@@ -159,9 +180,8 @@ impl<'a> NearMisses<'a> {
             return self.look_at_queues(hop);
         }
         let kind = entry.exchange.kind();
-        if matches!(kind, ExchangeKind::ConsistentHash | ExchangeKind::Random) {
-            // Nothing is wrong with what was not chosen.
-            return;
+        if let Some(chosen) = entry.index.chosen() {
+            self.fallen.hash(hop, chosen, self.message);
         }
         for id in self.router.binding_ids_from(exchange) {
             if !matched.insert(id.0) {
@@ -177,6 +197,7 @@ impl<'a> NearMisses<'a> {
                     Reading::Glued(_) | Reading::Foreign => self.whole_key(),
                 },
                 ExchangeKind::Direct => self.measure_words(&Tokens::literal(binding.key), Dialect::Amqp),
+                ExchangeKind::ConsistentHash | ExchangeKind::Random => self.passed_over(),
                 _ => self.whole_key(),
             };
             if let Some((distance, letters, key)) = measured {
@@ -253,11 +274,17 @@ impl<'a> NearMisses<'a> {
         Some((u32::try_from(words).unwrap_or(u32::MAX).max(1), LETTERS, 0))
     }
 
+    /// What was not chosen is as far off as a whole key, and comes behind what failed at that distance: an edit may
+    /// mend that.
+    fn passed_over(&self) -> Option<(u32, u32, u32)> {
+        self.whole_key().map(|(distance, letters, key)| (distance, letters + 1, key))
+    }
+
     /// The nearest, nearest first.
     pub(crate) fn finish(self) -> Vec<NearMiss> {
-        let NearMisses { router, message, keys, kept, .. } = self;
+        let NearMisses { router, message, keys, kept, fallen, .. } = self;
         let sorted = kept.into_sorted_vec();
-        sorted.iter().filter_map(|candidate| tell(router, message, &keys, candidate)).collect()
+        sorted.iter().filter_map(|candidate| tell(router, message, &keys, &fallen, candidate)).collect()
     }
 }
 
@@ -271,7 +298,13 @@ impl<'a> Key<'a> {
     }
 }
 
-fn tell(router: &Router, message: &Message<'_>, keys: &[Key<'_>], candidate: &Candidate) -> Option<NearMiss> {
+fn tell(
+    router: &Router,
+    message: &Message<'_>,
+    keys: &[Key<'_>],
+    fallen: &Fallen,
+    candidate: &Candidate,
+) -> Option<NearMiss> {
     let key = keys.get(candidate.key as usize)?;
     let distance = candidate.distance;
     let id = match candidate.place {
@@ -306,6 +339,10 @@ fn tell(router: &Router, message: &Message<'_>, keys: &[Key<'_>], candidate: &Ca
                 pattern: binding.pattern.map_or_else(|| binding.key.into(), ByteString::from),
             },
         },
+        ExchangeKind::ConsistentHash | ExchangeKind::Random => {
+            let chosen = router.exchange_entry(binding.source)?.index.chosen()?;
+            fallen.mismatch(candidate.hop, chosen, id, binding.destination)
+        }
         _ => Mismatch::Channel,
     };
     Some(NearMiss {
