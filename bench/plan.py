@@ -8,12 +8,14 @@ RUST = {
     "keyrail", "keyrail-no-cache", "keyrail-cold", "mqtt-topic-engine", "quill-pubsub", "submap", "zenoh-keyexpr", "regex-set",
     "aho-corasick", "matchit", "ahash", "foldhash", "copy", "scan",
 }
-JAVASCRIPT = {"qlobber", "qlobber-dedup", "qlobber-unguarded", "smqp", "mqemitter", "keyrail-npm"}
+JAVASCRIPT = {
+    "qlobber", "qlobber-map", "qlobber-dedup", "qlobber-unguarded", "smqp", "mqemitter", "keyrail-npm",
+    "keyrail-npm-batch",
+}
 PYTHON = {"kombu"}
 WASM = {"keyrail-wasm"}
 # Measured by the clock on the wall, all threads together.
 THREADS = {"keyrail-1-thread": 1, "keyrail-2-threads": 2}
-
 
 # RabbitMQ's ETS trie without the broker, in nanoseconds, on these files and an older machine, on which the peers took
 # 1.5 to 2 times as long as on the one of README.md: the ratio flatters by as much.
@@ -78,13 +80,15 @@ def rows():
     yield from sized(
         "topic", "uniq",
         {"qlobber": "1m", "qlobber-dedup": "100k", "zenoh-keyexpr": "100k", "regex-set": "10k",
-         "aho-corasick": "100k", "smqp": "10k", "kombu": "10k", "keyrail-npm": "100k", "keyrail-wasm": "1k 100k",
+         "aho-corasick": "100k", "smqp": "10k", "kombu": "10k", "keyrail-npm": "100k",
+         "keyrail-npm-batch": "100k", "keyrail-wasm": "1k 100k",
          "keyrail-1-thread": "1k 10k", "keyrail-2-threads": "1k 10k"},
         {"rabbitmq-trie": RABBITMQ_TRIE},
     )
     yield from sized(
         "topic", "zipf",
-        {"qlobber": "1m", "zenoh-keyexpr": "10k", "foldhash": "1m", "keyrail-npm": "100k", "keyrail-wasm": "1k 100k"},
+        {"qlobber": "1m", "qlobber-map": "100k", "zenoh-keyexpr": "10k", "foldhash": "1m", "keyrail-npm": "100k",
+         "keyrail-wasm": "1k 100k"},
     )
     yield from sized(
         "topic", "uniq",
@@ -189,6 +193,24 @@ def targets(measured):
         figure = lambda size: of(f"topic_{size}", f"topic_{size}.{keys}", "keyrail-wasm")
         yield Target("topic", name, "times native in WebAssembly, in batches",
                      {size: (aim, figure(size)) for size, aim in wasm.items()}, most=True)
+
+    def npm(engine, keys, aims, mine="keyrail-npm"):
+        """Another's time in times of the package's, of each size that has an aim."""
+        found = {size: [of(f"topic_{size}", f"topic_{size}.{keys}", who) for who in (engine, mine)] for size in aims}
+        return {size: (aim, times(*found[size])) for size, aim in aims.items()}
+
+    four = lambda *aims: dict(zip(SIZES, aims))
+    yield Target("topic", "unique", "times as fast as qlobber, the npm package", npm("qlobber", "uniq", four(3, 5, 4, 6)))
+    yield Target("topic", "unique", "times as fast as qlobber, the npm package in batches of 64",
+                 npm("qlobber", "uniq", four(4, 6, 4.5, 7), "keyrail-npm-batch"))
+    yield Target("topic", "repeated", "times as fast as qlobber, the npm package",
+                 npm("qlobber", "zipf", four(4.5, 6, 9, 15)))
+    yield Target("topic", "repeated", "times as fast as qlobber behind a Map, the npm package",
+                 npm("qlobber-map", "zipf", four(1, 1, 1, 1)))
+    for keys, name in (("uniq", "unique"), ("zipf", "repeated")):
+        figure = lambda size: of(f"topic_{size}", f"topic_{size}.{keys}", "keyrail-npm")
+        yield Target("topic", name, "times native, the npm package",
+                     {size: (2, figure(size)) for size in ("10k", "100k")}, most=True)
     figures = {}
     for size in ("1k", "10k"):
         one, two = (of(f"topic_{size}", f"topic_{size}.uniq", engine, "ns") for engine in THREADS)

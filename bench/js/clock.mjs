@@ -13,9 +13,12 @@ export const cpu = () => {
   return (user + system) / 1e6;
 };
 
-/** Nanoseconds a route of each run, sorted, after a warm-up; `route` routes as many keys as it is told. */
-export function times(effort, route) {
-  let batch = 1;
+/**
+ * Nanoseconds a route of each run, sorted, after a warm-up; `route` routes as many keys as it is told, which is
+ * `smallest` or that times a power of two.
+ */
+export function times(effort, route, smallest = 1) {
+  let batch = smallest;
   const run = (seconds) => {
     const start = cpu();
     let [routes, last] = [0, start];
