@@ -59,23 +59,6 @@ fn topology(keys: &[&str]) -> Value {
     })
 }
 
-/// Every block of the README that shows one of these commands is what the command prints.
-#[test]
-fn the_readme_shows_real_output() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let mut shown = Vec::new();
-    for block in readme.split("```\n").filter(|block| block.starts_with("$ keyrail ")) {
-        let (command, expected) = block.split_once('\n').unwrap();
-        let arguments: Vec<&str> = command.split_whitespace().skip(2).collect();
-        if !["explain", "lint", "diff"].contains(&arguments[0]) {
-            continue;
-        }
-        assert_eq!(text(&keyrail(&arguments)), expected, "{command}");
-        shown.push(arguments[0].to_owned());
-    }
-    assert_eq!(shown, ["explain", "lint", "diff"]);
-}
-
 #[test]
 fn explain_tells_machines_what_matched_and_what_nearly_did() {
     let arguments = ["explain", "--topology", SHOP, "--exchange", "shop.orders", "--json", "--key"];
