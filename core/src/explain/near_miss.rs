@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     how::{HeaderVerdict, MatchMode, SelectedKey, WordMatch, took, verdicts},
-    passed_over::{Buckets, Fallen},
+    passed_over::{self, Buckets},
     suggest::suggest,
 };
 use crate::{
@@ -118,7 +118,6 @@ pub(crate) struct NearMisses<'a> {
     kept: BinaryHeap<Candidate>,
     rows: Rows,
     header_order: Vec<u32>,
-    fallen: Fallen,
 }
 
 /// One key of the message, cut into words as either kind of dialect does.
@@ -169,7 +168,6 @@ impl<'a> NearMisses<'a> {
             kept: BinaryHeap::with_capacity(limit.min(1024) + 1),
             rows: Rows::default(),
             header_order: Vec::new(),
-            fallen: Fallen::default(),
         }
     }
 
@@ -180,9 +178,6 @@ impl<'a> NearMisses<'a> {
             return self.look_at_queues(hop);
         }
         let kind = entry.exchange.kind();
-        if let Some(chosen) = entry.index.chosen() {
-            self.fallen.hash(hop, chosen, self.message);
-        }
         for id in self.router.binding_ids_from(exchange) {
             if !matched.insert(id.0) {
                 continue;
@@ -282,9 +277,9 @@ impl<'a> NearMisses<'a> {
 
     /// The nearest, nearest first.
     pub(crate) fn finish(self) -> Vec<NearMiss> {
-        let NearMisses { router, message, keys, kept, fallen, .. } = self;
+        let NearMisses { router, message, keys, kept, .. } = self;
         let sorted = kept.into_sorted_vec();
-        sorted.iter().filter_map(|candidate| tell(router, message, &keys, &fallen, candidate)).collect()
+        sorted.iter().filter_map(|candidate| tell(router, message, &keys, candidate)).collect()
     }
 }
 
@@ -298,13 +293,7 @@ impl<'a> Key<'a> {
     }
 }
 
-fn tell(
-    router: &Router,
-    message: &Message<'_>,
-    keys: &[Key<'_>],
-    fallen: &Fallen,
-    candidate: &Candidate,
-) -> Option<NearMiss> {
+fn tell(router: &Router, message: &Message<'_>, keys: &[Key<'_>], candidate: &Candidate) -> Option<NearMiss> {
     let key = keys.get(candidate.key as usize)?;
     let distance = candidate.distance;
     let id = match candidate.place {
@@ -341,7 +330,7 @@ fn tell(
         },
         ExchangeKind::ConsistentHash | ExchangeKind::Random => {
             let chosen = router.exchange_entry(binding.source)?.index.chosen()?;
-            fallen.mismatch(candidate.hop, chosen, id, binding.destination)
+            passed_over::mismatch(chosen, message, id, binding.destination)
         }
         _ => Mismatch::Channel,
     };

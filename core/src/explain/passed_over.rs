@@ -1,6 +1,5 @@
 //! The bindings of an exchange that chooses one, and did not choose these.
 
-use alloc::vec::Vec;
 use core::fmt;
 
 use serde::Serialize;
@@ -36,41 +35,22 @@ pub struct Buckets {
     pub count: u64,
 }
 
-/// The bucket that the message fell into at each hop that hashes it, in the order of hops: hashed once, however many
-/// bindings are told.
-#[derive(Debug, Default)]
-pub(super) struct Fallen(Vec<(u32, u64)>);
-
-impl Fallen {
-    /// Hashes the message for this hop, which comes after those before.
-    pub(super) fn hash(&mut self, hop: u32, chosen: &Chosen, message: &Message<'_>) {
-        if let Chosen::Hash(source, ring) = chosen
-            && let Some(bucket) = ring.bucket(|| source.hash(message))
-        {
-            self.0.push((hop, bucket));
-        }
-    }
-
-    /// Why this binding was not chosen.
-    pub(super) fn mismatch(
-        &self,
-        hop: u32,
-        chosen: &Chosen,
-        binding: BindingId,
-        destination: Destination,
-    ) -> Mismatch {
-        match chosen {
-            Chosen::Hash(_, ring) => {
-                let at = self.0.binary_search_by_key(&hop, |(hop, _)| *hop);
-                let owned = ring.owned(binding, destination);
-                Mismatch::Bucket {
-                    found: at.ok().and_then(|at| self.0.get(at)).map(|(_, bucket)| *bucket),
-                    among: ring.buckets(),
-                    own: owned.map(|own| Buckets { first: own.start, count: own.end - own.start }),
-                }
-            }
-            Chosen::Random(lots) => Mismatch::Draw { among: u32::try_from(lots.len()).unwrap_or(u32::MAX) },
-        }
+/// Why this binding was not chosen.
+pub(super) fn mismatch(
+    chosen: &Chosen,
+    message: &Message<'_>,
+    binding: BindingId,
+    destination: Destination,
+) -> Mismatch {
+    match chosen {
+        Chosen::Hash(source, ring) => Mismatch::Bucket {
+            found: ring.bucket(|| source.hash(message)),
+            among: ring.buckets(),
+            own: ring
+                .owned(binding, destination)
+                .map(|own| Buckets { first: own.start, count: own.end - own.start }),
+        },
+        Chosen::Random(lots) => Mismatch::Draw { among: lots.len() as u32 },
     }
 }
 

@@ -52,7 +52,8 @@ impl HashSource {
         }
     }
 
-    /// The hash of a message, 27 bits. A header is hashed with its AMQP type; what is missing is hashed as `undefined`.
+    /// The hash of a message, 27 bits; one copy of it for who routes and who explains. A header is hashed with its AMQP type; what is missing is hashed as `undefined`.
+    #[inline(never)]
     pub(crate) fn hash(&self, message: &Message<'_>) -> u32 {
         let binary = |bytes: Option<&[u8]>| match bytes {
             Some(bytes) => Phash2::of_binary(bytes),
