@@ -21,13 +21,13 @@ function publisherOf(client, options) {
 const ROW = 'k\x06\x16\x06\x16q';
 const MESSAGE = { exchange: 'ev', routingKey: 'k', body: 'x' };
 
-/** A client that answers with what it is given, by command. */
+/** A client that answers with what it is given, by command; of keyrail's own keys there are none. */
 function answering(answers) {
   return {
     sent: [],
     async send(commands) {
       this.sent.push(...commands);
-      const given = answers[commands[0][0]];
+      const given = { EXISTS: [0], ...answers }[commands[0][0]];
       return typeof given === 'function' ? given(commands) : given;
     },
   };
@@ -42,6 +42,7 @@ describe('a client of a few lines', () => {
       client.sent.map(([name, key]) => [name, key]),
       [
         ['SMEMBERS', '_kombu.binding.ev'],
+        ['EXISTS', 'keyrail.exchange'],
         ['LPUSH', 'q'],
       ],
     );
@@ -126,7 +127,7 @@ describe('a client of a few lines', () => {
       const client = {
         send: async ([[name]]) => {
           if (broken) throw thrown;
-          return name === 'SMEMBERS' ? [[ROW]] : [1];
+          return { SMEMBERS: [[ROW]], EXISTS: [0], LPUSH: [1] }[name];
         },
       };
       const publisher = publisherOf(client);
@@ -154,6 +155,10 @@ describe('a client of a few lines', () => {
     assert.throws(
       () => new Publisher(client, { exchanges: { a: 'headers' } }),
       refused('invalid-argument', 'options.exchanges.a is `headers`, expected direct, fanout, topic'),
+    );
+    assert.throws(
+      () => new Publisher(client, { Router: {} }),
+      refused('invalid-argument', /^options\.Router/),
     );
     const publisher = publisherOf(client);
     const publish = (message) => publisher.publish(message);
@@ -197,7 +202,7 @@ describe('changes while a table is on its way', () => {
       waiting,
       watcher: () => watcher,
       send([[name]]) {
-        if (name !== 'SMEMBERS') return Promise.resolve([1]);
+        if (name !== 'SMEMBERS') return Promise.resolve([name === 'EXISTS' ? 0 : 1]);
         return new Promise((resolve) =>
           waiting.push((...queues) => resolve([queues.map((q) => `k\x06\x16\x06\x16${q}`)])),
         );

@@ -21,10 +21,10 @@ export interface RedisClient {
   send(commands: readonly Command[], atomic: boolean): Promise<readonly unknown[]>;
 
   /**
-   * Tells `watcher` whenever a key that begins with `prefix` changes, from any client, until the function that it
+   * Tells `watcher` whenever a key that begins with one of `prefixes` changes, from any client, until the function that it
    * returns is called. Returns at once; a client that cannot do this leaves it out.
    */
-  watch?(prefix: string, watcher: Watcher): () => void;
+  watch?(prefixes: readonly string[], watcher: Watcher): () => void;
 
   /**
    * Calls `listener` for every message on a channel, once it has resolved, until the function that it resolves to is

@@ -44,8 +44,8 @@ export function ioredis(client: Ioredis): RedisClient {
   client.on('end', () => subscriptions.close());
   return {
     send: (commands, atomic) => (atomic ? transaction(client, commands) : each(client, commands)),
-    watch(prefix, watcher) {
-      const stop = keepTracking((onLost) => track(client, prefix, watcher.changed, onLost), watcher);
+    watch(prefixes, watcher) {
+      const stop = keepTracking((onLost) => track(client, prefixes, watcher.changed, onLost), watcher);
       // Whoever was elsewhere for a while may come back to another server.
       const dropped = () => watcher.changed();
       client.on('close', dropped);
@@ -84,7 +84,7 @@ const SINGLE = {
 
 async function track(
   client: Ioredis,
-  prefix: string,
+  prefixes: readonly string[],
   changed: (key?: string) => void,
   onLost: () => void,
 ): Promise<{ close(): void }> {
@@ -100,7 +100,7 @@ async function track(
   );
   try {
     await listener.connect();
-    await listener.call(...(trackingCommand(await listener.call('CLIENT', 'ID'), prefix) as [string]));
+    await listener.call(...(trackingCommand(await listener.call('CLIENT', 'ID'), prefixes) as [string]));
     await listener.subscribe(INVALIDATE);
   } catch (error) {
     listener.disconnect();

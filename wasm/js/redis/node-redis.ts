@@ -41,8 +41,8 @@ export function nodeRedis(client: NodeRedis): RedisClient {
   client.on('end', () => subscriptions.close());
   return {
     send: (commands, atomic) => (atomic ? transaction(client, commands) : each(client, commands)),
-    watch(prefix, watcher) {
-      const stop = keepTracking((onLost) => track(client, prefix, watcher.changed, onLost), watcher);
+    watch(prefixes, watcher) {
+      const stop = keepTracking((onLost) => track(client, prefixes, watcher.changed, onLost), watcher);
       // Whoever was elsewhere for a while may come back to another server.
       const dropped = () => watcher.changed();
       client.on('reconnecting', dropped);
@@ -78,7 +78,7 @@ const PLAIN = { RESP: 2, clientSideCache: undefined, emitInvalidate: false, main
 
 async function track(
   client: NodeRedis,
-  prefix: string,
+  prefixes: readonly string[],
   changed: (key?: string) => void,
   onLost: () => void,
 ): Promise<{ close(): void }> {
@@ -96,7 +96,7 @@ async function track(
     const connecting = listener.connect();
     open = true;
     await connecting;
-    await listener.sendCommand(trackingCommand(await listener.sendCommand(['CLIENT', 'ID']), prefix));
+    await listener.sendCommand(trackingCommand(await listener.sendCommand(['CLIENT', 'ID']), prefixes));
     await listener.subscribe(INVALIDATE, (keys: string[] | null) => {
       if (!keys) changed();
       else for (const key of keys) changed(key);

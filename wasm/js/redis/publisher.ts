@@ -1,8 +1,9 @@
-import { KeyrailError, type Plan, type Router } from 'keyrail';
+import { KeyrailError, type Message, Router } from 'keyrail';
 import type { RedisClient } from './client.js';
 import { counts, redisError } from './replies.js';
 import { Tables } from './tables.js';
 import type { Kind, Outgoing, OutgoingTask, Published, PublisherOptions, QuarantinedRow } from './types.js';
+import { type Planner, planOf, type Routed } from './ways.js';
 
 const MAX_AGE = 5000;
 const KINDS: readonly string[] = ['direct', 'fanout', 'topic'];
@@ -27,13 +28,22 @@ export class Publisher implements Disposable {
     if (typeof client?.send !== 'function') {
       throw invalid('client has no method `send`: wrap it with ioredis(), nodeRedis() or upstash()');
     }
-    const { maxAge = MAX_AGE, layout = {}, onQuarantine } = options;
+    const { maxAge = MAX_AGE, layout = {}, onQuarantine, Router: maker = Router } = options;
     if (typeof maxAge !== 'number' || !(maxAge >= 0)) {
       throw invalid(`options.maxAge is ${String(maxAge)}, expected milliseconds, 0 or more`);
     }
+    if (typeof maker?.fromTopology !== 'function') {
+      throw invalid('options.Router is no class of routers, expected the one of `keyrail` or `keyrail/full`');
+    }
     this.#client = client;
     this.#options = options;
-    this.#tables = new Tables(client, { exchanges: kinds(options.exchanges), layout, maxAge, onQuarantine });
+    this.#tables = new Tables(client, {
+      exchanges: kinds(options.exchanges),
+      layout,
+      maxAge,
+      maker,
+      onQuarantine,
+    });
   }
 
   /**
@@ -43,18 +53,29 @@ export class Publisher implements Disposable {
    * message was refused; after a lost connection it may have arrived all the same.
    */
   publish(message: Outgoing): Promise<Published> {
-    return this.#publish(message, (router) => router.plan({ ...message, layout: this.#options.layout }));
+    const { layout } = this.#options;
+    const { message_id: messageId, correlation_id: correlationId } = textsOf(message?.properties);
+    const routed = {
+      ...addressOf(message),
+      headers: message?.headers as Message['headers'],
+      messageId,
+      correlationId,
+    };
+    return this.#publish(routed, (router, exchange) => router.plan({ ...message, exchange, layout }));
   }
 
   /** Sends a task of Celery's; `keyrail/celery` does so with less to write. */
   publishTask(task: OutgoingTask): Promise<Published> {
-    return this.#publish(task, (router) => router.planTask({ ...task, layout: this.#options.layout }));
+    const { layout } = this.#options;
+    return this.#publish(addressOf(task), (router, exchange) =>
+      router.planTask({ ...task, exchange, layout }),
+    );
   }
 
-  async #publish(message: { exchange: string }, plan: (router: Router) => Plan): Promise<Published> {
-    const exchange = message?.exchange;
+  async #publish(routed: Routed, plan: Planner): Promise<Published> {
+    const { exchange } = routed;
     if (typeof exchange !== 'string') throw invalid(`exchange is ${typeof exchange}, expected a string`);
-    const planned = await this.#tables.use(exchange, plan);
+    const planned = await this.#tables.use(exchange, (reach) => planOf(reach, routed, plan));
     const { outcome, queues, commands, atomic } = planned;
     if (commands.length === 0) return { outcome, queues };
     let replies: readonly unknown[];
@@ -64,9 +85,15 @@ export class Publisher implements Disposable {
       throw redisError(`publishing to exchange \`${exchange}\` failed`, cause);
     }
     const received = counts(planned, replies);
-    if (commands[0]?.[0] !== 'PUBLISH') return { outcome, queues };
-    const receivers = received[0] as number;
-    return { outcome: receivers > 0 ? 'routed' : 'unroutable', queues: [], receivers };
+    const heard = received.filter((_, at) => commands[at]?.[0] === 'PUBLISH');
+    if (heard.length === 0) return { outcome, queues };
+    const receivers = heard.reduce((sum, count) => sum + count, 0);
+    const pushed = heard.length < received.length;
+    return {
+      outcome: pushed || receivers > 0 ? 'routed' : 'unroutable',
+      queues: pushed ? queues : [],
+      receivers,
+    };
   }
 
   /** Whether changes of binding tables are reported at this moment. If not, `maxAge` counts. */
@@ -92,6 +119,16 @@ export class Publisher implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+function addressOf(message: { exchange: string; routingKey: string }): Routed {
+  return { exchange: message?.exchange, routingKey: message?.routingKey };
+}
+
+/** Those of the properties that a consistent-hash exchange may hash. */
+function textsOf(properties: Outgoing['properties']): { message_id?: string; correlation_id?: string } {
+  const texts = Object.entries(properties ?? {}).filter(([, value]) => typeof value === 'string');
+  return Object.fromEntries(texts);
 }
 
 function kinds(exchanges: PublisherOptions['exchanges'] = {}): Map<string, Kind> {

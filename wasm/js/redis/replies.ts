@@ -4,16 +4,24 @@ import { type Command, KeyrailError, type Plan } from 'keyrail';
 export function rowsOf(replies: unknown, key: string): (string | Uint8Array)[] {
   const reply = Array.isArray(replies) && replies.length === 1 ? replies[0] : replies;
   if (reply instanceof Error) throw redisError(`the binding table \`${key}\` cannot be read`, reply);
-  const rows = reply instanceof Set ? [...reply] : reply;
-  if (!Array.isArray(replies) || replies.length !== 1 || !Array.isArray(rows)) {
-    throw unexpected(`SMEMBERS \`${key}\``, reply, 'the members of a set');
-  }
-  for (const row of rows) {
-    if (typeof row !== 'string' && !(row instanceof Uint8Array)) {
-      throw unexpected(`SMEMBERS \`${key}\``, row, 'text or bytes as a member');
+  const what = `SMEMBERS \`${key}\``;
+  if (!Array.isArray(replies) || replies.length !== 1) throw unexpected(what, reply, 'the members of a set');
+  return membersOf(reply, what).map((row) =>
+    typeof row === 'string' && !faithful(row) ? notUtf8(row) : row,
+  );
+}
+
+/** The strings that a command answers with. */
+export function membersOf(reply: unknown, what: string): (string | Uint8Array)[] {
+  if (reply instanceof Error) throw redisError(`${what} failed`, reply);
+  const members = reply instanceof Set ? [...reply] : reply;
+  if (!Array.isArray(members)) throw unexpected(what, reply, 'the members of a set');
+  for (const member of members) {
+    if (typeof member !== 'string' && !(member instanceof Uint8Array)) {
+      throw unexpected(what, member, 'text or bytes as a member');
     }
   }
-  return rows.map((row) => (typeof row === 'string' && !faithful(row) ? notUtf8(row) : row));
+  return members;
 }
 
 /** A client that answers with text puts U+FFFD for bytes that are no UTF-8; such a row must route nothing. */
@@ -54,7 +62,7 @@ export function redisError(what: string, cause: unknown): KeyrailError {
   return new KeyrailError('redis-error', `${what}: ${said}`, { cause });
 }
 
-function unexpected(what: string, reply: unknown, expected: string): KeyrailError {
+export function unexpected(what: string, reply: unknown, expected: string): KeyrailError {
   return new KeyrailError(
     'unexpected-reply',
     `${what} was answered with ${shown(reply)}, expected ${expected}`,

@@ -1,11 +1,13 @@
 import { bindingTableKey, KeyrailError, type Layout, Router } from 'keyrail';
 import type { RedisClient } from './client.js';
+import { assemble, type Reach } from './reach.js';
+import { type Registry, RegistryKeys, reachOf, readRegistry } from './registry.js';
 import { redisError, rowsOf } from './replies.js';
-import type { Kind, QuarantinedRow } from './types.js';
+import type { Kind, QuarantinedRow, RouterOf } from './types.js';
 
-interface Table {
-  readonly router: Router;
-  readonly quarantined: readonly QuarantinedRow[];
+interface Table extends Reach {
+  /** The keys of the tables that were read for it. */
+  readonly keys: readonly string[];
   readonly readAt: number;
   /** Whether changes have been reported since before it was read. */
   readonly watched: boolean;
@@ -16,6 +18,7 @@ export interface TablesOptions {
   readonly exchanges: ReadonlyMap<string, Kind>;
   readonly layout: Layout;
   readonly maxAge: number;
+  readonly maker: RouterOf;
   readonly onQuarantine: ((row: QuarantinedRow) => void) | undefined;
 }
 
@@ -31,8 +34,9 @@ export class Tables {
   #kept = new Map<string, Table>();
   #reading = new Map<string, Promise<Table>>();
   #keys = new Map<string, string>();
+  #own: RegistryKeys;
   /** Routes the default exchange, which has no table. */
-  #none = new Router({ predeclaredExchanges: false });
+  #none: Reach = { router: new Router({ predeclaredExchanges: false }), quarantined: [], fansOut: false };
   /** Grows with every change that might concern a table that is being read. */
   #changes = 0;
   #live = false;
@@ -42,6 +46,7 @@ export class Tables {
   constructor(client: RedisClient, options: TablesOptions) {
     this.#client = client;
     this.#options = options;
+    this.#own = new RegistryKeys(options.layout.global_keyprefix);
   }
 
   get tracking(): boolean {
@@ -52,8 +57,8 @@ export class Tables {
     return [...this.#kept.values()].flatMap((table) => table.quarantined);
   }
 
-  /** Calls `plan` with a router that knows the exchange. `plan` must not keep it. */
-  async use<T>(exchange: string, plan: (router: Router) => T): Promise<T> {
+  /** Calls `plan` with all that a publish to the exchange can reach. `plan` must not keep it. */
+  async use<T>(exchange: string, plan: (reach: Reach) => T): Promise<T> {
     for (;;) {
       if (this.#closed) throw new KeyrailError('closed', 'the publisher was closed');
       if (exchange === '') return plan(this.#none);
@@ -61,7 +66,7 @@ export class Tables {
       // Between the reading and this line, others may have used and dropped it.
       if (table.freed) continue;
       try {
-        return plan(table.router);
+        return plan(table);
       } finally {
         if (this.#kept.get(exchange) !== table) free(table);
       }
@@ -78,7 +83,7 @@ export class Tables {
     this.#live = false;
     this.#closed = true;
     this.drop();
-    this.#none.free();
+    this.#none.router.free();
   }
 
   #fresh(exchange: string): Table | undefined {
@@ -91,8 +96,6 @@ export class Tables {
   }
 
   async #read(exchange: string): Promise<Table> {
-    const kind = this.#options.exchanges.get(exchange);
-    if (kind === 'fanout') return this.#keep(exchange, [], Number.POSITIVE_INFINITY, this.#changes);
     this.#watch();
     const keeps = this.#live || this.#options.maxAge > 0;
     // Who wants it read before every publish gets a reading that began after the publish.
@@ -108,6 +111,19 @@ export class Tables {
   async #fetch(exchange: string): Promise<Table> {
     const changes = this.#changes;
     const readAt = performance.now();
+    const [rows, registry] = await Promise.all([this.#rows(exchange), readRegistry(this.#client, this.#own)]);
+    const tables = new Map([[exchange, rows]]);
+    const others = registry ? reachOf(registry, exchange).filter((name) => name !== exchange) : [];
+    const theirs = await Promise.all(others.map((name) => this.#rows(name)));
+    others.forEach((name, at) => {
+      tables.set(name, theirs[at] ?? []);
+    });
+    return this.#keep(exchange, tables, registry, readAt, changes);
+  }
+
+  /** Kombu's rows of an exchange. Of one that is named as a fanout there are none to follow: it is a channel. */
+  async #rows(exchange: string): Promise<readonly (string | Uint8Array)[]> {
+    if (exchange === '' || this.#options.exchanges.get(exchange) === 'fanout') return [];
     const key = this.#key(exchange);
     let replies: readonly unknown[];
     try {
@@ -115,25 +131,26 @@ export class Tables {
     } catch (cause) {
       throw redisError(`the binding table \`${key}\` cannot be read`, cause);
     }
-    return this.#keep(exchange, rowsOf(replies, key), readAt, changes);
+    return rowsOf(replies, key);
   }
 
-  #keep(exchange: string, rows: readonly (string | Uint8Array)[], readAt: number, changes: number): Table {
-    const { layout, exchanges, onQuarantine } = this.#options;
-    const { router, quarantined } = Router.fromBindingTable({
-      exchange,
-      kind: exchanges.get(exchange),
-      rows,
-      layout,
-    });
-    const named = quarantined.map((row) => ({ exchange, ...row }));
-    const table: Table = { router, quarantined: named, readAt, watched: this.#live, freed: false };
+  #keep(
+    exchange: string,
+    tables: ReadonlyMap<string, readonly (string | Uint8Array)[]>,
+    registry: Registry | undefined,
+    readAt: number,
+    changes: number,
+  ): Table {
+    const { layout, exchanges: kinds, maker, onQuarantine } = this.#options;
+    const reach = assemble({ exchange, tables, registry, kinds, layout, maker });
+    const keys = [...tables.keys()].map((name) => this.#key(name));
+    const table: Table = { ...reach, keys, readAt, watched: this.#live, freed: false };
     // Something changed while it was on its way: good for whoever asked before, and for nobody after.
     if (changes === this.#changes && !this.#closed) {
       this.#forget(exchange);
       this.#kept.set(exchange, table);
     }
-    for (const row of named) onQuarantine?.(row);
+    for (const row of reach.quarantined) onQuarantine?.(row);
     return table;
   }
 
@@ -154,7 +171,7 @@ export class Tables {
 
   #watch(): void {
     if (this.#stop || !this.#client.watch) return;
-    this.#stop = this.#client.watch(bindingTableKey('', this.#options.layout), {
+    this.#stop = this.#client.watch([bindingTableKey('', this.#options.layout), this.#own.prefix], {
       live: () => {
         // What was read before may have changed unseen.
         this.drop();
@@ -169,12 +186,16 @@ export class Tables {
   }
 
   #changed(key: string | undefined): void {
-    if (key === undefined) this.drop();
-    for (const [exchange, known] of this.#keys) {
-      if (known !== key) continue;
-      this.#changes++;
-      this.#forget(exchange);
+    // keyrail's own keys may lead anywhere.
+    if (key === undefined || this.#own.all.includes(key)) {
+      this.drop();
+      return;
     }
+    let known = false;
+    for (const one of this.#keys.values()) known ||= one === key;
+    if (!known) return;
+    this.#changes++;
+    for (const [exchange, table] of this.#kept) if (table.keys.includes(key)) this.#forget(exchange);
   }
 }
 

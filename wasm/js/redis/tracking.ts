@@ -15,7 +15,7 @@ export interface TrackingConnection {
  * Keeps a connection that reports changed keys, and makes a new one whenever it is lost: tracking belongs to a
  * connection and is gone with it.
  *
- * The connection redirects to itself what happens to a prefix (`CLIENT TRACKING ON REDIRECT <own id> BCAST PREFIX …`),
+ * The connection redirects to itself what happens to keys of a prefix (`CLIENT TRACKING ON REDIRECT <own id> BCAST PREFIX …`),
  * so the connection that publishes needs no tracking, no RESP3 and no setting. Redis 6 or newer.
  */
 export function keepTracking(
@@ -70,7 +70,8 @@ export function keepTracking(
   };
 }
 
-/** The commands that make a connection report its prefix; the subscription to {@link INVALIDATE} comes after them. */
-export function trackingCommand(id: unknown, prefix: string): string[] {
-  return ['CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', 'PREFIX', prefix];
+/** The commands that make a connection report its prefixes; the subscription to {@link INVALIDATE} comes after them. */
+export function trackingCommand(id: unknown, prefixes: readonly string[]): string[] {
+  const each = prefixes.flatMap((prefix) => ['PREFIX', prefix]);
+  return ['CLIENT', 'TRACKING', 'ON', 'REDIRECT', String(id), 'BCAST', ...each];
 }

@@ -1,12 +1,13 @@
-import type { Layout, Publish, Quarantined, Routing, TaskPublish } from 'keyrail';
+import type { Layout, Publish, Quarantined, Router, Routing, TaskPublish, Topology } from 'keyrail';
 
 /** The exchange types of Kombu on Redis. */
 export type Kind = 'direct' | 'fanout' | 'topic';
 
 export interface PublisherOptions {
   /**
-   * The types of exchanges, which Redis does not store: **every fanout exchange must be named here**. Of the others, one
-   * with a wildcard text in its table is taken for a topic exchange, and the rest for direct ones.
+   * The types of exchanges, which Kombu does not store: **every fanout exchange must be named here**, unless keyrail has
+   * stored its type, which counts more. Of the others, one with a wildcard text in its table is taken for a topic
+   * exchange, and the rest for direct ones.
    */
   readonly exchanges?: { readonly [name: string]: Kind } | undefined;
   /** How the peers name their keys: Kombu's `broker_transport_options`, and the number of the database as `db`. */
@@ -16,8 +17,18 @@ export interface PublisherOptions {
    * not followed, and one removed meanwhile still is. 0 reads the table before every publish, as Kombu does.
    */
   readonly maxAge?: number | undefined;
+  /**
+   * The router of `keyrail/full`, where policies are among what keyrail keeps beside Kombu's tables: their patterns are
+   * regular expressions, which the one of `keyrail` refuses.
+   */
+  readonly Router?: RouterOf | undefined;
   /** Hears of each row that cannot be followed, at each reading. */
   readonly onQuarantine?: ((row: QuarantinedRow) => void) | undefined;
+}
+
+/** What makes a router of a topology: the class of `keyrail` or of `keyrail/full`. */
+export interface RouterOf {
+  fromTopology(topology: Topology): Router;
 }
 
 /** A message; `layout` is the publisher's. */
@@ -28,7 +39,7 @@ export type OutgoingTask = Omit<TaskPublish, 'layout'>;
 
 /** What became of a message. */
 export interface Published extends Routing {
-  /** How many listened; only for a fanout exchange, which is `unroutable` if nobody did. */
+  /** How many listened; only where a fanout exchange was reached. If none did, and no queue got it, it is `unroutable`. */
   readonly receivers?: number;
 }
 
