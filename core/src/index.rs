@@ -30,7 +30,7 @@ mod topic;
 mod trie;
 mod words;
 
-use chosen::Chosen;
+pub(crate) use chosen::Chosen;
 pub(crate) use consistent_hash::HashSource;
 pub(crate) use entries::{Entries, Entry, Target};
 use flat::Flat;
@@ -344,6 +344,11 @@ impl Index {
         }
         self.content = self.content();
         moved
+    }
+
+    /// How an exchange chooses that asks none of its bindings.
+    pub(crate) fn chosen(&self) -> Option<&Chosen> {
+        self.chosen.as_deref()
     }
 
     /// The bindings that brought the buckets of a consistent-hash exchange, in the order of these.

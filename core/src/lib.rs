@@ -87,7 +87,7 @@ pub use dialect::Dialect;
 pub use error::{BindError, DeclareError, DeleteError, Error, MAX_SHORT_STRING, PublishError, Reply, Scope};
 pub use exchange::{Exchange, ExchangeKind};
 pub use explain::{
-    HeaderVerdict, How, MatchMode, Mismatch, NearMiss, SelectedKey, Verdict, WordKind, WordMatch,
+    Buckets, HeaderVerdict, How, MatchMode, Mismatch, NearMiss, SelectedKey, Verdict, WordKind, WordMatch,
 };
 pub use follow::{Change, FollowError, Follower, Position, Source, Update};
 pub use id::{Destination, ExchangeId, QueueId};

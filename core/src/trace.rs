@@ -168,8 +168,8 @@ impl Trace {
     }
 
     /// The bindings that did not match, nearest first: by [`NearMiss::distance`], then by how many letters of the word
-    /// that failed are others, then in the order of exchanges and bindings. None unless they were
-    /// [asked for](Self::with_near_misses).
+    /// that failed are others, then in the order of exchanges and bindings. What an exchange did not choose, at random or
+    /// by a hash, counts as a whole key off and comes last at that distance. None unless they were [asked for](Self::with_near_misses).
     pub fn near_misses(&self) -> &[NearMiss] {
         &self.near_misses
     }

@@ -81,6 +81,31 @@ fn explain_tells_machines_what_matched_and_what_nearly_did() {
 }
 
 #[test]
+fn explain_tells_what_an_exchange_did_not_choose() {
+    let bind = |source: &str, queue: &str, key: &str| json!({"source": source, "destination": {"queue": queue}, "routingKey": key});
+    let content = json!({
+        "exchanges": [{"name": "spread", "kind": "x-consistent-hash"}, {"name": "dice", "kind": "x-random"}],
+        "queues": [{"name": "a"}, {"name": "b"}],
+        "bindings": [bind("spread", "a", "1"), bind("spread", "b", "3"), bind("dice", "a", ""), bind("dice", "b", "")]
+    });
+    let file = File::of("chosen", &content);
+    let explain = |exchange: &str, more: &[&str]| {
+        let arguments = ["explain", "--topology", file.path(), "--key", "order.eu", "--exchange", exchange];
+        keyrail(&[&arguments[..], more].concat())
+    };
+    let spread = text(&explain("spread", &[]));
+    assert!(spread.contains("the hash fell into bucket 3 of 4, this binding owns bucket 1\n"), "{spread}");
+    let dice = text(&explain("dice", &[]));
+    assert!(dice.contains("another of 2 bindings was drawn\n"), "{dice}");
+    let answer = json_of(&explain("spread", &["--json"]));
+    let expected = json!({"type": "bucket", "found": 2, "among": 4, "own": {"first": 0, "count": 1}});
+    assert_eq!(answer["nearMisses"][0]["mismatch"], expected);
+    assert_eq!(answer["nearMisses"][0].get("suggestion"), None);
+    let answer = json_of(&explain("dice", &["--json"]));
+    assert_eq!(answer["nearMisses"][0]["mismatch"], json!({"type": "draw", "among": 2}));
+}
+
+#[test]
 fn explain_exits_with_1_where_nothing_gets_it() {
     let file = File::of("explain", &topology(&["a.*"]));
     let output = keyrail(&["explain", "--topology", file.path(), "--exchange", "logs", "--key", "a.b.c"]);

@@ -5,11 +5,50 @@ mod random;
 use std::collections::BTreeSet;
 
 use keyrail_core::{
-    Binding, ByteString, DestinationName, ExchangeKind, How, MatchMode, Message, Mismatch, Queue, Router,
-    Trace, Value, Verdict, WordKind,
+    Binding, BindingDefinition, Buckets, ByteString, DestinationName, Exchange, ExchangeKind, How, MatchMode,
+    Message, Mismatch, NearMiss, Queue, Router, Routes, Trace, Value, Verdict, WordKind,
 };
 use proptest::{collection::vec, prelude::*};
 use random::*;
+
+/// Exchanges that choose, as lists: the bindings in their order, and the binding that brought each bucket.
+#[derive(Debug, Default)]
+struct Chosen {
+    bound: Vec<(String, String)>,
+    buckets: Vec<(String, String)>,
+}
+
+impl Chosen {
+    fn bind(&mut self, queue: &str, weight: usize) {
+        let row = (queue.to_owned(), weight.to_string());
+        if self.bound.contains(&row) {
+            return;
+        }
+        if !self.buckets.iter().any(|(owner, _)| owner == queue) {
+            self.buckets.extend(std::iter::repeat_n(row.clone(), weight));
+        }
+        self.bound.push(row);
+    }
+
+    fn unbind(&mut self, queue: &str, weight: usize) {
+        let row = (queue.to_owned(), weight.to_string());
+        if self.bound.contains(&row) {
+            self.bound.retain(|other| *other != row);
+            self.buckets.retain(|(owner, _)| owner != queue);
+        }
+    }
+
+    fn own(&self, row: &(String, String)) -> Option<Buckets> {
+        let first = self.buckets.iter().position(|owner| owner == row)?;
+        let count = self.buckets.iter().filter(|owner| *owner == row).count();
+        Some(Buckets { first: first as u64, count: count as u64 })
+    }
+}
+
+/// Queue and key.
+fn row(binding: &BindingDefinition) -> (String, String) {
+    (binding.destination.name().to_owned(), binding.routing_key.to_string())
+}
 
 /// Explains with every near miss.
 fn explain(router: &Router, exchange: &str, message: &Message<'_>) -> Trace {
@@ -22,6 +61,7 @@ fn explain(router: &Router, exchange: &str, message: &Message<'_>) -> Trace {
 fn accounts_for(how: &How, kind: ExchangeKind, key: &[u8]) -> bool {
     match how {
         How::Always => kind == ExchangeKind::Fanout,
+        How::Chosen => matches!(kind, ExchangeKind::Random | ExchangeKind::ConsistentHash),
         How::Key => kind == ExchangeKind::Direct,
         How::Expression { .. } | How::Channel => true,
         How::Headers { mode, headers } => {
@@ -109,6 +149,78 @@ proptest! {
                 prop_assert!(arrives, "{miss:?}");
             }
         }
+    }
+
+    /// One binding is chosen, the one that owns the bucket; every other one is told, with the buckets that a list of
+    /// them says.
+    #[test]
+    fn what_was_not_chosen_is_told(
+        steps in vec((0..QUEUES.len() - 1, 1..4_usize, prop::bool::weighted(0.7)), 0..20),
+        message in message(),
+        random in any::<u64>(),
+        limit in 1..6_usize,
+    ) {
+        let mut router = Router::new();
+        let mut model = Chosen::default();
+        let entrance = router.declare_exchange("in", Exchange::new(ExchangeKind::Fanout)).unwrap();
+        let kinds = [ExchangeKind::ConsistentHash, ExchangeKind::Random];
+        let choosing = kinds.map(|kind| router.declare_exchange(kind.as_str(), Exchange::new(kind)).unwrap());
+        for exchange in choosing {
+            router.bind(entrance, exchange, &Binding::new("")).unwrap();
+        }
+        for (queue, weight, binds) in steps {
+            let name = QUEUES[queue];
+            let queue = router.declare_queue(name, Queue::new()).unwrap();
+            for exchange in choosing {
+                let key = weight.to_string();
+                let binding = Binding::new(&key);
+                if binds {
+                    router.bind(exchange, queue, &binding).unwrap();
+                } else {
+                    router.unbind(exchange, queue, &binding).unwrap();
+                }
+            }
+            if binds { model.bind(name, weight) } else { model.unbind(name, weight) }
+        }
+        let wire = Message::new(&message.key).random(random);
+        let trace = explain(&router, "in", &wire);
+        let mut routes = Routes::new();
+        let _ = router.route(entrance, &wire, &mut routes);
+        let routed = routes.queues().iter().map(|queue| router.queue_name(*queue).unwrap());
+        prop_assert!(trace.queues().eq(routed));
+        for kind in kinds {
+            let hop = trace.hops().iter().find(|hop| hop.kind == kind).unwrap();
+            prop_assert!(hop.matches.iter().all(|found| accounts_for(&found.how, kind, wire.routing_key())));
+            let chosen: Vec<_> = hop.matches.iter().map(|found| row(&found.binding)).collect();
+            let misses = trace.near_misses().iter().filter(|miss| *miss.binding.source == *kind.as_str());
+            let misses: Vec<&NearMiss> = misses.collect();
+            let mut told: Vec<_> = chosen.iter().cloned().chain(misses.iter().map(|miss| row(&miss.binding))).collect();
+            let mut bound = model.bound.clone();
+            told.sort();
+            bound.sort();
+            prop_assert_eq!(told, bound, "every binding was chosen or passed over");
+            let can_choose = if kind == ExchangeKind::Random { !model.bound.is_empty() } else { !model.buckets.is_empty() };
+            prop_assert_eq!(chosen.len(), usize::from(can_choose));
+            for miss in misses {
+                prop_assert_eq!(&miss.suggestion, &None);
+                match miss.mismatch {
+                    Mismatch::Draw { among } => {
+                        prop_assert_eq!((kind, among as usize), (ExchangeKind::Random, model.bound.len()));
+                    }
+                    Mismatch::Bucket { found, among, own } => {
+                        prop_assert_eq!((kind, among as usize), (ExchangeKind::ConsistentHash, model.buckets.len()));
+                        prop_assert_eq!(own, model.own(&row(&miss.binding)));
+                        let owner = found.map(|found| &model.buckets[found as usize]);
+                        prop_assert_eq!(owner, chosen.first());
+                    }
+                    ref other => prop_assert!(false, "{other:?}"),
+                }
+            }
+        }
+        let mut few = Trace::new().with_near_misses(limit);
+        let _ = router.explain(entrance, &wire, &mut few);
+        prop_assert!(few.near_misses().iter().eq(trace.near_misses().iter().take(limit)));
+        prop_assert!(trace.near_misses().is_sorted_by_key(|miss| miss.distance));
     }
 
     #[test]
@@ -231,4 +343,80 @@ fn near_misses_of_a_large_table() {
     let keys: Vec<_> = trace.near_misses().iter().map(|miss| miss.binding.routing_key.to_string()).collect();
     assert_eq!(keys[0], "order.w77777.*.paid");
     assert_eq!(keys.len(), 3);
+}
+
+/// A ring, in the words of people: who owns what, and whose queue has its buckets by another binding.
+#[test]
+fn says_which_bucket_it_was_and_which_are_the_bindings_own() {
+    let mut router = Router::new();
+    let spread = router.declare_exchange("x", Exchange::new(ExchangeKind::ConsistentHash)).unwrap();
+    let dice = router.declare_exchange("dice", Exchange::new(ExchangeKind::Random)).unwrap();
+    for (name, weight) in [("a", "1"), ("b", "3"), ("c", "2"), ("b", "1")] {
+        let queue = router.declare_queue(name, Queue::new()).unwrap();
+        router.bind(spread, queue, &Binding::new(weight)).unwrap();
+        router.bind(dice, queue, &Binding::new(weight)).unwrap();
+    }
+    let told = |router: &Router, exchange: &str| -> Vec<String> {
+        let trace = explain(router, exchange, &Message::new("order.eu"));
+        trace.near_misses().iter().map(|miss| miss.to_string()).collect()
+    };
+    assert_eq!(
+        told(&router, "x"),
+        [
+            "`x` to queue `a` by `1`: the hash fell into bucket 3 of 6, this binding owns bucket 1",
+            "`x` to queue `c` by `2`: the hash fell into bucket 3 of 6, this binding owns buckets 5 to 6",
+            "`x` to queue `b` by `1`: the hash fell into bucket 3 of 6, this binding owns none",
+        ]
+    );
+    let drawn = told(&router, "dice");
+    assert_eq!(drawn.len(), 3);
+    assert!(drawn.iter().all(|line| line.ends_with(": another of 4 bindings was drawn")), "{drawn:?}");
+    // The buckets of `b` go with the binding that brought them; the other binding gets none.
+    for (name, weight) in [("a", "1"), ("b", "3"), ("c", "2")] {
+        let queue = router.queue(name).unwrap();
+        assert!(router.unbind(spread, queue, &Binding::new(weight)).unwrap());
+    }
+    assert_eq!(told(&router, "x"), ["`x` to queue `b` by `1`: no binding owns a bucket"]);
+}
+
+/// What an edit may mend comes before what was merely not chosen.
+#[test]
+fn a_failed_word_comes_before_what_was_not_chosen() {
+    let mut router = Router::new();
+    let topic = router.declare_exchange("x", Exchange::new(ExchangeKind::Topic)).unwrap();
+    let dice = router.declare_exchange("dice", Exchange::new(ExchangeKind::Random)).unwrap();
+    router.bind(topic, dice, &Binding::new("paid")).unwrap();
+    for name in ["a", "b", "c"] {
+        let queue = router.declare_queue(name, Queue::new()).unwrap();
+        router.bind(dice, queue, &Binding::new("")).unwrap();
+    }
+    let far = "a-word-that-differs-in-more-letters-than-are-counted";
+    router.bind(topic, router.queue("a").unwrap(), &Binding::new(far)).unwrap();
+    let trace = explain(&router, "x", &Message::new("paid"));
+    let told: Vec<_> =
+        trace.near_misses().iter().map(|miss| (&*miss.binding.source, miss.distance)).collect();
+    assert_eq!(told, [("x", 1), ("dice", 1), ("dice", 1)]);
+}
+
+/// Bounded also where 100,000 bindings were not chosen: a few are told, those bound first.
+#[test]
+fn near_misses_of_a_large_ring() {
+    for kind in [ExchangeKind::ConsistentHash, ExchangeKind::Random] {
+        let mut router = Router::new();
+        let source = router.declare_exchange("x", Exchange::new(kind)).unwrap();
+        for at in 0..100_000 {
+            let queue = router.declare_queue(&format!("q{at}"), Queue::new()).unwrap();
+            router.bind(source, queue, &Binding::new("4294967295")).unwrap();
+        }
+        let mut trace = Trace::new().with_near_misses(3);
+        let _ = router.explain(source, &Message::new("order.eu.paid").random(u64::MAX), &mut trace);
+        let queues: Vec<_> = trace.near_misses().iter().map(|miss| miss.binding.destination.name()).collect();
+        assert_eq!(queues, ["q0", "q1", "q2"]);
+        let expected = match kind {
+            ExchangeKind::Random => "another of 100000 bindings was drawn",
+            _ => "this binding owns buckets 4294967296 to 8589934590",
+        };
+        let told = trace.near_misses()[1].mismatch.to_string();
+        assert!(told.ends_with(expected), "{told}");
+    }
 }

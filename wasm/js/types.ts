@@ -400,6 +400,22 @@ export type Mismatch =
   | { readonly type: 'expression'; readonly pattern: Bytes }
   | { readonly type: 'channel' }
   | {
+      /** A random exchange drew another binding. */
+      readonly type: 'draw';
+      /** How many bindings it drew from, this one included. */
+      readonly among: number;
+    }
+  | {
+      /** The hash of the message fell into a bucket of a consistent-hash exchange that is not this binding's. */
+      readonly type: 'bucket';
+      /** The bucket that it fell into, from 0; left out if there are no buckets at all. */
+      readonly found?: number;
+      /** How many buckets the exchange has. */
+      readonly among: number;
+      /** The buckets of this binding, side by side, the first counted from 0; left out if it owns none. */
+      readonly own?: { readonly first: number; readonly count: number };
+    }
+  | {
       readonly type: 'headers';
       readonly mode: 'all' | 'any';
       readonly headers: readonly HeaderVerdict[];

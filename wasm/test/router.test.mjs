@@ -232,6 +232,27 @@ test('explain tells how bindings matched and which ones nearly did, with what wo
   }
 });
 
+test('explain tells what an exchange did not choose', () => {
+  const exchanges = [
+    { name: 'spread', kind: 'x-consistent-hash' },
+    { name: 'dice', kind: 'x-random' },
+  ];
+  const to = (source, queue, routingKey) => ({ source, destination: { queue }, routingKey });
+  const bindings = [to('spread', 'a', '1'), to('spread', 'b', '3'), to('dice', 'a', ''), to('dice', 'b', '')];
+  const router = Router.fromTopology({ exchanges, queues: [{ name: 'a' }, { name: 'b' }], bindings });
+  const misses = (exchange) =>
+    router.explain({ exchange, routingKey: 'order.eu' }, { nearMisses: 5 }).nearMisses;
+  const [spread, ...others] = misses('spread');
+  assert.deepEqual(others, []);
+  assert.equal(spread.suggestion, undefined);
+  assert.deepEqual(spread.mismatch, { type: 'bucket', found: 2, among: 4, own: { first: 0, count: 1 } });
+  assert.deepEqual(
+    misses('dice').map(({ mismatch }) => mismatch),
+    [{ type: 'draw', among: 2 }],
+  );
+  router.free();
+});
+
 test('lint finds what is wrong, with its code, culprit and fix', () => {
   const bindings = ['#', '*.error'].map((routingKey) => ({
     source: 'logs',

@@ -70,6 +70,34 @@ test('each header is a cell with its verdict', () => {
   );
 });
 
+test('what an exchange did not choose says who was chosen instead', () => {
+  const of = (kind, ...weights) => {
+    const source = topology(kind);
+    source.queues = weights.map((_, at) => ({ name: `q${at}` }));
+    source.bindings = weights.map((routingKey, at) => ({
+      source: 'x',
+      destination: { queue: `q${at}` },
+      routingKey,
+    }));
+    const message = { exchange: 'x', routingKey: 'order.eu', random: 0 };
+    const { nearMisses } = Router.fromTopology(source).explain(message, { nearMisses: 5 });
+    return nearMisses.map((miss) => [distanceText(miss), ...lines(missCells(miss))]);
+  };
+  assert.deepEqual(of('x-consistent-hash', '1', '3', '2'), [
+    ['another bucket', 'failed bucket 1 bucket 3 of 6'],
+    ['another bucket', 'failed buckets 5 to 6 bucket 3 of 6'],
+  ]);
+  assert.deepEqual(of('x-random', '', ''), [['not drawn', 'failed one of 2 another was drawn']]);
+  const binding = { source: 'x', destination: { queue: 'q' }, routingKey: '1' };
+  const [none] = missCells({ binding, mismatch: { type: 'bucket', found: 4, among: 6 } });
+  assert.equal(none.spoken, 'owns no bucket, the hash fell into bucket 5 of 6');
+  const [empty] = missCells({ binding, mismatch: { type: 'bucket', among: 0 } });
+  assert.deepEqual(
+    [empty.text, empty.below, empty.spoken],
+    ['no bucket', undefined, 'no binding owns a bucket'],
+  );
+});
+
 test('how far a near miss is off', () => {
   const of = (kind, binding, message) => distanceText(explained(kind, binding, message).nearMisses[0]);
   assert.equal(of('topic', { routingKey: 'a.b.c' }, { routingKey: 'a.b.x' }), '1 word off');

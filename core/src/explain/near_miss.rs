@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     how::{HeaderVerdict, MatchMode, SelectedKey, WordMatch, took, verdicts},
+    passed_over::{self, Buckets},
     suggest::suggest,
 };
 use crate::{
@@ -33,7 +34,8 @@ pub struct NearMiss {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub selected: Option<SelectedKey>,
     /// A binding to put in its place that matches: it differs in one word or argument and, where that is possible, still
-    /// matches all that this one does.
+    /// matches all that this one does. None for a binding that an exchange did not choose: another weight would move the
+    /// messages of others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suggestion: Option<BindingDefinition>,
 }
@@ -73,6 +75,23 @@ pub enum Mismatch {
     },
     /// The queue listens to another channel.
     Channel,
+    /// The random exchange drew another binding. Nothing is wrong with this one.
+    Draw {
+        /// How many bindings it drew from, this one included.
+        among: u32,
+    },
+    /// The hash of the message fell into a bucket that this binding does not own. Nothing is wrong with it.
+    Bucket {
+        /// The bucket that it fell into, from 0; left out if there are no buckets at all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        found: Option<u64>,
+        /// How many buckets the exchange has.
+        among: u64,
+        /// The buckets of this binding; left out if it owns none, since its destination had some already or lost them
+        /// with another binding.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        own: Option<Buckets>,
+    },
     /// Too few arguments agree with the headers.
     Headers {
         /// How many have to.
@@ -159,10 +178,6 @@ impl<'a> NearMisses<'a> {
             return self.look_at_queues(hop);
         }
         let kind = entry.exchange.kind();
-        if matches!(kind, ExchangeKind::ConsistentHash | ExchangeKind::Random) {
-            // Nothing is wrong with what was not chosen.
-            return;
-        }
         for id in self.router.binding_ids_from(exchange) {
             if !matched.insert(id.0) {
                 continue;
@@ -177,6 +192,7 @@ impl<'a> NearMisses<'a> {
                     Reading::Glued(_) | Reading::Foreign => self.whole_key(),
                 },
                 ExchangeKind::Direct => self.measure_words(&Tokens::literal(binding.key), Dialect::Amqp),
+                ExchangeKind::ConsistentHash | ExchangeKind::Random => self.passed_over(),
                 _ => self.whole_key(),
             };
             if let Some((distance, letters, key)) = measured {
@@ -253,6 +269,12 @@ impl<'a> NearMisses<'a> {
         Some((u32::try_from(words).unwrap_or(u32::MAX).max(1), LETTERS, 0))
     }
 
+    /// What was not chosen is as far off as a whole key, and comes behind what failed at that distance: an edit may
+    /// mend that.
+    fn passed_over(&self) -> Option<(u32, u32, u32)> {
+        self.whole_key().map(|(distance, letters, key)| (distance, letters + 1, key))
+    }
+
     /// The nearest, nearest first.
     pub(crate) fn finish(self) -> Vec<NearMiss> {
         let NearMisses { router, message, keys, kept, .. } = self;
@@ -306,6 +328,10 @@ fn tell(router: &Router, message: &Message<'_>, keys: &[Key<'_>], candidate: &Ca
                 pattern: binding.pattern.map_or_else(|| binding.key.into(), ByteString::from),
             },
         },
+        ExchangeKind::ConsistentHash | ExchangeKind::Random => {
+            let chosen = router.exchange_entry(binding.source)?.index.chosen()?;
+            passed_over::mismatch(chosen, message, id, binding.destination)
+        }
         _ => Mismatch::Channel,
     };
     Some(NearMiss {

@@ -67,6 +67,15 @@ impl fmt::Display for Mismatch {
             },
             Mismatch::Expression { pattern } => write!(f, "`{pattern}` does not match over characters"),
             Mismatch::Channel => f.write_str("the queue listens to another channel"),
+            Mismatch::Draw { among } => write!(f, "another of {among} bindings was drawn"),
+            Mismatch::Bucket { found: None, .. } => f.write_str("no binding owns a bucket"),
+            Mismatch::Bucket { found: Some(found), among, own } => {
+                write!(f, "the hash fell into bucket {} of {among}, this binding owns ", found + 1)?;
+                match own {
+                    Some(own) => own.fmt(f),
+                    None => f.write_str("none"),
+                }
+            }
             Mismatch::Headers { headers, at, .. } => match at.and_then(|at| headers.get(at as usize)) {
                 Some(_) => {
                     let failed = headers.iter().filter(|header| !header.verdict.agrees());

@@ -1,6 +1,7 @@
 //! The consistent-hash exchange of RabbitMQ 3.10, bit for bit: which bucket a message falls into, and whose it is.
 
 use alloc::{boxed::Box, vec::Vec};
+use core::ops::Range;
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -51,7 +52,8 @@ impl HashSource {
         }
     }
 
-    /// The hash of a message, 27 bits. A header is hashed with its AMQP type; what is missing is hashed as `undefined`.
+    /// The hash of a message, 27 bits; one copy of it for who routes and who explains. A header is hashed with its AMQP type; what is missing is hashed as `undefined`.
+    #[inline(never)]
     pub(crate) fn hash(&self, message: &Message<'_>) -> u32 {
         let binary = |bytes: Option<&[u8]>| match bytes {
             Some(bytes) => Phash2::of_binary(bytes),
@@ -148,7 +150,7 @@ impl Ring {
     pub(crate) fn remove(&mut self, entry: Entry) {
         let Some(turn) = self.turns.remove(&entry.target.destination()) else { return };
         let Ok(at) = self.owners.binary_search_by_key(&turn, |owner| owner.turn) else { return };
-        let start = at.checked_sub(1).map_or(0, |before| self.owners[before].end);
+        let start = self.start(at);
         let removed = self.owners.remove(at).end - start;
         for owner in &mut self.owners[at..] {
             owner.end -= removed;
@@ -179,17 +181,36 @@ impl Ring {
         self.owners.is_empty() && self.turns.is_empty()
     }
 
-    fn buckets(&self) -> u64 {
+    /// How many buckets there are.
+    pub(crate) fn buckets(&self) -> u64 {
         self.owners.last().map_or(0, |owner| owner.end)
+    }
+
+    /// The bucket of this hash; `None` where there is none.
+    pub(crate) fn bucket(&self, hash: impl FnOnce() -> u32) -> Option<u64> {
+        match self.buckets() {
+            0 => None,
+            1 => Some(0),
+            buckets => Some(jump::bucket(hash(), buckets)),
+        }
+    }
+
+    /// The buckets that this binding brought; `None` where it brought none.
+    pub(crate) fn owned(&self, binding: BindingId, destination: Destination) -> Option<Range<u64>> {
+        let turn = *self.turns.get(&destination)?;
+        let at = self.owners.binary_search_by_key(&turn, |owner| owner.turn).ok()?;
+        let owner = self.owners.get(at).filter(|owner| owner.entry.binding == binding)?;
+        Some(self.start(at)..owner.end)
+    }
+
+    /// The first bucket of the owner at this place.
+    fn start(&self, at: usize) -> u64 {
+        at.checked_sub(1).map_or(0, |before| self.owners[before].end)
     }
 
     /// The binding that owns the bucket of this hash.
     pub(crate) fn choose(&self, hash: impl FnOnce() -> u32) -> Option<Entry> {
-        let bucket = match self.buckets() {
-            0 => return None,
-            1 => 0,
-            buckets => jump::bucket(hash(), buckets),
-        };
+        let bucket = self.bucket(hash)?;
         let at = self.owners.partition_point(|owner| owner.end <= bucket);
         self.owners.get(at).map(|owner| owner.entry)
     }

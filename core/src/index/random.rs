@@ -20,6 +20,11 @@ impl Lots {
         }
     }
 
+    /// How many bindings there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

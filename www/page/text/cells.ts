@@ -39,14 +39,27 @@ export function missCells({ binding, mismatch }: Pick<NearMiss, 'binding' | 'mis
       return mismatch.headers.map(headerCell);
     case 'expression':
       return [failed(bytesText(mismatch.pattern), 'does not match')];
-    default:
+    case 'channel':
       return [failed('listens', 'elsewhere')];
+    case 'draw':
+      return [
+        {
+          state: 'failed',
+          text: `one of ${mismatch.among}`,
+          below: 'another was drawn',
+          spoken: `another of ${mismatch.among} bindings was drawn`,
+        },
+      ];
+    case 'bucket':
+      return [notItsBucket(mismatch)];
   }
 }
 
 /** How far a near miss is off, in words. */
 export function distanceText({ distance, mismatch }: Pick<NearMiss, 'distance' | 'mismatch'>): string {
   if (mismatch.type === 'key') return 'another key';
+  if (mismatch.type === 'draw') return 'not drawn';
+  if (mismatch.type === 'bucket') return 'another bucket';
   const noun = { word: 'word', headers: 'header', expression: 'word', channel: 'word' }[mismatch.type];
   return `${distance} ${noun}${distance === 1 ? '' : 's'} off`;
 }
@@ -76,6 +89,18 @@ function failedWord({ expected, found }: Extract<Mismatch, { type: 'word' }>): C
 
 function failed(text: string, below: string): Cell {
   return { state: 'failed', text, below, spoken: `needs ${text}, found ${below}` };
+}
+
+/** People count buckets from 1. */
+function notItsBucket({ found, among, own }: Extract<Mismatch, { type: 'bucket' }>): Cell {
+  const text = own === undefined ? 'no bucket' : bucketsText(own.first + 1, own.count);
+  if (found === undefined) return { state: 'failed', text, spoken: 'no binding owns a bucket' };
+  const below = `bucket ${found + 1} of ${among}`;
+  return { state: 'failed', text, below, spoken: `owns ${text}, the hash fell into ${below}` };
+}
+
+function bucketsText(first: number, count: number): string {
+  return count === 1 ? `bucket ${first}` : `buckets ${first} to ${first + count - 1}`;
 }
 
 /** The words of the binding key behind the one that failed. */
