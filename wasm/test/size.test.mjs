@@ -7,10 +7,13 @@ import { test } from 'node:test';
 
 const dist = join(import.meta.dirname, '..', 'dist');
 
-/** Units of 1,024 bytes: what was reached, rounded up. The aims, 60, 120 and 10, are not met: see README.md. */
+/**
+ * Units of 1,024 bytes: what was reached, and for the modules some hundredths more, since another version of the compiler
+ * gives another size. The aims, 60, 120 and 10, are not met: see README.md.
+ */
 const LIMITS = {
-  'keyrail.wasm': 277,
-  'full/keyrail.wasm': 495,
+  'keyrail.wasm': 282,
+  'full/keyrail.wasm': 504,
   'inline.js and what it imports': 19,
   'full/inline.js and what it imports': 21,
 };
