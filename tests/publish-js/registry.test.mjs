@@ -224,12 +224,13 @@ for (const { name, watches, open } of CLIENTS) {
       await peer.call('bind', { exchange: 'events', kind: 'topic', queue: 'late', key: '*.late' });
       await redis.look.sadd('_kombu.binding.inner', 'no row');
       const publisher = publisherOf();
-      const { queues } = await publisher.publish({ exchange: 'events', routingKey: 'x.late', body: 'x' });
-      assert.deepEqual(queues, ['late']);
-      assert.deepEqual(
-        publisher.quarantined.map(({ exchange, row }) => [exchange, row]),
-        [['inner', 'no row']],
-      );
+      // What was written before may be reported only now, and a table that is dropped for it is no longer in use.
+      await until('the row is named', async () => {
+        const { queues } = await publisher.publish({ exchange: 'events', routingKey: 'x.late', body: 'x' });
+        assert.deepEqual(queues, ['late']);
+        const named = publisher.quarantined.map(({ exchange, row }) => [exchange, row].join());
+        return named.join() === 'inner,no row';
+      });
     });
 
     test('a change by the host is followed', async () => {
