@@ -12,30 +12,10 @@ use keyrail_redis::{
     Bind, Connection, Executor, Freshness, Host, Memory, Message, Outgoing, Producer, ProducerOptions, Redis,
     RedisOptions, load,
 };
-use support::{RedisServer, on_both};
-
-fn exchange(name: &str, kind: &str) -> Operation {
-    Operation::ExchangeDeclare {
-        exchange: name.into(),
-        kind: kind.into(),
-        passive: false,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        arguments: Table::new(),
-    }
-}
-
-fn queue(name: &str) -> Operation {
-    Operation::QueueDeclare {
-        queue: name.into(),
-        passive: false,
-        durable: true,
-        auto_delete: false,
-        exclusive: false,
-        arguments: Table::new(),
-    }
-}
+use support::{
+    RedisServer, on_both,
+    operations::{exchange, queue},
+};
 
 fn binding(exchange: &str, queue: &str, key: &str) -> QueueBinding {
     let (queue, exchange, routing_key) = (queue.into(), exchange.into(), key.into());

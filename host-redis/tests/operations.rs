@@ -8,30 +8,10 @@ use keyrail_core::{
     kombu::{Command, Layout, Member, Plan},
 };
 use keyrail_redis::{Bind, Executor, Host, Memory, Redis, RedisOptions, Reply, load};
-use support::{RedisServer, on_both};
-
-fn exchange(name: &str, kind: &str) -> Operation {
-    Operation::ExchangeDeclare {
-        exchange: name.into(),
-        kind: kind.into(),
-        passive: false,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        arguments: Table::new(),
-    }
-}
-
-fn queue(name: &str) -> Operation {
-    Operation::QueueDeclare {
-        queue: name.into(),
-        passive: false,
-        durable: true,
-        auto_delete: false,
-        exclusive: false,
-        arguments: Table::new(),
-    }
-}
+use support::{
+    RedisServer, on_both,
+    operations::{exchange, queue},
+};
 
 fn bind(key: &str, dialect: Dialect) -> QueueBinding {
     let (queue, exchange, routing_key) = ("billing".into(), "orders".into(), key.into());

@@ -1,11 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import { type Batch, keysOf, partsOf } from './batch.js';
 import type { Engine } from './engine.js';
 import { guarded, invalid, KeyrailError } from './error.js';
 import type { Core } from './keyrail_bg.js';
 import { type Budget, Memory } from './memory.js';
+import { bindOperation, withAlternate } from './methods.js';
 import { expected, isBytes, isDetached, object, read, text } from './shape.js';
 import {
-  BINDING,
   BINDING_TABLE,
   DELETE_EXCHANGE_OPTIONS,
   DELETE_QUEUE_OPTIONS,
@@ -42,7 +43,6 @@ import type {
   RecordOptions,
   RouterOptions,
   Routing,
-  Table,
   TaskPublish,
   Topology,
   Trace,
@@ -690,45 +690,6 @@ export function make<T extends BaseRouter>(of: RouterClass<T>, maker: (Core: Eng
   return new of(guarded(() => maker(Core)) as unknown as RouterOptions);
 }
 
-/** Messages as the batch wants them. */
-interface Batch {
-  /** The exchange of all, or of each. */
-  readonly exchanges: string | string[];
-  readonly keys: (string | Uint8Array)[];
-  /** Messages with more than an exchange and a key, in their places. */
-  readonly others?: (Message | undefined)[];
-}
-
-// Both read everything before anything is routed: a getter of the caller may change the router.
-
-function keysOf(exchange: string, routingKeys: unknown): Batch {
-  if (!Array.isArray(routingKeys)) throw expected('an array', routingKeys, 'routingKeys');
-  const keys: (string | Uint8Array)[] = [];
-  for (let at = 0; at < routingKeys.length; at++) keys.push(routingKeys[at]);
-  return { exchanges: exchange, keys };
-}
-
-function partsOf(messages: unknown): Batch {
-  if (!Array.isArray(messages)) throw expected('an array or the name of an exchange', messages, 'messages');
-  const exchanges: string[] = [];
-  const keys: (string | Uint8Array)[] = [];
-  const others: (Message | undefined)[] = [];
-  for (let at = 0; at < messages.length; at++) {
-    const message = messages[at];
-    if (typeof message !== 'object' || message === null)
-      throw expected('an object', message, `messages[${at}]`);
-    let other: Message | undefined;
-    for (const name in message) {
-      if (name !== 'exchange' && name !== 'routingKey')
-        other = read(message, MESSAGE, `messages[${at}]`) as Message;
-    }
-    exchanges.push(other === undefined ? message.exchange : '');
-    keys.push(other === undefined ? message.routingKey : '');
-    others.push(other);
-  }
-  return { exchanges, keys, others };
-}
-
 /** A number of 64 bits, as it comes. */
 function wide(value: number | bigint, path: string): bigint {
   if (typeof value === 'number' && !(Number.isSafeInteger(value) && value >= 0)) {
@@ -751,28 +712,6 @@ function randomTag(): string {
 function textsOf(properties: Publish['properties'] = {}): Record<string, string | undefined> {
   const texts = Object.entries(properties).filter(([, value]) => typeof value === 'string');
   return Object.fromEntries(texts) as Record<string, string>;
-}
-
-/** The alternate exchange is an argument in AMQP. One that is given in both ways is refused: which one was meant? */
-function withAlternate(table: Table, alternate: string): Table {
-  const name = 'alternate-exchange';
-  const names = Array.isArray(table) ? table.map(([name]) => name) : Object.keys(table);
-  if (names.includes(name))
-    throw invalid(`options.alternateExchange and options.arguments both have \`${name}\``);
-  if (Array.isArray(table)) return [...table, [name, 'S', alternate]];
-  return { ...table, [name]: alternate } as Table;
-}
-
-/** A binding as the AMQP method that makes or removes it. */
-function bindOperation(verb: 'bind' | 'unbind', binding: Binding): object {
-  const { source, destination, ...bound } = read(binding, BINDING, 'binding') as Binding;
-  const { queue, exchange } = destination as { queue?: string; exchange?: string };
-  if ((queue === undefined) === (exchange === undefined)) {
-    throw invalid('binding.destination must have either `queue` or `exchange`');
-  }
-  if (queue !== undefined) return { ...bound, op: `queue.${verb}`, queue, exchange: source };
-  if (bound.pattern !== undefined) throw invalid('binding.pattern is for queues: Kombu binds nothing else');
-  return { ...bound, op: `exchange.${verb}`, destination: exchange, source };
 }
 
 function allBytes(key: string | Uint8Array): Uint8Array {

@@ -3,7 +3,6 @@
 //! and 5.7. Prints what was found and the best of the rounds, without reading and writing the topologies.
 
 use std::{
-    env,
     error::Error,
     path::Path,
     process::ExitCode,
@@ -17,17 +16,10 @@ use keyrail_core::{
 use keyrail_workload::{Bindings, Kind, Loaded};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    keyrail_workload::program(run)
 }
 
-fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+fn run(arguments: &[String]) -> Result<String, Box<dyn Error>> {
     let [kind, table, rest @ ..] = arguments else {
         return Err("usage: workload-diff topic|headers TABLE [ROUNDS]".into());
     };
@@ -35,28 +27,28 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let rounds: u32 = rest.first().map_or(Ok(3), |rounds| rounds.parse())?;
     let table = Bindings::read(Path::new(table))?;
     let before = Topology::of(Loaded::new(kind, &table)?.router());
-    println!("{} bindings against as many", before.bindings.len());
+    let mut lines = vec![format!("{} bindings against as many", before.bindings.len())];
 
     let mut changed = before.clone();
     // To the queue of the binding before: a key that meets it gets another queue.
     for at in (100..changed.bindings.len()).step_by(100) {
         changed.bindings[at].destination = before.bindings[at - 1].destination.clone();
     }
-    measure("one per cent differ", rounds, &before, &changed)?;
+    lines.push(measure("one per cent differ", rounds, &before, &changed)?);
 
     let mut turned = before.clone();
     turned.bindings.reverse();
-    measure("another order", rounds, &before, &turned)?;
+    lines.push(measure("another order", rounds, &before, &turned)?);
 
     if kind == Kind::Topic {
         let [(older, _), (newer, _)] =
             [Dialect::Kombu56, Dialect::Kombu57].map(|dialect| before.in_dialect(dialect));
-        measure("Kombu 5.6, Kombu 5.7", rounds, &older, &newer)?;
+        lines.push(measure("Kombu 5.6, Kombu 5.7", rounds, &older, &newer)?);
     }
-    Ok(())
+    Ok(lines.join("\n"))
 }
 
-fn measure(what: &str, rounds: u32, before: &Topology, after: &Topology) -> Result<(), Box<dyn Error>> {
+fn measure(what: &str, rounds: u32, before: &Topology, after: &Topology) -> Result<String, Box<dyn Error>> {
     let options = Options::default().line_feeds(false);
     let (mut best, mut found) = (Duration::MAX, None);
     for _ in 0..rounds.max(1) {
@@ -66,8 +58,7 @@ fn measure(what: &str, rounds: u32, before: &Topology, after: &Topology) -> Resu
         found = Some(diff);
     }
     let found = found.as_ref().map_or_else(String::new, said);
-    println!("{what:22}{:9.1} ms  {found}", best.as_secs_f64() * 1000.0);
-    Ok(())
+    Ok(format!("{what:22}{:9.1} ms  {found}", best.as_secs_f64() * 1000.0))
 }
 
 fn said(diff: &Diff) -> String {

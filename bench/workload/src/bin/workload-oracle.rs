@@ -1,21 +1,11 @@
 //! `workload-oracle KIND TABLE KEYS [COUNT] [nats]`: the digests that every engine has to agree with, as one line of JSON.
 
-use std::{env, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use keyrail_workload::{Bindings, Digest, Hash, Keys, Oracle, ReadError};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match answer(&arguments) {
-        Ok(line) => {
-            println!("{line}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    keyrail_workload::program(answer)
 }
 
 fn answer(arguments: &[String]) -> Result<String, Box<dyn std::error::Error>> {

@@ -3,23 +3,13 @@
 //!
 //! To be counted from outside: the difference of two runs that differ in ROUTES alone is the cost of routing.
 
-use std::{env, error::Error, path::Path, process::ExitCode};
+use std::{error::Error, path::Path, process::ExitCode};
 
 use keyrail_core::{Message, Outcome, Routes};
 use keyrail_workload::{Bindings, Keys, Kind, Loaded, ReadError, headers};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match run(&arguments) {
-        Ok(queues) => {
-            println!("{queues}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    keyrail_workload::program(run)
 }
 
 fn run(arguments: &[String]) -> Result<usize, Box<dyn Error>> {

@@ -2,7 +2,6 @@
 //! one by one. Prints the best of the rounds.
 
 use std::{
-    env,
     error::Error,
     path::Path,
     process::ExitCode,
@@ -13,17 +12,10 @@ use keyrail_core::Router;
 use keyrail_workload::{Bindings, Kind, Loaded};
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = env::args().skip(1).collect();
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    keyrail_workload::program(run)
 }
 
-fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+fn run(arguments: &[String]) -> Result<String, Box<dyn Error>> {
     let [table, rest @ ..] = arguments else { return Err("usage: workload-snapshot TABLE [ROUNDS]".into()) };
     let rounds: u32 = rest.first().map_or(Ok(5), |rounds| rounds.parse())?;
     let bindings = Bindings::read(Path::new(table))?;
@@ -33,11 +25,14 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let (declaring, _) = best(rounds, || Loaded::new(Kind::Topic, &bindings).map_err(|error| error.reason))?;
     let (loading, copy) = best(rounds, || Router::from_snapshot(&bytes))?;
     let (_, queues, count) = copy.counts();
-    println!("{count} bindings to {queues} queues, {} bytes", bytes.len());
-    println!("declared and bound  {:8.2} ms", milliseconds(declaring));
-    println!("loaded              {:8.2} ms", milliseconds(loading));
-    println!("ratio               {:8.1}", declaring.as_secs_f64() / loading.as_secs_f64());
-    Ok(())
+    let ratio = declaring.as_secs_f64() / loading.as_secs_f64();
+    Ok([
+        format!("{count} bindings to {queues} queues, {} bytes", bytes.len()),
+        format!("declared and bound  {:8.2} ms", milliseconds(declaring)),
+        format!("loaded              {:8.2} ms", milliseconds(loading)),
+        format!("ratio               {ratio:8.1}"),
+    ]
+    .join("\n"))
 }
 
 fn milliseconds(time: Duration) -> f64 {

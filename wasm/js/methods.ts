@@ -1,0 +1,26 @@
+import { invalid } from './error.js';
+import { read } from './shape.js';
+import { BINDING } from './shapes.js';
+import type { Binding, Table } from './types.js';
+
+/** The alternate exchange is an argument in AMQP. One that is given in both ways is refused: which one was meant? */
+export function withAlternate(table: Table, alternate: string): Table {
+  const name = 'alternate-exchange';
+  const names = Array.isArray(table) ? table.map(([name]) => name) : Object.keys(table);
+  if (names.includes(name))
+    throw invalid(`options.alternateExchange and options.arguments both have \`${name}\``);
+  if (Array.isArray(table)) return [...table, [name, 'S', alternate]];
+  return { ...table, [name]: alternate } as Table;
+}
+
+/** A binding as the AMQP method that makes or removes it. */
+export function bindOperation(verb: 'bind' | 'unbind', binding: Binding): object {
+  const { source, destination, ...bound } = read(binding, BINDING, 'binding') as Binding;
+  const { queue, exchange } = destination as { queue?: string; exchange?: string };
+  if ((queue === undefined) === (exchange === undefined)) {
+    throw invalid('binding.destination must have either `queue` or `exchange`');
+  }
+  if (queue !== undefined) return { ...bound, op: `queue.${verb}`, queue, exchange: source };
+  if (bound.pattern !== undefined) throw invalid('binding.pattern is for queues: Kombu binds nothing else');
+  return { ...bound, op: `exchange.${verb}`, destination: exchange, source };
+}
