@@ -52,3 +52,41 @@ pub(crate) fn trap(module: &mut Module) -> Result<(), String> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use walrus::{LocalFunction, ValType, ir::Instr};
+
+    /// A module with one function of this name, which returns its argument.
+    fn module_of(name: &str) -> Module {
+        let mut module = Module::default();
+        let argument = module.locals.add(ValType::I32);
+        let mut builder = FunctionBuilder::new(&mut module.types, &[ValType::I32], &[ValType::I32]);
+        builder.name(name.to_owned()).func_body().local_get(argument);
+        builder.finish(vec![argument], &mut module.funcs);
+        module
+    }
+
+    fn body(module: &Module) -> &LocalFunction {
+        module.funcs.iter_local().next().expect("there is one function").1
+    }
+
+    #[test]
+    fn what_begins_a_panic_traps() {
+        for name in ["_RNvNtCsgXGp5Oqx2Ny_4core9panicking9panic_fmt", "_ZN4core6option13unwrap_failed17h0E"] {
+            let mut module = module_of(name);
+            trap(&mut module).expect("the name is found");
+            let body = body(&module);
+            let instructions = &body.block(body.entry_block()).instrs;
+            assert!(matches!(instructions[..], [(Instr::Unreachable(_), _)]), "{name}: {instructions:?}");
+        }
+    }
+
+    #[test]
+    fn a_module_without_panics_is_an_error() {
+        let mut module = module_of("_ZN12keyrail_core6router5route17h0E");
+        assert!(trap(&mut module).unwrap_err().contains("names"));
+        assert_eq!(body(&module).block(body(&module).entry_block()).instrs.len(), 1);
+    }
+}
