@@ -73,11 +73,11 @@ async fn answers_belong_to_those_who_asked_though_others_go_away() {
             for turn in 0..60 {
                 let key = (task + turn * 7) % 30;
                 let name = key.to_string();
-                if (task + turn) % 3 == 0 {
+                if (task + turn).is_multiple_of(3) {
                     let _ = poll_once(executor.get(&name));
                     continue;
                 }
-                if (task + turn) % 7 == 0 {
+                if (task + turn).is_multiple_of(7) {
                     let _ = timeout(Duration::from_micros(200), executor.get(&name)).await;
                     continue;
                 }
@@ -104,7 +104,7 @@ async fn callers_that_go_away_leave_whole_messages() {
             for turn in 0..40 {
                 let text = format!("{task}.{turn}.{}", "x".repeat(turn * 400));
                 let message = message(&text);
-                if (task + turn) % 3 == 0 {
+                if (task + turn).is_multiple_of(3) {
                     let _ = poll_once(producer.publish(&message));
                 } else {
                     producer.publish(&message).await.expect("published");
