@@ -1,6 +1,6 @@
 // Assembles the npm package in dist/ from js/ and from pkg/, where scripts/wasm.sh left the module and its binding.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { shortened } from './binding.mjs';
@@ -9,6 +9,7 @@ import { bundle } from './bundle.mjs';
 const root = join(import.meta.dirname, '..');
 const pkg = join(root, 'pkg');
 const dist = join(root, 'dist');
+const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 rmSync(dist, { recursive: true, force: true });
 
@@ -44,20 +45,23 @@ for (const directory of modules) {
 const typescript = dirname(createRequire(import.meta.url).resolve('typescript/package.json'));
 execFileSync(process.execPath, [join(typescript, 'bin', 'tsc'), '-p', root], { stdio: 'inherit' });
 
-// What the public types do not reach, and what would name the binding's types.
-const inside = [
-  'batch',
-  'engine',
-  'functions',
-  'load',
-  'memory',
-  'methods',
-  'module',
-  'shape',
-  'shapes',
-  'full/module',
-  'full/shapes',
-];
-for (const name of inside) rmSync(join(dist, `${name}.d.ts`));
+// What the types of no entry reach; some of it would name the binding's types.
+const types = readdirSync(dist, { recursive: true }).filter((name) => name.endsWith('.d.ts'));
+const reached = reachable(Object.values(manifest.exports).flatMap(({ types }) => types ?? []));
+for (const name of types) if (!reached.has(join(dist, name))) rmSync(join(dist, name));
 
 await bundle(root, bindings);
+
+/** These files of types, and those that they name. */
+function reachable(entries) {
+  const found = new Set();
+  const visit = (file) => {
+    if (found.has(file)) return;
+    found.add(file);
+    for (const [, path] of readFileSync(file, 'utf8').matchAll(/'(\.[^']+)\.js'/g)) {
+      visit(join(dirname(file), `${path}.d.ts`));
+    }
+  };
+  for (const entry of entries) visit(join(root, entry));
+  return found;
+}
