@@ -447,7 +447,7 @@ async fn a_confirm_counts_the_replicas() {
     let primary = RedisServer::start();
     import(&primary, &orders(1)).await;
     let replica =
-        RedisServer::start_on(free_port(), &["--replicaof", &format!("127.0.0.1 {}", primary.port)]);
+        RedisServer::start_on(free_port(), &["--replicaof", "127.0.0.1", &primary.port.to_string()]);
     let deadline = std::time::Instant::now() + PATIENCE;
     while !replica.command(&["INFO", "replication"]).contains("master_link_status:up") {
         assert!(std::time::Instant::now() < deadline, "the replica does not connect");
