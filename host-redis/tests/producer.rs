@@ -354,7 +354,7 @@ async fn what_nobody_gets_is_an_outcome_an_error_or_a_dead_letter() {
             Err(keyrail_redis::ProduceError::Returned { exchange, routing_key, message }) => {
                 assert_eq!(
                     (&*exchange, &*routing_key, *message),
-                    ("orders", "nothing.like.it", lost.clone())
+                    ("orders", &b"nothing.like.it"[..], lost.clone())
                 );
             }
             other => panic!("{other:?}"),
