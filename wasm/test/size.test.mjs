@@ -15,8 +15,8 @@ const dist = join(import.meta.dirname, '..', 'dist');
 const LIMITS = {
   'keyrail.wasm': 252,
   'full/keyrail.wasm': 440,
-  'inline.js and what it imports': 10,
-  'full/inline.js and what it imports': 10,
+  'inline.js and what it imports': 9.2,
+  'full/inline.js and what it imports': 9.9,
 };
 
 /** By the program, as scripts/wasm.sh says it: Node's own zlib compresses otherwise, and not alike in each version. */

@@ -2,7 +2,7 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
-use crate::hash::{GOLDEN, MIX, fold};
+use crate::hash::{GOLDEN, MIX, fold, fold_here};
 
 /// One word of a key.
 #[derive(Clone, Copy, Debug)]
@@ -225,15 +225,15 @@ fn word_hash(padded: &Padded, seed: u64, start: usize, end: usize) -> u64 {
     let length = end - start;
     let mut hash = seed.wrapping_add(length as u64);
     if let Some(first) = FIRST.get(length) {
-        return fold(hash ^ (load(padded, start) & first), MIX);
+        return fold_here(hash ^ (load(padded, start) & first), MIX);
     }
     let mut at = start;
     while at + 8 < end {
-        hash = fold(hash ^ load(padded, at), MIX);
+        hash = fold_here(hash ^ load(padded, at), MIX);
         at += 8;
     }
     // The last eight bytes, which may overlap those before.
-    fold(hash ^ load(padded, end - 8), MIX)
+    fold_here(hash ^ load(padded, end - 8), MIX)
 }
 
 /// The first so many bytes of eight.
