@@ -20,6 +20,7 @@ use crate::{
 
 mod chosen;
 mod consistent_hash;
+mod cut;
 mod entries;
 mod flat;
 mod headers;
