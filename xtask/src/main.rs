@@ -4,9 +4,12 @@
 //! `OUTDIR/NAME_bg.wasm`, `OUTDIR/NAME_bg.js` and their types. It is a crate of the workspace, and not a tool on the
 //! PATH, so that `Cargo.lock` holds its version: generator and `wasm-bindgen` must be of the same release.
 
+mod panics;
+
 use std::path::Path;
 use std::process::ExitCode;
 
+use walrus::ModuleConfig;
 use wasm_bindgen_cli_support::Bindgen;
 
 const USAGE: &str = "usage: keyrail-xtask bindgen INPUT.wasm OUTDIR";
@@ -35,15 +38,21 @@ fn bindgen(input: &Path, out_dir: &Path) -> Result<(), String> {
     if !input.is_file() {
         return Err("no such file".to_owned());
     }
+    let bytes = std::fs::read(input).map_err(|error| error.to_string())?;
+    let mut module = ModuleConfig::new()
+        // As the generator reads a file itself: what a linker wrote is valid.
+        .strict_validate(false)
+        // Names stay for `wasm/scripts/parts.mjs`; scripts/wasm.sh takes them out of what is shipped.
+        .generate_name_section(true)
+        .generate_producers_section(false)
+        .parse(&bytes)
+        .map_err(|error| format!("{error:#}"))?;
+    panics::trap(&mut module)?;
     let mut bindgen = Bindgen::new();
-    bindgen.input_path(input);
     // The public name, whatever the crate is called.
-    bindgen.out_name("keyrail");
+    bindgen.input_module("keyrail", module);
     bindgen.bundler(true).map_err(|error| error.to_string())?;
     bindgen.typescript(true);
-    // Function names double the size; the section of target features stays, since wasm-opt reads it.
-    bindgen.remove_name_section(true);
-    bindgen.remove_producers_section(true);
     // `{error:#}` is anyhow's form with all causes in one line.
     bindgen.generate(out_dir).map_err(|error| format!("{error:#}"))
 }
