@@ -245,6 +245,7 @@ impl Producer {
         if exchange.is_empty() && !self.options.declared_queues_only {
             return Ok((None, route::by_name(routing_key, headers, self.options.tables.limits.key_bytes)?));
         }
+        self.redis.link().hear();
         let reach = self.tables.reach(&self.redis, exchange).await?;
         let ways = route::by_table(&reach, prepared)?;
         Ok((Some(reach), ways))
