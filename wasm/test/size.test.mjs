@@ -13,8 +13,8 @@ const dist = join(import.meta.dirname, '..', 'dist');
  * gives another size. The aims, 60, 120 and 10, are not met: see README.md.
  */
 const LIMITS = {
-  'keyrail.wasm': 252,
-  'full/keyrail.wasm': 440,
+  'keyrail.wasm': 227,
+  'full/keyrail.wasm': 415,
   'inline.js and what it imports': 19,
   'full/inline.js and what it imports': 21,
 };
