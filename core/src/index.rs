@@ -535,7 +535,13 @@ fn fanout_channel(exchange: &str, routing_key: &[u8], channel: &mut Vec<u8>) {
     channel.extend_from_slice(exchange.as_bytes());
     if !routing_key.is_empty() {
         channel.push(b'/');
-        channel.extend_from_slice(routing_key);
+        // A channel's name is text.
+        for chunk in routing_key.utf8_chunks() {
+            channel.extend_from_slice(chunk.valid().as_bytes());
+            if !chunk.invalid().is_empty() {
+                channel.extend_from_slice("\u{fffd}".as_bytes());
+            }
+        }
     }
 }
 

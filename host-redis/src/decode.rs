@@ -1,11 +1,11 @@
 //! Messages as people and programs see them.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use keyrail_core::kombu;
+use keyrail_core::{ByteString, kombu};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value};
 
-use crate::Compression;
+use crate::{Compression, payload};
 
 /// A message out of a queue or off a channel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,7 +16,7 @@ pub struct ReceivedMessage {
     /// The exchange it was published to, as the publisher wrote it.
     pub exchange: String,
     /// The routing key it was published with.
-    pub routing_key: String,
+    pub routing_key: ByteString,
     /// Whether it was delivered before.
     pub redelivered: bool,
     /// What the body is said to be.
@@ -110,11 +110,10 @@ const SHOWN_ELSEWHERE: [&str; 3] = ["body_encoding", "delivery_info", "delivery_
 impl ReceivedMessage {
     /// Reads a payload. What Kombu could not read becomes a body of bytes, so that a reader sees it.
     pub fn decode(queue: &str, payload: &[u8]) -> Self {
-        let envelope = serde_json::from_slice(payload).ok();
-        let Some(read) = envelope.and_then(|envelope| kombu::Received::read(envelope).ok()) else {
-            return ReceivedMessage::unread(queue, payload);
-        };
-        ReceivedMessage::of(queue, &read)
+        match payload::message(payload) {
+            Ok(read) => ReceivedMessage::of(queue, &read),
+            Err(_) => ReceivedMessage::unread(queue, payload),
+        }
     }
 
     /// The same of a message that was read.
@@ -138,7 +137,7 @@ impl ReceivedMessage {
         ReceivedMessage {
             queue: queue.into(),
             exchange: String::new(),
-            routing_key: String::new(),
+            routing_key: ByteString::default(),
             redelivered: false,
             content_type: None,
             headers: Map::new(),

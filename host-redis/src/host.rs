@@ -16,7 +16,7 @@ use crate::{
     Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
     Taken,
     load::{self, Quarantined},
-    publish::{Fanout, Outgoing, Published, Routed, Ways, route, sealed},
+    publish::{Fanout, Outgoing, Published, Routed, Ways, check_address, route, sealed},
     registry::{self, BucketOwner},
 };
 
@@ -158,6 +158,7 @@ impl<E: Executor> Host<E> {
     /// An unknown or internal exchange, a key that is too long; and those of [`table`](Self::table).
     pub async fn route(&self, outgoing: &Outgoing) -> Result<Routed, HostError> {
         let Outgoing { exchange, routing_key, headers, .. } = outgoing;
+        check_address(exchange, routing_key)?;
         if exchange.is_empty() && !self.is_fixed() {
             return route(&default_router(routing_key, headers)?, outgoing);
         }
@@ -356,7 +357,10 @@ impl<E: Executor> Host<E> {
 }
 
 /// On Kombu's default exchange a key names the list, whether or not anybody declared the queue.
-fn default_router(routing_key: &str, headers: &keyrail_core::Table) -> Result<Router, HostError> {
+fn default_router(
+    routing_key: &keyrail_core::ByteString,
+    headers: &keyrail_core::Table,
+) -> Result<Router, HostError> {
     let router = Router::new();
     let (_, message) = router.message("", routing_key, Some(headers))?;
     let (mut known, mut queues) = (HashSet::new(), Vec::new());

@@ -47,6 +47,7 @@ mod fanout;
 mod host;
 pub mod load;
 mod operations;
+mod payload;
 mod producer;
 mod publish;
 mod raw;

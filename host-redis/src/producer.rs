@@ -97,7 +97,7 @@ impl Tags {
 struct Asked<'m> {
     message: &'m Message,
     exchange: &'m str,
-    routing_key: &'m str,
+    routing_key: &'m [u8],
     tag: u128,
 }
 
@@ -174,12 +174,13 @@ impl Producer {
         Asked {
             message,
             exchange: message.exchange.as_deref().unwrap_or(&self.options.exchange),
-            routing_key: message.routing_key.as_deref().unwrap_or(&self.options.routing_key),
+            routing_key: message.routing_key.as_deref().unwrap_or(self.options.routing_key.as_bytes()),
             tag: self.tags.of_message(),
         }
     }
 
     fn prepare<'m>(&self, asked: Asked<'m>) -> Result<Prepared<'m>, ProduceError> {
+        crate::publish::check_address(asked.exchange, asked.routing_key)?;
         let envelope = asked.message.seal(self.options.serializer, self.options.compression)?;
         let headers = &asked.message.headers;
         let envelope = match Routed::new(asked.routing_key).headers(headers) {
@@ -244,6 +245,7 @@ impl Producer {
         if exchange.is_empty() && !self.options.declared_queues_only {
             return Ok((None, route::by_name(routing_key, headers, self.options.tables.limits.key_bytes)?));
         }
+        self.redis.link().hear();
         let reach = self.tables.reach(&self.redis, exchange).await?;
         let ways = route::by_table(&reach, prepared)?;
         Ok((Some(reach), ways))

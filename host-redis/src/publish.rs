@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use keyrail_core::{
-    DestinationName, Dialect, ExchangeKind, Message, Outcome, Router, Table, Trace, Value,
+    ByteString, DestinationName, Dialect, ExchangeKind, Message, Outcome, Router, Table, Trace, Value,
     kombu::{Envelope, Json, Layout, Plan, plan},
 };
 
@@ -15,7 +15,7 @@ pub struct Outgoing {
     /// The exchange; empty for the default exchange.
     pub exchange: String,
     /// The routing key.
-    pub routing_key: String,
+    pub routing_key: ByteString,
     /// The headers: routing compares them, and every copy carries them, `BCC` apart.
     pub headers: Table,
     /// Body, properties and priority.
@@ -26,15 +26,28 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// A message without headers.
-    pub fn new(exchange: &str, routing_key: &str, envelope: Envelope) -> Self {
+    pub fn new(exchange: &str, routing_key: &(impl AsRef<[u8]> + ?Sized), envelope: Envelope) -> Self {
         Outgoing {
             exchange: exchange.into(),
-            routing_key: routing_key.into(),
+            routing_key: routing_key.as_ref().into(),
             headers: Table::new(),
             envelope,
             return_to_queue: false,
         }
     }
+}
+
+/// Refuses what cannot be written: on the default exchange a routing key names a queue, and a Kombu that puts a message
+/// back there pushes it into the list of that name.
+pub(crate) fn check_address(exchange: &str, routing_key: &[u8]) -> Result<(), HostError> {
+    if exchange.is_empty() && std::str::from_utf8(routing_key).is_err() {
+        let key = ByteString::from(routing_key);
+        let reason = format!(
+            "on the default exchange a routing key names a queue, and `{key}` is no UTF-8 as names are"
+        );
+        return Err(HostError::NotExpressible { reason: reason.into() });
+    }
+    Ok(())
 }
 
 /// The message with the properties by which a consistent-hash exchange may choose.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use keyrail_core::{ByteString, kombu::read_text};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -39,13 +40,16 @@ impl<'de> Visitor<'de> for RawVisitor {
 impl RawObject {
     /// The object under this name, or an empty one.
     fn object(&self, name: &str) -> RawObject {
-        let found = self.0.iter().rev().find(|(known, _)| known == name);
-        found.and_then(|(_, value)| serde_json::from_str(value.get()).ok()).unwrap_or_default()
+        self.value(name).and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
     }
 
     fn number(&self, name: &str) -> Option<u64> {
-        let found = self.0.iter().rev().find(|(known, _)| known == name);
-        found.and_then(|(_, value)| value.get().parse().ok())
+        self.value(name).and_then(|value| value.get().parse().ok())
+    }
+
+    /// Of equal names the last one counts.
+    fn value(&self, name: &str) -> Option<&RawValue> {
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| &**value)
     }
 
     fn set(&mut self, name: &str, text: String) -> Option<()> {
@@ -72,6 +76,13 @@ impl RawObject {
 /// A payload that is no object stays as it is.
 pub(crate) fn redelivered(payload: &[u8]) -> Vec<u8> {
     mark(payload).unwrap_or_else(|| payload.to_vec())
+}
+
+/// The routing key of a payload to the byte, if it names one.
+pub(crate) fn routing_key(payload: &[u8]) -> Option<ByteString> {
+    let envelope: RawObject = serde_json::from_slice(payload).ok()?;
+    let info = envelope.object("properties").object("delivery_info");
+    info.value("routing_key").and_then(|key| read_text(key.get()))
 }
 
 fn mark(payload: &[u8]) -> Option<Vec<u8>> {

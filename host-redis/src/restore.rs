@@ -2,11 +2,15 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use keyrail_core::kombu::{Envelope, Json, Layout, Priority};
+use keyrail_core::{
+    ByteString,
+    kombu::{Envelope, Json, Layout, Priority, read_text},
+};
+use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{
-    ExecuteError, Executor, Held, Host, HostError, Overdue, PutBack, Restore, Table,
+    ExecuteError, Executor, Held, Host, HostError, Overdue, PutBack, Restore, Table, payload,
     publish::{Outgoing, Ways},
     raw,
 };
@@ -136,9 +140,12 @@ impl<E: Executor> Host<E> {
             return Ok(Err("its record is no message with an exchange and a routing key".into()));
         };
         let layout = self.layout();
-        let envelope: Json = serde_json::from_slice(payload).unwrap_or(Json::Null);
+        let envelope = payload::json(payload).unwrap_or(Json::Null);
         let queues = if exchange.is_empty() {
-            vec![routing_key.clone()]
+            match routing_key.as_str() {
+                Some(queue) => vec![queue.to_owned()],
+                None => Vec::new(),
+            }
         } else {
             if !tables.contains_key(&exchange) {
                 tables.insert(exchange.clone(), self.table(Some(&exchange)).await?);
@@ -173,8 +180,9 @@ impl<E: Executor> Host<E> {
         for held in executor.owned(layout, owner).await? {
             let Some(record) = held.record.as_ref().filter(|_| !known(&held.delivery)) else { continue };
             let Some(Address { payload, routing_key, .. }) = address(record) else { continue };
-            let envelope: Json = serde_json::from_slice(payload).unwrap_or(Json::Null);
-            let (list, payload) = (list_of(layout, &routing_key, &envelope), payload.to_vec());
+            let Some(queue) = routing_key.as_str() else { continue };
+            let envelope = payload::json(payload).unwrap_or(Json::Null);
+            let (list, payload) = (list_of(layout, queue, &envelope), payload.to_vec());
             moves.push((held, vec![list], payload));
         }
         // What was taken last goes back first. Names end in the place in their batch.
@@ -236,7 +244,7 @@ struct Address<'r> {
     /// Byte for byte.
     payload: &'r [u8],
     exchange: String,
-    routing_key: String,
+    routing_key: ByteString,
 }
 
 /// How many places a record is cut at before it is given up.
@@ -249,10 +257,12 @@ fn address(record: &[u8]) -> Option<Address<'_>> {
     let commas = inside.iter().enumerate().rev().filter(|(_, byte)| **byte == b',').map(|(at, _)| at);
     for at in commas.take(CUTS) {
         let end = [b"[", &inside[at + 1..], b"]"].concat();
-        if let Ok((exchange, routing_key)) = serde_json::from_slice::<(Option<String>, Option<String>)>(&end)
-        {
+        let Ok((exchange, key)) = serde_json::from_slice::<(Option<String>, Option<&RawValue>)>(&end) else {
+            continue;
+        };
+        if let Some(routing_key) = key.map_or(Some(ByteString::default()), |key| read_text(key.get())) {
             let payload = inside[..at].trim_ascii();
-            let (exchange, routing_key) = (exchange.unwrap_or_default(), routing_key.unwrap_or_default());
+            let exchange = exchange.unwrap_or_default();
             return payload.starts_with(b"{").then_some(Address { payload, exchange, routing_key });
         }
     }
@@ -268,12 +278,16 @@ mod tests {
         let read = |record: &'static str| {
             let address = address(record.as_bytes())?;
             let payload = std::str::from_utf8(address.payload).expect("text");
-            Some((payload, address.exchange, address.routing_key))
+            Some((payload, address.exchange, address.routing_key.as_bytes().to_vec()))
         };
-        let some = |payload, exchange: &str, key: &str| Some((payload, exchange.to_owned(), key.to_owned()));
+        let some = |payload, exchange: &str, key: &str| {
+            Some((payload, exchange.to_owned(), key.as_bytes().to_vec()))
+        };
         assert_eq!(read(r#"[{"a": 1}, "", "q"]"#), some(r#"{"a": 1}"#, "", "q"));
         assert_eq!(read(r#"[{"a": NaN},"ex","a, \"b"]"#), some(r#"{"a": NaN}"#, "ex", "a, \"b"));
         assert_eq!(read(r#" [{"a": ["x", "y"]}, null, "q"] "#), some(r#"{"a": ["x", "y"]}"#, "", "q"));
+        let key = Some((r#"{"a": "\udcff"}"#, "ex".to_owned(), b"\xff.a".to_vec()));
+        assert_eq!(read(r#"[{"a": "\udcff"}, "ex", "\udcff.a"]"#), key);
         for bad in
             ["", "[]", "{}", "[1, 2, 3]", r#"["a", "b"]"#, r#"[[], "", "q"]"#, r#"[{}, 1, 2]"#, "[,,,,"]
         {

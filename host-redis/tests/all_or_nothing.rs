@@ -244,7 +244,13 @@ async fn a_user_who_may_not_run_every_command_runs_none() {
     let (redis, _) = Redis::connect(&url, RedisOptions::default()).await.expect("Redis");
     let publish = Command::Publish { channel: "c".into(), payload: Vec::new() };
     let commands = vec![push("q", "x"), publish];
-    let error = redis.run(&Plan { commands, atomic: true }).await.expect_err("not allowed");
-    assert!(error.to_string().contains("NOPERM") && error.to_string().contains("PUBLISH"), "{error}");
-    assert_eq!(keys(&redis).await, Vec::<String>::new());
+    let error = redis.run(&Plan { commands, atomic: true }).await.expect_err("not allowed").to_string();
+    assert!(error.contains("NOPERM this user may not PUBLISH `c`"), "{error}");
+    if server.version() >= (7, 0) {
+        assert_eq!(keys(&redis).await, Vec::<String>::new());
+    } else {
+        // It cannot be asked what a user may do: what comes before the refusal is done, and the error says so.
+        assert!(error.ends_with("the 1 commands before this one are done"), "{error}");
+        assert_eq!(keys(&redis).await, ["q"]);
+    }
 }

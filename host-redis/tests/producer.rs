@@ -354,7 +354,7 @@ async fn what_nobody_gets_is_an_outcome_an_error_or_a_dead_letter() {
             Err(keyrail_redis::ProduceError::Returned { exchange, routing_key, message }) => {
                 assert_eq!(
                     (&*exchange, &*routing_key, *message),
-                    ("orders", "nothing.like.it", lost.clone())
+                    ("orders", &b"nothing.like.it"[..], lost.clone())
                 );
             }
             other => panic!("{other:?}"),
@@ -447,7 +447,7 @@ async fn a_confirm_counts_the_replicas() {
     let primary = RedisServer::start();
     import(&primary, &orders(1)).await;
     let replica =
-        RedisServer::start_on(free_port(), &["--replicaof", &format!("127.0.0.1 {}", primary.port)]);
+        RedisServer::start_on(free_port(), &["--replicaof", "127.0.0.1", &primary.port.to_string()]);
     let deadline = std::time::Instant::now() + PATIENCE;
     while !replica.command(&["INFO", "replication"]).contains("master_link_status:up") {
         assert!(std::time::Instant::now() < deadline, "the replica does not connect");

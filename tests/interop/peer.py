@@ -63,6 +63,41 @@ def consume(connection: Connection, options: dict[str, Any]) -> None:
                 raise TimeoutError(f"{left} messages did not come within {SECONDS} s")
 
 
+def requeue_once(connection: Connection, options: dict[str, Any]) -> None:
+    """Consumes until `count` messages are acked: each goes back once, and is acked when it comes again."""
+    left = options["count"]
+
+    def received(body: Any, message: Any) -> None:
+        nonlocal left
+        del body
+        again = bool(message.delivery_info.get("redelivered"))
+        say({"key": message.delivery_info.get("routing_key"), "redelivered": again})
+        if not again:
+            message.requeue()
+            return
+        message.ack()
+        left -= 1
+
+    with connection.channel() as channel:
+        with Consumer(channel, [queue_of(options)], callbacks=[received], accept=["text/plain"], prefetch_count=1):
+            say({"ready": options["queue"]})
+            while left > 0:
+                connection.drain_events(timeout=SECONDS)
+
+
+def hold(connection: Connection, options: dict[str, Any]) -> None:
+    """Takes a message and keeps it until the process is killed."""
+    with connection.channel() as channel:
+        taken = []
+        with Consumer(channel, [queue_of(options)], callbacks=[lambda body, message: taken.append(message)],
+                      accept=["text/plain"], prefetch_count=1):
+            say({"ready": options["queue"]})
+            while not taken:
+                connection.drain_events(timeout=SECONDS)
+            say({"held": taken[0].properties["delivery_tag"]})
+            time.sleep(SECONDS)
+
+
 def publish(connection: Connection, options: dict[str, Any]) -> None:
     """Publishes the `messages`: each a body, how often it is repeated within the message, and publish options."""
     kind = options.get("type", "direct")
@@ -117,7 +152,16 @@ def version(connection: Connection, options: dict[str, Any]) -> None:
     say({"kombu": kombu.__version__})
 
 
-VERBS = {"bind": bind, "consume": consume, "publish": publish, "route": route, "slowest": slowest, "version": version}
+VERBS = {
+    "bind": bind,
+    "consume": consume,
+    "hold": hold,
+    "publish": publish,
+    "requeue_once": requeue_once,
+    "route": route,
+    "slowest": slowest,
+    "version": version,
+}
 
 
 def main() -> None:

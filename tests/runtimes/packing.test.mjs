@@ -84,7 +84,14 @@ test('no dependencies, and nothing that runs while it is installed', () => {
 });
 
 test('the tarball holds what an entry reaches, what people read, and nothing else', (t) => {
-  const people = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'docs/publishing.md', 'package.json'];
+  const people = [
+    'LICENSE-APACHE',
+    'LICENSE-MIT',
+    'README.md',
+    'docs/publishing.md',
+    'docs/size.md',
+    'package.json',
+  ];
   const wanted = new Set([...people, ...reached(Object.values(manifest.exports).flatMap(targets))]);
   assert.deepEqual(packed, [...wanted].sort());
   for (const name of packed) t.diagnostic(`${statSync(join(project.installed, name)).size} ${name}`);
@@ -94,7 +101,7 @@ function targets(entry) {
   return typeof entry === 'string' ? [entry] : Object.values(entry).flatMap(targets);
 }
 
-/** These files, those that they import, and the types beside each script that has some. */
+/** These files, those that they import, and beside each script its types and its map if it has some. */
 function reached(entries) {
   const found = new Set();
   const visit = (file) => {
@@ -104,7 +111,9 @@ function reached(entries) {
     const types = file.replace(/(\.d\.ts|\.js)$/, '.d.ts');
     if (packed.includes(types)) visit(types);
     const text = readFileSync(join(project.installed, file), 'utf8');
-    for (const [, path] of text.matchAll(/(?:from|import|import\(|new URL\()\s*'(\.[^']*)'/g)) {
+    const map = /^\/\/# sourceMappingURL=(.*)$/m.exec(text)?.[1];
+    if (map) visit(posix.join(dirname(file), map));
+    for (const [, path] of text.matchAll(/(?:from|import|import\(|new URL\()\s*["'`](\.[^"'`]*)["'`]/g)) {
       const target = posix.join(dirname(file), path.replace(/\?module$/, ''));
       visit(file.endsWith('.d.ts') ? target.replace(/\.js$/, '.d.ts') : target);
     }

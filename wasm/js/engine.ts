@@ -1,30 +1,38 @@
 import { KeyrailError } from './error.js';
-import type * as glue from './keyrail_bg.js';
+import type { Core } from './keyrail_bg.js';
 
 interface Exports extends WebAssembly.Exports {
   readonly memory: WebAssembly.Memory;
   readonly __wbindgen_start: () => void;
 }
 
+/** What the generator made to reach the module. */
+export interface Binding<Class extends typeof Core = typeof Core> {
+  readonly Core: Class;
+  /** What the module imports. */
+  readonly imports: WebAssembly.ModuleImports;
+  readonly connect: (exports: WebAssembly.Exports) => void;
+}
+
 /** A module with its binding and its memory, which all routers of an entry share. */
-export class Engine<Glue extends typeof glue = typeof glue> {
-  readonly #glue: Glue;
+export class Engine<Class extends typeof Core = typeof Core> {
+  readonly #binding: Binding<Class>;
   #memory: WebAssembly.Memory | undefined;
   #bytes = new Uint8Array(0);
   #words = new Uint32Array(0);
 
-  constructor(glue: Glue) {
-    this.#glue = glue;
+  constructor(binding: Binding<Class>) {
+    this.#binding = binding;
   }
 
   /** Instantiates the module. The first one stays: whoever imports two entries of this package gets one instance. */
   start(module: WebAssembly.Module): void {
     if (this.#memory) return;
     const { exports } = new WebAssembly.Instance(module, {
-      './keyrail_bg.js': this.#glue as unknown as WebAssembly.ModuleImports,
+      './keyrail_bg.js': this.#binding.imports,
     });
     const instance = exports as Exports;
-    this.#glue.__wbg_set_wasm(instance);
+    this.#binding.connect(instance);
     instance.__wbindgen_start();
     this.#memory = instance.memory;
   }
@@ -34,11 +42,11 @@ export class Engine<Glue extends typeof glue = typeof glue> {
   }
 
   /** The binding's class, once there is an instance. */
-  get Core(): Glue['Core'] {
+  get Core(): Class {
     if (!this.#memory) {
       throw new KeyrailError('not-initialised', 'the module is not loaded yet: await or call init() first');
     }
-    return this.#glue.Core;
+    return this.#binding.Core;
   }
 
   /** The memory as bytes. Whenever it grows, every view of it becomes empty and must be taken again. */

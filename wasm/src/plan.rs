@@ -81,7 +81,7 @@ impl Address {
         let mut tags = self.delivery_tags.iter().cloned();
         let mut tag = || tags.next().unwrap_or_default();
 
-        let mut publish = plan::Publish::new(&self.exchange, &self.routing_key, envelope);
+        let mut publish = plan::Publish::new(&self.exchange, &*self.routing_key, envelope);
         publish.return_to_queue = self.return_to_queue;
         let kind = router.exchange_properties(id).map(|exchange| exchange.kind());
         let (outcome, plan) = if id == Router::DEFAULT_EXCHANGE {

@@ -33,6 +33,24 @@ test('import', () => {
   assert.equal(run('import.mjs', `import { Router } from 'keyrail';${ROUTE}`), 'q');
 });
 
+test('classes have the names that people see', () => {
+  const code = `
+    import { KeyrailError, Router } from 'keyrail';
+    import { Router as Full } from 'keyrail/full';
+    import { Publisher } from 'keyrail/redis';
+    console.log(new Router(), Full.name, KeyrailError.name, Publisher.name);`;
+  assert.equal(run('names.mjs', code), 'Router {} Router KeyrailError Publisher');
+});
+
+test('an entry exports what its types say', () => {
+  const code = (entry) =>
+    run('exports.mjs', `import * as all from 'keyrail${entry}'; console.log(Object.keys(all).join());`);
+  const all = 'KeyrailError,Router,bindingTableKey,deliveredHeaders';
+  assert.equal(code(''), all);
+  for (const entry of ['/bare', '/web', '/full/bare', '/full/web']) assert.equal(code(entry), `${all},init`);
+  assert.equal(code('/full'), all);
+});
+
 test('require', () => {
   assert.equal(run('require.cjs', `const { Router } = require('keyrail');${ROUTE}`, '--no-warnings'), 'q');
 });

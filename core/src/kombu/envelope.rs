@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::json::{Json, write_object, write_string};
 use super::priority::Priority;
+use super::surrogates::write_bytes;
 
 /// A message to be published, before it has an address and a delivery tag.
 ///
@@ -298,13 +299,21 @@ impl Envelope {
 
     /// The finished bytes of one copy.
     ///
+    /// A routing key may be any bytes, here and in the methods below. Those that are no UTF-8 are written as Python's
+    /// `surrogateescape` does, which Kombu reads and gives back; [`read_text`](super::read_text) reads them.
+    ///
     /// ```
     /// use keyrail_core::kombu::Envelope;
     ///
     /// let text = String::from_utf8(Envelope::text("x").to_bytes("news", "a.b", "t")).unwrap();
     /// assert!(text.contains(r#""delivery_info": {"exchange": "news", "routing_key": "a.b"}"#));
     /// ```
-    pub fn to_bytes(&self, exchange: &str, routing_key: &str, delivery_tag: &str) -> Vec<u8> {
+    pub fn to_bytes(
+        &self,
+        exchange: &str,
+        routing_key: &(impl AsRef<[u8]> + ?Sized),
+        delivery_tag: &str,
+    ) -> Vec<u8> {
         self.addressed(exchange, routing_key).into_bytes(delivery_tag)
     }
 
@@ -317,9 +326,9 @@ impl Envelope {
     /// let addressed = envelope.addressed("news", "a.b");
     /// assert_eq!(addressed.to_bytes("t1"), envelope.to_bytes("news", "a.b", "t1"));
     /// ```
-    pub fn addressed(&self, exchange: &str, routing_key: &str) -> Addressed {
+    pub fn addressed(&self, exchange: &str, routing_key: &(impl AsRef<[u8]> + ?Sized)) -> Addressed {
         let mut text = String::with_capacity(self.body.len().div_ceil(3) * 4 + 512);
-        self.write_addressed(&mut text, exchange, routing_key);
+        self.write_addressed(&mut text, exchange, routing_key.as_ref());
         Addressed { text }
     }
 
@@ -332,12 +341,18 @@ impl Envelope {
     /// envelope.write(&mut text, "news", "a.b", "t1");
     /// assert_eq!(text.as_bytes(), envelope.to_bytes("news", "a.b", "t1"));
     /// ```
-    pub fn write(&self, text: &mut String, exchange: &str, routing_key: &str, delivery_tag: &str) {
-        self.write_addressed(text, exchange, routing_key);
+    pub fn write(
+        &self,
+        text: &mut String,
+        exchange: &str,
+        routing_key: &(impl AsRef<[u8]> + ?Sized),
+        delivery_tag: &str,
+    ) {
+        self.write_addressed(text, exchange, routing_key.as_ref());
         write_tag(text, delivery_tag);
     }
 
-    fn write_addressed(&self, text: &mut String, exchange: &str, routing_key: &str) {
+    fn write_addressed(&self, text: &mut String, exchange: &str, routing_key: &[u8]) {
         text.push_str(r#"{"body": ""#);
         STANDARD.encode_string(&self.body, text);
         text.push_str(r#"", "content-encoding": "#);
@@ -363,7 +378,7 @@ impl Envelope {
         text.push_str(r#", "delivery_info": {"exchange": "#);
         write_string(text, exchange);
         text.push_str(r#", "routing_key": "#);
-        write_string(text, routing_key);
+        write_bytes(text, routing_key);
         text.push_str(r#"}, "priority": "#);
         self.priority.write(text);
         text.push_str(r#", "body_encoding": "base64", "delivery_tag": "#);

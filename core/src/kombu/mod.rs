@@ -54,6 +54,7 @@ mod received;
 mod recognise;
 #[cfg(feature = "regex")]
 mod safe_subset;
+mod surrogates;
 #[cfg(test)]
 mod vectors;
 
@@ -76,3 +77,4 @@ pub use plan::Plan;
 pub use priority::Priority;
 pub use received::{EnvelopeError, Received};
 pub use recognise::{Recognised, recognise};
+pub use surrogates::{read_text, without_surrogates};

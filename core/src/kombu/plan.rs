@@ -67,8 +67,8 @@ impl fmt::Display for Plan {
 pub struct Publish<'a> {
     /// The exchange, not empty.
     pub exchange: &'a str,
-    /// The routing key.
-    pub routing_key: &'a str,
+    /// The routing key. A fanout channel is text: bytes that are no UTF-8 are U+FFFD in its name, as Kombu reads it.
+    pub routing_key: &'a [u8],
     /// The message.
     pub envelope: &'a Envelope,
     /// Whether each copy names its queue, on the default exchange, instead of the true exchange and key.
@@ -86,8 +86,12 @@ impl<'a> Publish<'a> {
     ///
     /// assert!(!Publish::new("news", "a.b", &Envelope::text("x")).return_to_queue);
     /// ```
-    pub fn new(exchange: &'a str, routing_key: &'a str, envelope: &'a Envelope) -> Self {
-        Publish { exchange, routing_key, envelope, return_to_queue: false }
+    pub fn new(
+        exchange: &'a str,
+        routing_key: &'a (impl AsRef<[u8]> + ?Sized),
+        envelope: &'a Envelope,
+    ) -> Self {
+        Publish { exchange, routing_key: routing_key.as_ref(), envelope, return_to_queue: false }
     }
 }
 
@@ -152,7 +156,7 @@ pub fn publish<'q>(
 /// ```
 pub fn publish_fanout(layout: &Layout, publish: &Publish<'_>, tag: &str) -> Plan {
     Plan::atomic(vec![Command::Publish {
-        channel: layout.fanout_channel(publish.exchange, publish.routing_key),
+        channel: layout.fanout_channel(publish.exchange, &String::from_utf8_lossy(publish.routing_key)),
         payload: publish.envelope.to_bytes(publish.exchange, publish.routing_key, tag),
     }])
 }

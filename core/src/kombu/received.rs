@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::json::Json;
 use super::priority::Priority;
+use crate::ByteString;
 
 /// A message read back from its envelope.
 ///
@@ -22,7 +23,7 @@ use super::priority::Priority;
 /// let bytes = Envelope::text("hello").to_bytes("news", "a.b", "t1");
 /// let received = Received::read(serde_json::from_slice(&bytes).unwrap()).unwrap();
 /// assert_eq!(received.body, b"hello");
-/// assert_eq!((&*received.exchange, &*received.routing_key, &*received.delivery_tag), ("news", "a.b", "t1"));
+/// assert_eq!((&*received.exchange, &*received.routing_key, &*received.delivery_tag), ("news", &b"a.b"[..], "t1"));
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Received {
@@ -39,7 +40,10 @@ pub struct Received {
     /// The exchange of the publish; empty where nothing is said.
     pub exchange: String,
     /// The routing key of the publish; empty where nothing is said.
-    pub routing_key: String,
+    ///
+    /// [`Json`] has no bytes that are no UTF-8: whoever wants those reads the text with
+    /// [`read_text`](super::read_text) and puts it here.
+    pub routing_key: ByteString,
     /// What tells this copy from others.
     pub delivery_tag: String,
     /// Whether it was given out before.
@@ -92,7 +96,7 @@ impl Received {
             content_type: take("content-type").and_then(into_text),
             content_encoding: take("content-encoding").and_then(into_text),
             exchange: text("exchange").unwrap_or_default(),
-            routing_key: text("routing_key").unwrap_or_default(),
+            routing_key: text("routing_key").unwrap_or_default().into(),
             redelivered: take("redelivered") == Some(Json::Bool(true)) || flag(&headers) || flag(info),
             headers,
             properties,

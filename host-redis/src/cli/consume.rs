@@ -216,7 +216,7 @@ fn line(message: &ReceivedMessage, json: bool) -> String {
         Body::Text(text) => text.clone(),
         Body::Bytes(bytes) => bytes.escape_ascii().to_string(),
     };
-    let key = if message.routing_key.is_empty() { "-" } else { &message.routing_key };
+    let key = if message.routing_key.is_empty() { "-".into() } else { message.routing_key.to_string() };
     let again = if message.redelivered { " again" } else { "" };
     format!(
         "{} {}{} {}",

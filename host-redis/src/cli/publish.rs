@@ -1,5 +1,7 @@
 use std::{
+    ffi::OsString,
     io::{self, Write},
+    os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -39,9 +41,9 @@ pub(crate) struct Args {
     #[arg(long, short = 'x', value_name = "NAME", default_value = "")]
     exchange: String,
 
-    /// The routing key
+    /// The routing key; any bytes
     #[arg(long, short = 'k', value_name = "KEY")]
-    key: Option<String>,
+    key: Option<OsString>,
 
     /// The body as text
     #[arg(long, short = 'b', value_name = "TEXT", group = "content")]
@@ -172,7 +174,7 @@ fn outgoing(args: &Args, task: Option<&Task>) -> Result<Outgoing, Failure> {
         envelope = envelope.expiration_ms(u64::try_from(expiration.as_millis()).unwrap_or(u64::MAX));
     }
     let default_key = if task.is_some() && args.exchange.is_empty() { "celery" } else { "" };
-    let key = args.key.as_deref().unwrap_or(default_key);
+    let key = args.key.as_deref().map_or(default_key.as_bytes(), OsStrExt::as_bytes);
     if args.exchange.is_empty() && key.is_empty() {
         return Err(Failure::usage("nothing says where to; give --exchange NAME, or the queue with --key"));
     }

@@ -21,6 +21,7 @@ use futures_util::{FutureExt, future::join_all};
 use tokio::{sync::Mutex, time::timeout};
 
 mod dial;
+mod lane;
 
 use super::{Address, Connection, Node, Place, slots};
 use crate::{
@@ -28,6 +29,7 @@ use crate::{
     executor::errors::{connect_error, mute},
 };
 use dial::node_address;
+use lane::Lane;
 
 /// What the server is to tell about keys that change.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,8 +81,15 @@ struct Live {
 
 #[derive(Clone)]
 enum Wire {
+    Lane(Lane),
     One(MultiplexedConnection),
     Cluster(ClusterConnection),
+}
+
+impl Live {
+    fn is_over(&self) -> bool {
+        matches!(&self.wire, Wire::Lane(lane) if lane.is_over())
+    }
 }
 
 impl fmt::Debug for Link {
@@ -136,14 +145,25 @@ impl Link {
         self.0.epochs.load(Relaxed)
     }
 
-    /// The present connection itself, which does not reconnect, and its number. A cluster has none.
+    /// The present connection itself, which does not reconnect, and its number; only with [`Tracking::KeysRead`].
     pub(crate) async fn pinned(&self) -> RedisResult<(u64, MultiplexedConnection)> {
         let live = self.live().await.map_err(|failure| failure.into_redis(self))?;
         match live.wire {
             Wire::One(one) => Ok((live.epoch, one)),
-            Wire::Cluster(_) => {
-                Err(RedisError::from((::redis::ErrorKind::InvalidClientConfig, "a cluster is many servers")))
+            Wire::Lane(_) | Wire::Cluster(_) => {
+                let reason = "only a link that tells of the keys it read is one connection of the library's";
+                Err(RedisError::from((::redis::ErrorKind::InvalidClientConfig, reason)))
             }
+        }
+    }
+
+    /// Hears what the server has said of its own accord until now; needs no waiting. Where a task reads, it has.
+    pub(crate) fn hear(&self) {
+        let live = self.0.live.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Live { wire: Wire::Lane(lane), .. }) = &*live {
+            let lane = lane.clone();
+            drop(live);
+            lane.hear();
         }
     }
 
@@ -228,13 +248,14 @@ impl Link {
     /// The present connection, or a new one.
     async fn live(&self) -> Result<Live, Failure> {
         if let Some(live) = self.present() {
-            if !self.is_doubtful() {
+            if live.is_over() {
+                // Known before anything is sent, so nothing is lost.
+                self.lost(live.epoch);
+            } else if !self.is_doubtful() || self.answers(live.clone()).await {
                 return Ok(live);
+            } else {
+                self.lost(live.epoch);
             }
-            if self.answers(live.clone()).await {
-                return Ok(live);
-            }
-            self.lost(live.epoch);
         }
         let _turn = self.0.connecting.lock().await;
         // Somebody else may have connected meanwhile.
@@ -274,6 +295,9 @@ impl Link {
     async fn answers(&self, live: Live) -> bool {
         let ping = Cmd::new().arg("PING").to_owned();
         let answer = match live.wire {
+            Wire::Lane(mut lane) => {
+                timeout(self.0.timeouts.connect_timeout, lane.req_packed_command(&ping)).await
+            }
             Wire::One(mut one) => {
                 timeout(self.0.timeouts.connect_timeout, one.send_packed_command(&ping)).await
             }
@@ -391,6 +415,7 @@ impl ConnectionLike for Link {
         async move {
             let live = self.live().await.map_err(|failure| failure.into_redis(self))?;
             let answer = match live.wire {
+                Wire::Lane(mut lane) => lane.req_packed_command(cmd).await,
                 Wire::One(mut one) => one.send_packed_command(cmd).await,
                 Wire::Cluster(mut cluster) => cluster.req_packed_command(cmd).await,
             };
@@ -408,6 +433,7 @@ impl ConnectionLike for Link {
         async move {
             let live = self.live().await.map_err(|failure| failure.into_redis(self))?;
             let answer = match live.wire {
+                Wire::Lane(mut lane) => lane.req_packed_commands(pipeline, offset, count).await,
                 Wire::One(mut one) => one.send_packed_commands(pipeline, offset, count).await,
                 Wire::Cluster(mut cluster) if pipeline.is_transaction() => {
                     cluster.req_packed_commands(pipeline, offset, count).await

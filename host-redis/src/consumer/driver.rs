@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use keyrail_core::kombu::Received;
+use keyrail_core::{ByteString, kombu::Received};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -21,7 +21,7 @@ use super::{
     delivery::{Inner, Request, Verdict},
     outage::{Outage, passes},
 };
-use crate::{ExecuteError, Executor, Host, QueueOrder, Take, Taken, Waiter, executor::pop_order};
+use crate::{ExecuteError, Executor, Host, QueueOrder, Take, Taken, Waiter, executor::pop_order, payload};
 
 /// What comes to the consumer's owner.
 #[derive(Debug)]
@@ -366,7 +366,7 @@ impl<E: Executor> Driver<E> {
     }
 
     fn hold(&mut self, id: String, queue: String, list: String, payload: Vec<u8>) {
-        let (received, reason) = match read(&payload) {
+        let (received, reason) = match payload::message(&payload) {
             Ok(received) => (received, None),
             Err(reason) => (nothing(), Some(reason)),
         };
@@ -447,12 +447,6 @@ impl<E: Executor> Driver<E> {
     }
 }
 
-/// Reads a payload, or says why Kombu would raise on it.
-fn read(payload: &[u8]) -> Result<Received, Box<str>> {
-    let envelope = serde_json::from_slice(payload).map_err(|error| error.to_string().into_boxed_str())?;
-    Received::read(envelope).map_err(|error| error.to_string().into_boxed_str())
-}
-
 /// Stands for what could not be read.
 fn nothing() -> Received {
     let empty = keyrail_core::kombu::Json::Object(Vec::new());
@@ -463,7 +457,7 @@ fn nothing() -> Received {
         headers: empty.clone(),
         properties: empty,
         exchange: String::new(),
-        routing_key: String::new(),
+        routing_key: ByteString::default(),
         delivery_tag: String::new(),
         redelivered: false,
     }

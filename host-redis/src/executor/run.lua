@@ -15,7 +15,6 @@ while at <= #needs do
             return place
         end
     end
-    -- Servers before 7.0 cannot be asked.
     if redis.acl_check_cmd and not redis.acl_check_cmd(command, key) then
         return redis.error_reply('NOPERM this user may not ' .. command .. ' `' .. key .. '`')
     end
@@ -32,7 +31,20 @@ for part = 2, #ARGV do
         local command = {struct.unpack(formats[length], commands, at)}
         at = command[length + 1]
         count = count + 1
-        replies[count] = redis.call(unpack(command, 1, length))
+        if redis.acl_check_cmd then
+            replies[count] = redis.call(unpack(command, 1, length))
+        else
+            -- A server before 7.0 refuses in the middle, in its own words and without a code.
+            local reply = redis.pcall(unpack(command, 1, length))
+            if type(reply) == 'table' and reply.err then
+                if not string.find(reply.err, 'The user executing the script', 1, true) then
+                    return reply
+                end
+                return redis.error_reply('NOPERM this user may not ' .. command[1] .. ' `' .. command[2] .. '`, and Redis '
+                    .. 'cannot be asked before 7.0: the ' .. count - 1 .. ' commands before this one are done')
+            end
+            replies[count] = reply
+        end
     end
 end
 return replies

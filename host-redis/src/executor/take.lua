@@ -24,6 +24,11 @@ end
 -- The name of a payload's delivery tag, or nil if it is no message.
 local function tag_of(payload)
     local read, message = pcall(cjson.decode, payload)
+    local surrogates = not read
+    if surrogates then
+        -- Python writes bytes that are no UTF-8 as surrogates that stand alone, which this reader refuses.
+        read, message = pcall(cjson.decode, (string.gsub(payload, '\\u[dD][89a-fA-F]%x%x', '\\u003f')))
+    end
     if not read or type(message) ~= 'table' or type(message.properties) ~= 'table' then
         return nil
     end
@@ -36,6 +41,9 @@ local function tag_of(payload)
         return nil
     end
     -- Bytes beyond ASCII may be no text at all; any name will do that is this tag's alone.
+    if surrogates then
+        return redis.sha1hex(payload)
+    end
     return (#tag > 200 or string.find(tag, '[\128-\255]')) and redis.sha1hex(tag) or tag
 end
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use keyrail_core::Outcome;
+use keyrail_core::{ByteString, Outcome};
 
 use super::Message;
 use crate::{ExecuteError, Fanout, HostError};
@@ -44,7 +44,7 @@ pub enum ProduceError {
         /// The exchange.
         exchange: Box<str>,
         /// The routing key.
-        routing_key: Box<str>,
+        routing_key: ByteString,
         /// The message.
         message: Box<Message>,
     },

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, time::Duration};
 
 use keyrail_core::{
-    Table,
+    ByteString, Table,
     kombu::{Envelope, Json, Task},
 };
 use serde::Serialize;
@@ -67,7 +67,7 @@ impl std::str::FromStr for Serializer {
 pub struct Message {
     pub(super) payload: Payload,
     pub(super) exchange: Option<String>,
-    pub(super) routing_key: Option<String>,
+    pub(super) routing_key: Option<ByteString>,
     pub(super) headers: Table,
     pub(super) properties: Vec<(String, Json)>,
     pub(super) priority: Option<Json>,
@@ -160,9 +160,10 @@ impl Message {
         self
     }
 
-    /// Names the routing key.
+    /// Names the routing key: a text, or bytes that need not be UTF-8, which Kombu's peers see as Python's
+    /// `surrogateescape` has them.
     #[must_use]
-    pub fn routing_key(mut self, key: impl Into<String>) -> Self {
+    pub fn routing_key(mut self, key: impl Into<ByteString>) -> Self {
         self.routing_key = Some(key.into());
         self
     }

@@ -43,7 +43,7 @@ impl Producer {
         let mut tag = Uuid::encode_buffer();
         let tag = Uuid::from_u128(asked.tag.wrapping_add(1)).hyphenated().encode_lower(&mut tag);
         let (exchange, routing_key) = match asked.message.return_to_queue {
-            true => ("", &**queue),
+            true => ("", queue.as_bytes()),
             false => (asked.exchange, asked.routing_key),
         };
         let command = PAYLOAD.with_borrow_mut(|payload| {

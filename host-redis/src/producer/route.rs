@@ -41,7 +41,7 @@ fn names(router: &Router, routes: &Routes) -> Vec<String> {
 }
 
 /// On Kombu's default exchange a key names the list, whether or not anybody declared the queue.
-pub(super) fn by_name(routing_key: &str, headers: &Table, limit: usize) -> Result<Ways, HostError> {
+pub(super) fn by_name(routing_key: &[u8], headers: &Table, limit: usize) -> Result<Ways, HostError> {
     let message = Routed::new(routing_key).headers(headers)?;
     let length = routing_key.len();
     if length > limit {

@@ -210,6 +210,14 @@ impl RedisServer {
         commands.iter().map(calls).collect()
     }
 
+    /// Major and minor number of the Redis that it is, or (Valkey) says that it behaves as.
+    pub(crate) fn version(&self) -> (u32, u32) {
+        let info = self.command(&["INFO", "server"]);
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).expect("a version");
+        let mut numbers = version.split('.').map(|number| number.parse().expect("a number"));
+        (numbers.next().expect("a major number"), numbers.next().expect("a minor number"))
+    }
+
     /// Kills it and starts it again, on its port and with its file.
     pub(crate) fn restart(&mut self) {
         let _ = self.child.kill();

@@ -3,7 +3,10 @@
 use std::{
     io::{Read, Write},
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
     thread,
 };
 
@@ -11,6 +14,7 @@ use std::{
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     open: Arc<Mutex<Vec<TcpStream>>>,
+    silent: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -19,6 +23,8 @@ impl Proxy {
         let port = listener.local_addr().expect("an address").port();
         let open = Arc::new(Mutex::new(Vec::new()));
         let kept = open.clone();
+        let silent = Arc::new(AtomicBool::new(false));
+        let swallow = silent.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // As a server that is not there, it hangs up.
@@ -26,15 +32,21 @@ impl Proxy {
                 let ends = [client.try_clone(), server.try_clone(), client.try_clone(), server.try_clone()];
                 let [Ok(from), Ok(to), Ok(one), Ok(other)] = ends else { continue };
                 kept.lock().expect("no panic").extend([one, other]);
-                thread::spawn(move || forward(from, server));
-                thread::spawn(move || forward(to, client));
+                let swallow = swallow.clone();
+                thread::spawn(move || forward(from, server, &AtomicBool::new(false)));
+                thread::spawn(move || forward(to, client, &swallow));
             }
         });
-        Proxy { port, open }
+        Proxy { port, open, silent }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Whether what the server answers gets lost. What it is asked arrives all the same.
+    pub(crate) fn swallow_answers(&self, swallow: bool) {
+        self.silent.store(swallow, SeqCst);
     }
 
     /// Cuts every connection, whatever is on its way; how many there were.
@@ -44,10 +56,10 @@ impl Proxy {
     }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream) {
+fn forward(mut from: TcpStream, mut to: TcpStream, swallow: &AtomicBool) {
     let mut buffer = [0; 65536];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        if to.write_all(&buffer[..length]).is_err() {
+        if !swallow.load(SeqCst) && to.write_all(&buffer[..length]).is_err() {
             break;
         }
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use keyrail_core::{
-    BindingDefinition, DestinationName, Dialect,
+    BindingDefinition, ByteString, DestinationName, Dialect,
     kombu::{Command as Redis, Layout, Member, Plan},
 };
 use keyrail_redis::{
@@ -129,7 +129,7 @@ impl Play {
                 Ok(core::list(&table.router, end))
             }
             Step::PublishRepeat { exchange, routing_key, times } => {
-                self.repeat(exchange, routing_key.as_str().unwrap_or_default(), *times).await
+                self.repeat(exchange, routing_key, *times).await
             }
             _ => match self.host.apply(&core::operation(step)).await {
                 Ok(()) => Ok(Answer::OK),
@@ -141,12 +141,9 @@ impl Play {
     }
 
     async fn publish(&self, publish: &Publish) -> Result<Answer, Unplayed> {
-        let Some(routing_key) = publish.routing_key.as_str() else {
-            return Err(Unplayed::Unsupported("a routing key that is no text".into()));
-        };
         let message = Message::text("x")
             .exchange(&*publish.exchange)
-            .routing_key(routing_key)
+            .routing_key(publish.routing_key.clone())
             .headers(publish.headers.clone().unwrap_or_default())
             .mandatory(publish.mandatory);
         let message = properties(message, publish);
@@ -161,8 +158,8 @@ impl Play {
         Ok(Answer::Published(Published { queues, returned, delivered_headers }))
     }
 
-    async fn repeat(&self, exchange: &str, routing_key: &str, times: u32) -> Result<Answer, Unplayed> {
-        let message = Message::text("x").exchange(exchange).routing_key(routing_key);
+    async fn repeat(&self, exchange: &str, routing_key: &ByteString, times: u32) -> Result<Answer, Unplayed> {
+        let message = Message::text("x").exchange(exchange).routing_key(routing_key.clone());
         let (mut each, mut union) = (BTreeSet::new(), BTreeSet::new());
         for _ in 0..times {
             self.producer.publish(&message).await.map_err(broken)?;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use ::redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion,
-    PushInfo, RedisConnectionInfo, Value,
+    PushInfo, PushKind, RedisConnectionInfo, Value,
+    aio::ConnectionLike,
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
@@ -14,6 +15,7 @@ use tokio::time::timeout;
 use super::{
     super::{Node, Place, address::Tls, tls},
     Changes, Failure, Link, Tracking, Wire,
+    lane::Lane,
 };
 use crate::ExecuteError;
 
@@ -23,26 +25,43 @@ impl Link {
             return self.cluster(nodes).await.map(Wire::Cluster);
         }
         let client = self.client().await?;
+        let changes = self.0.settings.changes.clone().filter(|_| self.speaks_resp3());
+        // What watches keys has a connection of the library's.
+        if self.0.settings.tracking != Tracking::KeysRead {
+            let info = client.get_connection_info();
+            let limit = self.0.timeouts.response_timeout;
+            let lane = Lane::connect(info, self.keepalive().as_ref(), changes.clone(), limit).await?;
+            if let Some(mut lane) = lane {
+                self.prepare(&mut lane).await?;
+                return Ok(Wire::Lane(lane));
+            }
+        }
         let mut config = self.config();
-        if let Some(changes) = self.0.settings.changes.clone().filter(|_| self.speaks_resp3()) {
+        if let Some(changes) = changes {
             config = config.set_push_sender(move |push: PushInfo| {
-                pushed(&*changes, &push);
+                pushed(&*changes, &push.kind, &push.data);
                 Ok::<(), ()>(())
             });
         }
         let mut one = client.get_multiplexed_async_connection_with_config(&config).await?;
-        let answer: Value = ::redis::cmd("PING").query_async(&mut one).await?;
+        self.prepare(&mut one).await?;
+        Ok(Wire::One(one))
+    }
+
+    /// What is said first on a connection.
+    async fn prepare(&self, one: &mut impl ConnectionLike) -> Result<(), Failure> {
+        let answer: Value = ::redis::cmd("PING").query_async(one).await?;
         // Whoever answers PING with PONG speaks the protocol.
         if answer != Value::SimpleString("PONG".into()) {
             return Err(Failure::NoPong);
         }
         if let Some(name) = &self.0.options.client_name {
-            let _: Value = ::redis::cmd("CLIENT").arg("SETNAME").arg(name).query_async(&mut one).await?;
+            let _: Value = ::redis::cmd("CLIENT").arg("SETNAME").arg(name).query_async(one).await?;
         }
         let mut track = ::redis::cmd("CLIENT");
         track.arg("TRACKING").arg("ON");
         match &self.0.settings.tracking {
-            Tracking::Off => return Ok(Wire::One(one)),
+            Tracking::Off => return Ok(()),
             Tracking::KeysRead => {}
             Tracking::Prefixes(prefixes) => {
                 track.arg("BCAST");
@@ -51,8 +70,8 @@ impl Link {
                 }
             }
         }
-        let _: Value = track.query_async(&mut one).await?;
-        Ok(Wire::One(one))
+        let _: Value = track.query_async(one).await?;
+        Ok(())
     }
 
     async fn cluster(&self, nodes: &[Node]) -> Result<ClusterConnection, Failure> {
@@ -112,10 +131,14 @@ impl Link {
 
     fn tcp(&self) -> TcpSettings {
         let settings = TcpSettings::default().set_nodelay(true);
-        match self.0.options.socket_keepalive {
-            true => settings.set_keepalive(TcpKeepalive::new().with_time(Duration::from_secs(60))),
-            false => settings,
+        match self.keepalive() {
+            Some(keepalive) => settings.set_keepalive(keepalive),
+            None => settings,
         }
+    }
+
+    fn keepalive(&self) -> Option<TcpKeepalive> {
+        self.0.options.socket_keepalive.then(|| TcpKeepalive::new().with_time(Duration::from_secs(60)))
     }
 
     pub(super) fn config(&self) -> AsyncConnectionConfig {
@@ -182,9 +205,9 @@ pub(super) fn node_address(node: &Node, tls: Option<&Tls>) -> ConnectionAddr {
 }
 
 /// Passes on what the server pushed.
-fn pushed(changes: &dyn Changes, push: &PushInfo) {
-    match (&push.kind, push.data.first()) {
-        (::redis::PushKind::Invalidate, Some(Value::Array(keys))) => {
+pub(super) fn pushed(changes: &dyn Changes, kind: &PushKind, data: &[Value]) {
+    match (kind, data.first()) {
+        (PushKind::Invalidate, Some(Value::Array(keys))) => {
             let text = |key: &_| match key {
                 Value::BulkString(bytes) => std::str::from_utf8(bytes).map(str::to_owned).ok(),
                 _ => None,
@@ -193,7 +216,7 @@ fn pushed(changes: &dyn Changes, push: &PushInfo) {
             changes.changed(Some(&keys.iter().map(String::as_str).collect::<Vec<_>>()));
         }
         // Nothing instead of keys: the database was emptied.
-        (::redis::PushKind::Invalidate | ::redis::PushKind::Disconnection, _) => changes.changed(None),
+        (PushKind::Invalidate | PushKind::Disconnection, _) => changes.changed(None),
         _ => {}
     }
 }

@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use keyrail_core::kombu::{Command, plan};
+use keyrail_core::kombu::{Command, plan, without_surrogates};
 
 use super::{
     super::{Take, Taken, pop_order, quarantine_list, take::BATCH_BYTES},
@@ -101,8 +101,9 @@ impl Store {
 
 /// The name of a payload's delivery tag, by the rules of the take script; nothing if the payload is no message.
 fn tag_of(payload: &[u8]) -> Option<String> {
-    // The script's reader does not mind bytes that are no text.
-    let payload = String::from_utf8_lossy(payload);
+    // The script's reader minds neither bytes that are no text nor Python's word for them.
+    let payload = without_surrogates(payload);
+    let payload = String::from_utf8_lossy(&payload);
     let message: serde_json::Value = serde_json::from_str(&payload).ok()?;
     match message.get("properties")?.get("delivery_tag")? {
         serde_json::Value::String(tag) => Some(tag.clone()),
