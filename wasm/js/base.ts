@@ -2,11 +2,13 @@
 import { Answers } from './answers.js';
 import { type Batch, keysOf, partsOf } from './batch.js';
 import { follow, positionOf, record, since, updateOf } from './copies.js';
+import { decode } from './decode.js';
+import { encode } from './encode.js';
 import type { Engine } from './engine.js';
 import { guarded, invalid, KeyrailError } from './error.js';
 import type { Core } from './keyrail_bg.js';
 import { type Budget, Memory } from './memory.js';
-import { bindOperation, withAlternate } from './methods.js';
+import { bindOperation, checkedOperation, withAlternate } from './methods.js';
 import { expected, isBytes, isDetached, isSize, object, read, text } from './shape.js';
 import {
   BINDING_TABLE,
@@ -16,7 +18,6 @@ import {
   EXPLAIN_OPTIONS,
   FOLLOWER_OPTIONS,
   MESSAGE,
-  OPERATIONS,
   PUBLISH,
   QUEUE_OPTIONS,
   ROUTER_OPTIONS,
@@ -132,7 +133,7 @@ export abstract class BaseRouter implements Disposable {
   static fromTopology<T extends BaseRouter>(this: RouterClass<T>, topology: Topology): T {
     const data = read(topology, TOPOLOGY, 'topology');
     // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
-    return make(this, (Core) => Core.fromTopology(data));
+    return make(this, (Core) => Core.fromTopology(encode(data)));
   }
 
   /**
@@ -154,7 +155,7 @@ export abstract class BaseRouter implements Disposable {
   ): TypedRouter<T> & Omit<R, keyof BaseRouter> {
     const data = read(topology, TOPOLOGY, 'topology');
     // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
-    return make(this, (Core) => Core.fromTopology(data)) as TypedRouter<T> & R;
+    return make(this, (Core) => Core.fromTopology(encode(data))) as TypedRouter<T> & R;
   }
 
   /** The router that a snapshot was taken of: it answers alike, and goes on from the same revision. */
@@ -189,8 +190,8 @@ export abstract class BaseRouter implements Disposable {
   ): { router: T; quarantined: readonly Quarantined[] } {
     const data = read(table, BINDING_TABLE, 'table');
     // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
-    const router = make(this, (Core) => Core.fromRows(data));
-    return { router, quarantined: coreOf(router).quarantine() as Quarantined[] };
+    const router = make(this, (Core) => Core.fromRows(encode(data)));
+    return { router, quarantined: decode(coreOf(router).quarantine()) as Quarantined[] };
   }
 
   // --- Declare, bind, delete -----------------------------------------------------------------------------------------
@@ -238,13 +239,7 @@ export abstract class BaseRouter implements Disposable {
    * applied, and of that one nothing.
    */
   apply(...operations: Operation[]): void {
-    const checked = operations.map((operation, at) => {
-      const path = `operations[${at}]`;
-      const op = typeof operation === 'object' && operation !== null ? operation.op : undefined;
-      const shape = OPERATIONS.get(op);
-      if (!shape) throw expected([...OPERATIONS.keys()].join(', '), op, `${path}.op`);
-      return read(operation, shape, path) as object;
-    });
+    const checked = operations.map((operation, at) => checkedOperation(operation, `operations[${at}]`));
     for (const operation of checked) this.#apply(operation);
   }
 
@@ -303,7 +298,7 @@ export abstract class BaseRouter implements Disposable {
     const { random, ...data } = read(message, MESSAGE, 'message') as Message;
     const handle = this.#live();
     if (this.#draws) handle.draw(random ?? Math.random());
-    return guarded(() => handle.routeMessage(data));
+    return guarded(() => handle.routeMessage(encode(data)));
   }
 
   /**
@@ -421,7 +416,7 @@ export abstract class BaseRouter implements Disposable {
     const { nearMisses = 0 } = read(options, EXPLAIN_OPTIONS, 'options') as ExplainOptions;
     const handle = this.#live();
     if (this.#draws) handle.draw(random ?? Math.random());
-    return guarded(() => handle.explain(data, nearMisses) as Trace);
+    return guarded(() => decode(handle.explain(encode(data), nearMisses)) as Trace);
   }
 
   /**
@@ -439,7 +434,7 @@ export abstract class BaseRouter implements Disposable {
     const deliveryTags = this.#tags(deliveryTag, { exchange, routingKey, headers, ...hashed });
     const kind = typeof data.body === 'string' ? TEXT : BYTES;
     const handle = this.#live();
-    return guarded(() => handle.plan({ ...kind, ...data, ...hashed, deliveryTags }) as Plan);
+    return guarded(() => decode(handle.plan(encode({ ...kind, ...data, ...hashed, deliveryTags }))) as Plan);
   }
 
   /** The Redis commands by which Celery would send a task, as data; in all else like {@link plan}. */
@@ -449,7 +444,7 @@ export abstract class BaseRouter implements Disposable {
     const { exchange, routingKey } = data;
     const deliveryTags = this.#tags(deliveryTag, { exchange, routingKey });
     const handle = this.#live();
-    return guarded(() => handle.planTask({ ...data, deliveryTags }) as Plan);
+    return guarded(() => decode(handle.planTask(encode({ ...data, deliveryTags }))) as Plan);
   }
 
   /** A tag for each copy of a message: one at least, since a fanout and the default exchange have one whatever the route. */
@@ -477,7 +472,7 @@ export abstract class BaseRouter implements Disposable {
   /** Everything that was declared and bound, as data; `Router.fromTopology` takes it back. */
   topology(): Topology {
     const handle = this.#live();
-    return guarded(() => handle.topology() as Topology);
+    return guarded(() => decode(handle.topology()) as Topology);
   }
 
   /** Grows with every change. Whoever keeps ids or results beside the router drops them when it moves. */
@@ -559,7 +554,7 @@ export abstract class BaseRouter implements Disposable {
     const { op, kind } = operation as { op: Operation['op']; kind?: string };
     this.#forget(op === 'queue.delete');
     if (kind === 'x-random') this.#draws = true;
-    guarded(() => handle.apply(operation));
+    guarded(() => handle.apply(encode(operation)));
   }
 
   /** Drops what a change may make wrong. */

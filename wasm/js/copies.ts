@@ -1,5 +1,8 @@
+import { decode } from './decode.js';
+import { encode } from './encode.js';
 import { guarded, KeyrailError } from './error.js';
 import type { Core } from './keyrail_bg.js';
+import { checkedChange } from './methods.js';
 import { expected, object, read } from './shape.js';
 import { POSITION, RECORD_OPTIONS, UPDATES } from './shapes.js';
 import type { Position, RecordOptions, Update } from './types.js';
@@ -30,7 +33,8 @@ export function since(handle: Core, position?: Position): Update {
   if (position !== undefined) {
     const { epoch, revision } = read(position, POSITION, 'position') as Position;
     const changes = guarded(() => handle.changesSince(BigInt(epoch), revision));
-    if (changes !== undefined) return { type: 'changes', since: { epoch, revision }, changes } as Update;
+    if (changes !== undefined)
+      return { type: 'changes', since: { epoch, revision }, changes: decode(changes) } as Update;
   }
   return { type: 'snapshot', epoch: here.epoch, bytes: handle.toSnapshot() };
 }
@@ -48,6 +52,6 @@ export function follow(handle: Core, update: Update): void {
     handle.followSnapshot(BigInt(update.epoch), Uint8Array.from(update.bytes));
   } else {
     const { epoch, revision } = update.since;
-    handle.followChanges(BigInt(epoch), revision, update.changes);
+    handle.followChanges(BigInt(epoch), revision, encode(update.changes.map(checkedChange)));
   }
 }

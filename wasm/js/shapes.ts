@@ -143,7 +143,7 @@ export const RECORD_OPTIONS: Shape = having({ capacity: 'size', epoch: 'wide' })
 
 export const POSITION: Shape = having({ epoch: 'wide', revision: 'revision' }, 'epoch', 'revision');
 
-// Which operations there are is the core's business here: they come from another router.
+// What the operation is, `OPERATIONS` says.
 const CHANGE: Shape = having({ revision: 'revision', operation: 'object' }, 'revision', 'operation');
 
 /** By `type`. */
