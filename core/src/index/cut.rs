@@ -6,7 +6,7 @@
 
 use alloc::boxed::Box;
 
-use super::words::{NONE, Word};
+use super::words::Word;
 use crate::hash::{GOLDEN, MIX, block, fold};
 
 /// The longest key of AMQP, which has 256 words at most.
@@ -28,13 +28,19 @@ type Padded = [u8; 256 + 16];
 impl Room {
     #[cold]
     pub(super) fn new() -> Box<Self> {
-        Box::new(Room { words: [NONE; ROOM], text: [0; 256 + 16] })
+        Box::new(Room { words: [Word::NONE; ROOM], text: [0; 256 + 16] })
     }
 
     /// The word in front of this position.
     #[inline(always)]
     pub(super) fn before(&self, position: usize) -> &Word {
         &self.words[position % ROOM]
+    }
+
+    /// The first so many words.
+    #[inline(always)]
+    pub(super) fn list(&self, count: usize) -> &[Word] {
+        self.words.get(1..=count).unwrap_or_default()
     }
 
     /// Cuts a key of at most 255 bytes; returns how many words there are.

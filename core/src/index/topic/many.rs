@@ -184,10 +184,10 @@ impl Many {
             self.list_to_ask(&self.free, asked);
         }
         if let Some(filter) = &self.filter {
-            for at in 0..words.count() {
-                let (place, bit) = bit(words.hash(at));
+            for word in words.list() {
+                let (place, bit) = bit(word.hash);
                 if filter[place] & bit != 0 {
-                    self.list_of(words.word(at), key, asked);
+                    self.list_of(*word, key, asked);
                 }
             }
         }

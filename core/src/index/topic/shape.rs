@@ -1,10 +1,10 @@
 //! Shapes of patterns: what is left of a pattern without its literal words.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     hash::{hash, join, tag},
-    index::words::{Text, behind, finish},
+    index::words::{Text, Word, behind, finish},
     same::same,
     tags::Tags,
 };
@@ -210,9 +210,36 @@ pub(crate) struct Shapes {
     groups: Vec<Group>,
     /// The shapes that a longer key can have.
     beyond: Group,
-    /// Per position: the shapes that have literal words there. Bits only ever come; they go with the last shape.
-    literal: [u128; POSITIONS],
+    /// Per position: the shapes that have no literal word there.
+    starred: Starred,
+    tails: Option<Box<Tails>>,
     steps: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Starred([u128; POSITIONS]);
+
+impl Default for Starred {
+    fn default() -> Self {
+        Starred([u128::MAX; POSITIONS])
+    }
+}
+
+/// Which shapes have a pattern with this literal word at the very end, behind a `#`: where the dictionary, which counts from
+/// the front, knows nothing. Words that share eight bits of their hash share a set. Bits only ever come, and go with the
+/// shape.
+#[derive(Clone, Debug)]
+struct Tails {
+    sets: [u128; 256],
+    /// The shapes that have no such word.
+    free: u128,
+}
+
+impl Tails {
+    #[inline(always)]
+    const fn place(hash: u64) -> usize {
+        (hash >> 56) as usize
+    }
 }
 
 /// Positions, from the front, that the dictionary knows.
@@ -262,8 +289,19 @@ impl Shapes {
         self.steps
     }
 
-    pub(crate) fn literal(&self, position: usize) -> u128 {
-        self.literal[position]
+    /// Per position: the shapes that have no literal word there.
+    #[inline(always)]
+    pub(crate) const fn starred(&self) -> &[u128; POSITIONS] {
+        &self.starred.0
+    }
+
+    /// Leaves out the shapes whose patterns end otherwise.
+    #[inline(always)]
+    pub(crate) fn narrow_by_last(&self, shapes: u128, words: &[Word]) -> u128 {
+        match (&self.tails, words.last()) {
+            (Some(tails), Some(last)) => shapes & (tails.sets[Tails::place(last.hash)] | tails.free),
+            _ => shapes,
+        }
     }
 
     /// The shape of this form, made if there is none; one more pattern is counted.
@@ -296,10 +334,15 @@ impl Shapes {
         }
     }
 
-    /// Lets a shape know the hash of a pattern of its own.
-    pub(crate) fn note(&mut self, shape: u32, hash: u64) {
-        if let Some(shape) = self.shapes.get_mut(shape as usize) {
-            shape.filter |= filter_bit(hash);
+    /// Lets a shape know the hash of a pattern of its own, and that of the pattern's last word.
+    pub(crate) fn note(&mut self, id: u32, hash: u64, last: u64) {
+        let Some(shape) = self.shapes.get_mut(id as usize) else { return };
+        shape.filter |= filter_bit(hash);
+        if id < FILTERED && shape.form.has_tail() {
+            let none = || Box::new(Tails { sets: [0; 256], free: u128::MAX });
+            let tails = self.tails.get_or_insert_with(none);
+            tails.free &= !(1 << id);
+            tails.sets[Tails::place(last)] |= 1 << id;
         }
     }
 
@@ -319,7 +362,14 @@ impl Shapes {
         self.by_form.remove(shape.form.tag(), |other| *other == id);
         self.groups.iter_mut().chain([&mut self.beyond]).for_each(|group| group.leave(id));
         if id < FILTERED {
-            self.literal.iter_mut().for_each(|literal| *literal &= !(1 << id));
+            self.starred.0.iter_mut().for_each(|free| *free |= 1 << id);
+            if let Some(tails) = &mut self.tails {
+                tails.sets.iter_mut().for_each(|set| *set &= !(1 << id));
+                tails.free |= 1 << id;
+                if tails.free == u128::MAX {
+                    self.tails = None;
+                }
+            }
         }
         self.free.push(id);
         if self.free.len() == self.shapes.len() {
@@ -340,7 +390,7 @@ impl Shapes {
         if id < FILTERED {
             for position in (0..POSITIONS).take(form.prefix as usize) {
                 if form.stars >> position & 1 == 0 {
-                    self.literal[position] |= 1 << id;
+                    self.starred.0[position] &= !(1 << id);
                 }
             }
         }
@@ -364,6 +414,11 @@ impl Shapes {
 }
 
 impl Form {
+    /// Whether there is a literal word at the very end, behind a `#`.
+    const fn has_tail(&self) -> bool {
+        self.suffix > 0 && self.end_stars & 1 == 0
+    }
+
     fn steps(&self) -> u64 {
         1 + u64::from(self.stars.count_ones()) + u64::from(self.end_stars.count_ones())
     }
