@@ -43,16 +43,14 @@ impl Room {
         self.words.get(1..=count).unwrap_or_default()
     }
 
-    /// Cuts a key of at most 255 bytes; returns how many words there are.
+    /// Cuts a key of at most 255 bytes; returns how many words there are. One of 16 to 63 bytes, which most are, is cut in
+    /// place.
     #[inline(always)]
     pub(super) fn cut(&mut self, seed: u64, key: &[u8]) -> usize {
         if matches!(key.len(), 16..64) { self.cut_usual(seed, key) } else { self.cut_other(seed, key) }
     }
 
-    /// For a key of 16 to 63 bytes, which most are.
-    ///
-    /// Not inlined: it needs every register.
-    #[inline(never)]
+    #[inline(always)]
     fn cut_usual(&mut self, seed: u64, key: &[u8]) -> usize {
         let Some(space) = self.text.first_chunk_mut() else { return 0 };
         let dots = copy(key, space);

@@ -98,7 +98,7 @@ impl TopicIndex {
 
     /// Adds a binding, and says where its pattern is kept. `words` is memory to work with.
     pub(crate) fn insert(&mut self, key: &[u8], entry: Entry, words: &mut Words) -> Spot {
-        match words.split(self.seed, key) {
+        match words.split_apart(self.seed, key) {
             Some(text) => self.insert_text(key, text, entry),
             None => self.insert_text(key, words.split_long(self.seed, key), entry),
         }
@@ -136,7 +136,7 @@ impl TopicIndex {
             return;
         }
         let Some(leaf) = self.leaves.remove(spot.0) else { return };
-        match words.split(self.seed, leaf.key()) {
+        match words.split_apart(self.seed, leaf.key()) {
             Some(text) => self.forget(spot.0, leaf.key(), text),
             None => self.forget(spot.0, leaf.key(), words.split_long(self.seed, leaf.key())),
         }
@@ -212,6 +212,18 @@ impl TopicIndex {
             Some(text) => self.matches_text(key, text, many, hits, staged, work, found),
             None => self.matches_long(key, scratch, work, found),
         }
+    }
+
+    /// The same where it is one of several ways to match.
+    #[inline(never)]
+    pub(crate) fn matches_apart(
+        &self,
+        key: &[u8],
+        scratch: &mut TopicScratch,
+        work: &mut Work,
+        found: &mut impl FnMut(Entry),
+    ) {
+        self.matches(key, scratch, work, found);
     }
 
     /// For a key that is longer than AMQP's longest.

@@ -118,6 +118,12 @@ impl Words {
         Some(ShortText { room, count })
     }
 
+    /// The same where there is no hurry.
+    #[inline(never)]
+    pub(crate) fn split_apart(&mut self, seed: u64, key: &[u8]) -> Option<ShortText<'_>> {
+        self.split(seed, key)
+    }
+
     /// Splits a key of any length.
     #[cold]
     pub(crate) fn split_long(&mut self, seed: u64, key: &[u8]) -> LongText<'_> {

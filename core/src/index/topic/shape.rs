@@ -100,12 +100,24 @@ impl Form {
     }
 
     /// Whether the literal words of `pattern`, which has this form, are those of `key`.
+    ///
+    /// In place for most patterns: those without wildcards, and those that end in their only one, a `#`.
     #[inline(always)]
     pub(crate) fn verify(&self, pattern: &[u8], key: &[u8], words: impl Text) -> bool {
-        if !self.hash && self.stars == 0 {
+        if self.stars != 0 || self.suffix != 0 {
+            return self.verify_wild(pattern, key, words).unwrap_or(false);
+        }
+        if !self.hash {
             return same(pattern, key);
         }
-        self.verify_wild(pattern, key, words).unwrap_or(false)
+        match pattern.split_last_chunk::<2>() {
+            // Nothing but the `#`.
+            None => self.prefix == 0 && pattern == b"#",
+            Some((literal, end)) => {
+                let count = words.word((self.prefix as usize).wrapping_sub(1)).end as usize;
+                end == b".#" && key.get(..count).is_some_and(|words| same(literal, words))
+            }
+        }
     }
 
     /// Compares what stands between the wildcards, which is text on both sides.
@@ -183,21 +195,25 @@ pub(crate) struct Shape {
     pub(crate) seed: u64,
     pub(crate) patterns: u32,
     /// A bit for the hash of each pattern: small shapes mostly say no without a look-up. Bits only ever come.
-    filter: u64,
+    filter: [u64; FILTER],
 }
+
+/// Five hundred bits: a shape of a hundred patterns says no to three hashes of four that it has not.
+const FILTER: usize = 8;
 
 impl Shape {
     /// Whether a pattern of this hash may be there.
     #[inline(always)]
     pub(crate) fn may_have(&self, hash: u64) -> bool {
-        self.filter & filter_bit(hash) != 0
+        let (place, bit) = filter_bit(hash);
+        self.filter[place] & bit != 0
     }
 }
 
-/// Bits that are no part of the tag.
+/// The place in the filter, and the bit there: by bits that are no part of the tag.
 #[inline(always)]
-const fn filter_bit(hash: u64) -> u64 {
-    1 << (hash & 63)
+const fn filter_bit(hash: u64) -> (usize, u64) {
+    ((hash >> 6) as usize % FILTER, 1 << (hash & 63))
 }
 
 /// The shapes of one exchange, and which of them a key of a given length can have.
@@ -310,7 +326,7 @@ impl Shapes {
             self.shapes[shape as usize].patterns += 1;
             return shape;
         }
-        let shape = Shape { form, seed: form.mixed(), patterns: 1, filter: 0 };
+        let shape = Shape { form, seed: form.mixed(), patterns: 1, filter: [0; FILTER] };
         let id = match self.free.pop() {
             Some(id) => {
                 self.shapes[id as usize] = shape;
@@ -337,7 +353,8 @@ impl Shapes {
     /// Lets a shape know the hash of a pattern of its own, and that of the pattern's last word.
     pub(crate) fn note(&mut self, id: u32, hash: u64, last: u64) {
         let Some(shape) = self.shapes.get_mut(id as usize) else { return };
-        shape.filter |= filter_bit(hash);
+        let (place, bit) = filter_bit(hash);
+        shape.filter[place] |= bit;
         if id < FILTERED && shape.form.has_tail() {
             let none = || Box::new(Tails { sets: [0; 256], free: u128::MAX });
             let tails = self.tails.get_or_insert_with(none);
