@@ -342,7 +342,7 @@ impl TopicIndex {
                 kept += 1;
             }
         }
-        for hit in hits.0.iter().take(kept) {
+        for hit in hits.0.get(..kept).unwrap_or_default() {
             let Some(shape) = self.shapes.get(hit.shape) else { continue };
             match self.leaves.get(hit.number) {
                 Some(leaf) if shape.form.verify(leaf.key(), key, words) => leaf.entries.for_each(found),
