@@ -26,7 +26,7 @@ pub(crate) use bulk::Bulk;
 use known::Dictionary;
 use many::{Asked, Many};
 pub(crate) use shape::Form;
-use shape::{FILTERED, POSITIONS, Shape, Shapes};
+use shape::{FILTERED, POSITIONS, Shapes};
 
 /// The topic patterns of one exchange.
 #[derive(Clone, Debug, Default)]
@@ -351,14 +351,17 @@ impl TopicIndex {
         }
     }
 
-    /// The same where the first leaf of a tag is not the one: another may have the same tag.
-    #[cold]
+    /// The same for one shape, where the first leaf of a tag is not the one: another may have the same tag.
     #[inline(never)]
     fn ask_at_length(&self, shape: u32, key: &[u8], words: impl Text, found: &mut impl FnMut(Entry)) {
-        let Some(Shape { form, seed, .. }) = self.shapes.get(shape) else { return };
+        let Some(shape) = self.shapes.get(shape) else { return };
+        let hash = shape.form.hash(shape.seed, words);
+        if !shape.may_have(hash) {
+            return;
+        }
         let mut leaf = None;
-        self.table.find(tag(form.hash(*seed, words)), |number| {
-            leaf = self.leaves.get(*number).filter(|leaf| form.verify(leaf.key(), key, words));
+        self.table.find(tag(hash), |number| {
+            leaf = self.leaves.get(*number).filter(|leaf| shape.form.verify(leaf.key(), key, words));
             leaf.is_some()
         });
         if let Some(leaf) = leaf {
