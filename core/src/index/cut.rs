@@ -44,13 +44,14 @@ impl Room {
     }
 
     /// Cuts a key of at most 255 bytes; returns how many words there are. One of 16 to 63 bytes, which most are, is cut in
-    /// place.
+    /// place, but where code is downloaded before it runs.
     #[inline(always)]
     pub(super) fn cut(&mut self, seed: u64, key: &[u8]) -> usize {
         if matches!(key.len(), 16..64) { self.cut_usual(seed, key) } else { self.cut_other(seed, key) }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     fn cut_usual(&mut self, seed: u64, key: &[u8]) -> usize {
         let Some(space) = self.text.first_chunk_mut() else { return 0 };
         let dots = copy(key, space);

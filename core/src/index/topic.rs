@@ -214,16 +214,16 @@ impl TopicIndex {
         }
     }
 
-    /// The same where it is one of several ways to match.
+    /// The same where it is one of several ways to match: compiled once for all who listen.
     #[inline(never)]
     pub(crate) fn matches_apart(
         &self,
         key: &[u8],
         scratch: &mut TopicScratch,
         work: &mut Work,
-        found: &mut impl FnMut(Entry),
+        mut found: &mut dyn FnMut(Entry),
     ) {
-        self.matches(key, scratch, work, found);
+        self.matches(key, scratch, work, &mut found);
     }
 
     /// For a key that is longer than AMQP's longest.
@@ -234,10 +234,10 @@ impl TopicIndex {
         key: &[u8],
         scratch: &mut TopicScratch,
         work: &mut Work,
-        found: &mut impl FnMut(Entry),
+        mut found: &mut dyn FnMut(Entry),
     ) {
         let TopicScratch { words, many, hits, staged } = scratch;
-        self.matches_text(key, words.split_long(self.seed, key), many, hits, staged, work, found);
+        self.matches_text(key, words.split_long(self.seed, key), many, hits, staged, work, &mut found);
     }
 
     #[inline(always)]
