@@ -16,7 +16,7 @@ const LIMITS = {
   'keyrail.wasm': 227,
   'full/keyrail.wasm': 415,
   'inline.js and what it imports': 9.2,
-  'full/inline.js and what it imports': 9.9,
+  'full/inline.js and what it imports': 10,
 };
 
 /** By the program, as scripts/wasm.sh says it: Node's own zlib compresses otherwise, and not alike in each version. */
