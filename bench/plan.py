@@ -21,6 +21,9 @@ THREADS = {"keyrail-1-thread": 1, "keyrail-2-threads": 2}
 # 1.5 to 2 times as long as on the one of README.md: the ratio flatters by as much.
 RABBITMQ_TRIE = [4376, 18_000, 45_700, 64_400, 92_300]
 
+# How much faster keyrail is than who does not take the table or its keys at all.
+REFUSED = float("inf")
+
 # The pattern and the key that backtrack most, beside the tables of the workload.
 HASHES = ("#.#.#.#.#.z", ".".join(["a"] * 127) + "b")
 
@@ -102,7 +105,7 @@ def rows():
     yield Row("headers", "headers_4k", "headers_4k", ["keyrail", "scan"], 4_000)
     # Their few keys come again and again, which is easy for who remembers answers, and for regex-set its states.
     engines = ["keyrail", "keyrail-no-cache", "keyrail-cold", "zenoh-keyexpr", "regex-set", "aho-corasick", "qlobber",
-               "qlobber-unguarded", "smqp", "kombu"]
+               "qlobber-unguarded", "smqp", "kombu", "keyrail-npm"]
     for number in (1, 2, 3, 4):
         yield Row("topic", f"adv{number}", f"adv{number}", engines, 10_000)
     yield Row("topic", "hashes", "hashes", ["keyrail", "keyrail-no-cache", "keyrail-cold", "zenoh-keyexpr", "regex-set"], 1)
@@ -207,6 +210,12 @@ def targets(measured):
                  npm("qlobber", "zipf", four(4.5, 6, 9, 15)))
     yield Target("topic", "repeated", "times as fast as qlobber behind a Map, the npm package",
                  npm("qlobber-map", "zipf", four(1, 1, 1, 1)))
+    def against_qlobber(name):
+        mine, theirs, said = of(name, name, "keyrail-npm", "ns"), of(name, name, "qlobber", "ns"), of(name, name, "qlobber", "said")
+        return REFUSED if mine and (said or "").startswith("refuses ") else times(theirs, mine)
+
+    yield Target("adversarial", "few keys again", "times as fast as qlobber, the npm package, or qlobber refuses the table or its keys",
+                 {name: (1, against_qlobber(name)) for name in hostile})
     for keys, name in (("uniq", "unique"), ("zipf", "repeated")):
         figure = lambda size: of(f"topic_{size}", f"topic_{size}.{keys}", "keyrail-npm")
         yield Target("topic", name, "times native, the npm package",

@@ -148,7 +148,8 @@ def complaint(stderr):
     """What a failed process said, without its stack."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     said = next((line for line in lines if re.match(r"\w*[Ee]rror( \[\w+\])?: ", line)), lines[-1] if lines else "no message")
-    return f"fails: {said.partition(': ')[2] or said}"
+    said = said.partition(": ")[2] or said
+    return said if said.startswith("refuses ") else f"fails: {said}"
 
 
 def oracle(row, count, semantics, known={}):
@@ -235,6 +236,8 @@ def column(target, which):
 def short(number):
     if number is None:
         return ""
+    if number == plan.REFUSED:
+        return "refuses"
     return f"{number:,.0f}" if number >= 100 else f"{number:.2g}" if number < 1 else f"{number:.1f}".removesuffix(".0")
 
 

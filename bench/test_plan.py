@@ -90,6 +90,27 @@ class Report(unittest.TestCase):
         self.assertIn("WRONG ANSWERS", out)
         self.assertIn("error: submap gives wrong answers on topicend_1k topic_1k.uniq", out)
 
+    def test_who_refuses_a_hostile_table_is_said_to_and_a_failure_is_no_refusal(self):
+        said = {"adv1 adv1": "refuses the table: too many wildcard somes", "adv3 adv3": "fails: heap out of memory"}
+        def some():
+            for record in records(1, lambda row, engine: 50.0 if engine == "keyrail-npm" else 100.0):
+                if record["engine"] == "qlobber" and record["row"] in said:
+                    record = {"row": record["row"], "engine": "qlobber", "round": 0, "error": said[record["row"]]}
+                yield record
+        wrong, out = printed(some())
+        self.assertEqual(wrong, [])
+        line = next(line for line in out.splitlines() if line.startswith("| adv1 ") and " qlobber " in line)
+        self.assertIn("refuses the table: too many wildcard somes", line)
+        target = next(line for line in out.splitlines() if "or qlobber refuses" in line)
+        self.assertIn("refuses / 2 / - / 2", target)
+        self.assertIn("met; not measured: adv3", target)
+        self.assertIn(("adv4 adv4", "keyrail-npm"), plan.asked())
+
+    def test_what_a_failed_engine_said_is_told_without_its_stack(self):
+        stack = "/x/qlobber.js:604\n  throw new Error('too many words');\n\nError: refuses the keys: too many words\n    at match"
+        self.assertEqual(run.complaint(stack), "refuses the keys: too many words")
+        self.assertEqual(run.complaint("Error: too many words\n    at match"), "fails: too many words")
+
     def test_who_fails_is_said_and_the_rest_is_judged(self):
         def some():
             for record in records(1):

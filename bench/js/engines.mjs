@@ -17,7 +17,11 @@ const glob = (Matcher, limits) => ({
   build(rows, kind) {
     topics(kind);
     const matcher = new Matcher({ ...amqp, ...limits });
-    for (const [pattern, queue] of rows) matcher.add(pattern, queue);
+    try {
+      for (const [pattern, queue] of rows) matcher.add(pattern, queue);
+    } catch ({ message }) {
+      throw new Error(`refuses the table: ${message}`);
+    }
     return (key) => matcher.match(key);
   },
 });

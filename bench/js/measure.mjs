@@ -61,7 +61,15 @@ function check() {
   return checked;
 }
 
-const checked = check();
+function checkedOrRefused() {
+  try {
+    return check();
+  } catch ({ message }) {
+    throw new Error(`refuses the keys: ${message}`);
+  }
+}
+
+const checked = checkedOrRefused();
 let sunk = 0; // What is found is used, so that no compiler may leave the finding out.
 /** One key after the other, and from the front again. */
 function single() {
