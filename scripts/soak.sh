@@ -24,9 +24,9 @@ scripts/setup/rust.sh
 scripts/setup/redis.sh
 scripts/setup/python.sh
 report=$PWD/host-redis/results/kills.jsonl
-say soak "200 kills of keyrail, 20 of each peer; the figures go to $report"
+say soak "200 kills of keyrail, 50 on a cluster, 20 of each peer; the figures go to $report"
 rm -f "$report"
-KEYRAIL_KILLS=200 KEYRAIL_KILL_REPORT=$report KEYRAIL_KILL_PEERS=$PWD/.tools/python/kombu57/bin/python \
+KEYRAIL_KILLS=200 KEYRAIL_CLUSTER_KILLS=50 KEYRAIL_KILL_REPORT=$report KEYRAIL_KILL_PEERS=$PWD/.tools/python/kombu57/bin/python \
     cargo test -p keyrail-redis --test kill -- --nocapture
 
 scripts/release.sh keyrail
