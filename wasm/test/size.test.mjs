@@ -13,9 +13,9 @@ const dist = join(import.meta.dirname, '..', 'dist');
  * gives another size. The aims for them, 60 and 120, are not met: see README.md.
  */
 const LIMITS = {
-  'keyrail.wasm': 252,
-  'full/keyrail.wasm': 440,
-  'inline.js and what it imports': 10,
+  'keyrail.wasm': 227,
+  'full/keyrail.wasm': 415,
+  'inline.js and what it imports': 9.2,
   'full/inline.js and what it imports': 10,
 };
 
