@@ -4,9 +4,9 @@
 # The npm package: a million pairs of bind and unbind, ten million routes, and the memory as it was. Writes
 # wasm/results/soak.json.
 #
-# Consumers: kills 200 under load, with SIGTERM, Redis restarts, cut connections and CLIENT KILL in between; 50 on a cluster,
-# with failovers; then 20 each
-# of Kombu's and Celery's, for comparison. Writes host-redis/results/kills.jsonl, a line for each kind of consumer.
+# Consumers: kills 200 under load, with SIGTERM, Redis restarts, cut connections and CLIENT KILL in between; 50 on a
+# cluster, with failovers; then 20 each of Kombu's and Celery's, for comparison. Writes host-redis/results/kills.jsonl, a
+# line for each kind of consumer.
 #
 # Other servers: the tests of host-redis and the interop tests on Redis 6.2, 7.0 and 8.2 and on Valkey 8.0. Writes
 # host-redis/results/servers.jsonl, a line for each.
