@@ -6,7 +6,7 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{FILTERED, Form, Leaf, POSITIONS, Spot, TopicIndex, known, shape::is_star};
+use super::{FILTERED, Form, Leaf, POSITIONS, Spot, TopicIndex, shape::is_star};
 use crate::{
     hash::tag,
     index::{
@@ -143,7 +143,8 @@ impl TopicIndex {
             None => self.shapes.take(template.form),
         };
         (template.turn, template.shape, template.seed) = (*turn, shape, seed);
-        self.shapes.note(shape, hash);
+        let last = literals.last().and_then(|last| words.get(*last as usize));
+        self.shapes.note(shape, hash, last.map_or(0, |(_, hash)| *hash));
         let number = self.leaves.insert(Leaf::new(key, entry));
         self.table.insert(tag(hash), number);
         let bit = if shape < FILTERED { 1 << shape } else { 0 };
@@ -169,7 +170,7 @@ impl TopicIndex {
         for (position, word) in bulk.touched.drain(..) {
             let count = core::mem::take(&mut bulk.counts[position][word as usize]);
             let (_, hash) = bulk.words[word as usize];
-            known::learn(&mut self.dictionary, placed(hash, position), count.shapes, count.patterns);
+            self.dictionary.learn(placed(hash, position), count.shapes, count.patterns);
         }
         bulk.turn += 1;
     }
