@@ -13,9 +13,9 @@ const dist = join(import.meta.dirname, '..', 'dist');
  * gives another size. The aims for them, 60 and 120, are not met: see README.md.
  */
 const LIMITS = {
-  'keyrail.wasm': 206,
-  'full/keyrail.wasm': 405,
-  'inline.js and what it imports': 10,
+  'keyrail.wasm': 195,
+  'full/keyrail.wasm': 393,
+  'inline.js and what it imports': 9.2,
   'full/inline.js and what it imports': 10,
 };
 

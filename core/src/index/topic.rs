@@ -26,7 +26,7 @@ pub(crate) use bulk::Bulk;
 use known::Dictionary;
 use many::{Asked, Many};
 pub(crate) use shape::Form;
-use shape::{FILTERED, POSITIONS, Shape, Shapes};
+use shape::{FILTERED, POSITIONS, Shapes};
 
 /// The topic patterns of one exchange.
 #[derive(Clone, Debug, Default)]
@@ -214,16 +214,16 @@ impl TopicIndex {
         }
     }
 
-    /// The same where it is one of several ways to match.
+    /// The same where it is one of several ways to match: compiled once for all who listen.
     #[inline(never)]
     pub(crate) fn matches_apart(
         &self,
         key: &[u8],
         scratch: &mut TopicScratch,
         work: &mut Work,
-        found: &mut impl FnMut(Entry),
+        mut found: &mut dyn FnMut(Entry),
     ) {
-        self.matches(key, scratch, work, found);
+        self.matches(key, scratch, work, &mut found);
     }
 
     /// For a key that is longer than AMQP's longest.
@@ -234,10 +234,10 @@ impl TopicIndex {
         key: &[u8],
         scratch: &mut TopicScratch,
         work: &mut Work,
-        found: &mut impl FnMut(Entry),
+        mut found: &mut dyn FnMut(Entry),
     ) {
         let TopicScratch { words, many, hits, staged } = scratch;
-        self.matches_text(key, words.split_long(self.seed, key), many, hits, staged, work, found);
+        self.matches_text(key, words.split_long(self.seed, key), many, hits, staged, work, &mut found);
     }
 
     #[inline(always)]
@@ -342,7 +342,7 @@ impl TopicIndex {
                 kept += 1;
             }
         }
-        for hit in hits.0.iter().take(kept) {
+        for hit in hits.0.get(..kept).unwrap_or_default() {
             let Some(shape) = self.shapes.get(hit.shape) else { continue };
             match self.leaves.get(hit.number) {
                 Some(leaf) if shape.form.verify(leaf.key(), key, words) => leaf.entries.for_each(found),
@@ -351,14 +351,17 @@ impl TopicIndex {
         }
     }
 
-    /// The same where the first leaf of a tag is not the one: another may have the same tag.
-    #[cold]
+    /// The same for one shape, where the first leaf of a tag is not the one: another may have the same tag.
     #[inline(never)]
     fn ask_at_length(&self, shape: u32, key: &[u8], words: impl Text, found: &mut impl FnMut(Entry)) {
-        let Some(Shape { form, seed, .. }) = self.shapes.get(shape) else { return };
+        let Some(shape) = self.shapes.get(shape) else { return };
+        let hash = shape.form.hash(shape.seed, words);
+        if !shape.may_have(hash) {
+            return;
+        }
         let mut leaf = None;
-        self.table.find(tag(form.hash(*seed, words)), |number| {
-            leaf = self.leaves.get(*number).filter(|leaf| form.verify(leaf.key(), key, words));
+        self.table.find(tag(hash), |number| {
+            leaf = self.leaves.get(*number).filter(|leaf| shape.form.verify(leaf.key(), key, words));
             leaf.is_some()
         });
         if let Some(leaf) = leaf {

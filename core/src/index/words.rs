@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use super::cut::{Room, SHORT};
-use crate::hash::{GOLDEN, MIX, fold};
+use crate::hash::{GOLDEN, MIX};
 
 pub(crate) use super::cut::any_word_hash;
 
@@ -197,12 +197,6 @@ static BACK: [u64; SHORT + 2] = {
     }
     back
 };
-
-/// Spreads a sum of placed words over all bits.
-#[inline(always)]
-pub(crate) fn finish(sum: u64) -> u64 {
-    fold(sum ^ MIX, GOLDEN)
-}
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use crate::{
     hash::tag,
     index::{
         entries::Entry,
-        words::{any_word_hash, finish, placed, placed_factor, placed_factor_behind},
+        words::{any_word_hash, placed, placed_factor, placed_factor_behind},
     },
 };
 
@@ -130,7 +130,7 @@ impl TopicIndex {
             Some(shape) => self.shapes.seed(shape),
             None => template.form.seed(),
         };
-        let hash = finish(seed.wrapping_add(*sum));
+        let hash = seed.wrapping_add(*sum);
         let same = |leaf: &u32| self.leaves.get(*leaf).is_some_and(|leaf| leaf.key() == &**key);
         if self.table.find(tag(hash), same).is_some() {
             return None;

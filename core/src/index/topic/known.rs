@@ -57,8 +57,8 @@ impl Dictionary {
             return self.narrow_exactly(shapes, words, free);
         }
         for (word, free) in words.iter().zip(free) {
-            let set = self.front.get((tag(word.placed) >> self.shift) as usize);
-            shapes &= set.copied().unwrap_or(u128::MAX) | free;
+            let Some(set) = self.front.get((tag(word.placed) >> self.shift) as usize) else { return shapes };
+            shapes &= set | free;
         }
         shapes
     }

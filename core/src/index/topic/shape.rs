@@ -4,7 +4,7 @@ use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     hash::{hash, join, tag},
-    index::words::{Text, Word, behind, finish},
+    index::words::{Text, Word, behind},
     same::same,
     tags::Tags,
 };
@@ -76,7 +76,8 @@ impl Form {
         self.prefix + self.suffix
     }
 
-    /// The hash of the literal words that a key, or the pattern itself, has in this form.
+    /// The hash of the literal words that a key, or the pattern itself, has in this form: a sum of products of hashes whose
+    /// bits are all alike, and so are its own.
     /// `words` are at least [`least`](Self::least) many; of the pattern itself the `#` is no word of the suffix.
     #[inline(always)]
     pub(crate) fn hash(&self, seed: u64, words: impl Text) -> u64 {
@@ -96,13 +97,15 @@ impl Form {
             }
             sum = sum.wrapping_add(behind(end, before));
         }
-        finish(sum)
+        sum
     }
 
     /// Whether the literal words of `pattern`, which has this form, are those of `key`.
     ///
-    /// In place for most patterns: those without wildcards, and those that end in their only one, a `#`.
-    #[inline(always)]
+    /// First for most patterns: those without wildcards, and those that end in their only one, a `#`. In place, but where code
+    /// is downloaded before it runs.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     pub(crate) fn verify(&self, pattern: &[u8], key: &[u8], words: impl Text) -> bool {
         if self.stars != 0 || self.suffix != 0 {
             return self.verify_wild(pattern, key, words).unwrap_or(false);
@@ -210,10 +213,11 @@ impl Shape {
     }
 }
 
-/// The place in the filter, and the bit there: by bits that are no part of the tag.
+/// The place in the filter, and the bit there: by bits that are no part of the tag, and not the lowest, which are the same
+/// for words in another order.
 #[inline(always)]
 const fn filter_bit(hash: u64) -> (usize, u64) {
-    ((hash >> 6) as usize % FILTER, 1 << (hash & 63))
+    ((hash >> 26) as usize % FILTER, 1 << (hash >> 20 & 63))
 }
 
 /// The shapes of one exchange, and which of them a key of a given length can have.
