@@ -28,6 +28,8 @@ pub(crate) struct Automata {
     machines: Vec<Machine>,
     /// Whether any is there.
     pub(crate) awake: bool,
+    /// The state whose answer is wanted.
+    wanted: Option<Wanted>,
 }
 
 /// So many exchanges have an automaton; others are matched by their index alone.
@@ -47,13 +49,14 @@ pub(crate) const fn cost(patterns: usize, words: usize, steps: u64) -> u64 {
 /// What is known of a key.
 pub(crate) enum Known<'a> {
     Answer(&'a [QueueId]),
-    /// The index has to be asked, and what it says is wanted if there is a number.
-    Unknown(Option<Wanted>),
+    /// The index has to be asked.
+    Unknown,
+    /// The index has to be asked, and what it says is to be [stored](Automata::store).
+    Wanted,
 }
 
-/// The state whose answer is wanted.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Wanted {
+struct Wanted {
     machine: usize,
     state: u32,
 }
@@ -73,17 +76,18 @@ impl Automata {
             self.awake = false;
         }
         let Some(number) = self.machines.iter().position(|machine| machine.exchange == exchange) else {
-            return Known::Unknown(None);
+            return Known::Unknown;
         };
-        let Some(machine) = self.machines.get_mut(number) else { return Known::Unknown(None) };
+        let Some(machine) = self.machines.get_mut(number) else { return Known::Unknown };
         if !matches!(machine.phase, Phase::Ready) {
             machine.prepare(index, work);
-            return Known::Unknown(None);
+            return Known::Unknown;
         }
         machine.pace.asked += 1;
-        let Some(state) = machine.walk(index, key, work) else { return Known::Unknown(None) };
+        let Some(state) = machine.walk(index, key, work) else { return Known::Unknown };
         let Some(answer) = machine.states.answer(state) else {
-            return Known::Unknown(Some(Wanted { machine: number, state }));
+            self.wanted = Some(Wanted { machine: number, state });
+            return Known::Wanted;
         };
         machine.pace.answered += 1;
         Known::Answer(machine.states.queues(answer))
@@ -109,13 +113,15 @@ impl Automata {
         }
     }
 
-    /// Keeps what the index said.
-    pub(crate) fn store(&mut self, wanted: Wanted, queues: &[QueueId]) {
+    /// Keeps what the index said, if it is wanted.
+    pub(crate) fn store(&mut self, queues: &[QueueId]) -> bool {
+        let Some(wanted) = self.wanted.take() else { return false };
         if let Some(machine) = self.machines.get_mut(wanted.machine)
             && !machine.states.keep(wanted.state, queues)
         {
             machine.filled();
         }
+        true
     }
 }
 

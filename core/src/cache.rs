@@ -23,6 +23,8 @@ pub(crate) struct Cache {
     keys: Vec<u8>,
     queues: Vec<QueueId>,
     gauge: Gauge,
+    /// The hash of the last question that had no answer.
+    open: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,36 +60,48 @@ struct Gauge {
 const WATCHED: u32 = 2048;
 const SLEEP: u32 = 64 * 1024;
 
-/// A question that has no answer yet.
+/// Whether a question is asked.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Question {
-    hash: u64,
-    exchange: ExchangeId,
+pub(crate) enum Asked {
+    Awake,
+    Asleep,
+    /// The gauge has to be read: [`Cache::judge`].
+    Unsure,
 }
 
 impl Cache {
-    /// The answer, or the question under which to store it; `Err(None)` while the cache sleeps.
+    /// Counts a question.
     #[inline(always)]
-    pub(crate) fn find(
-        &mut self,
-        router: &Router,
-        exchange: ExchangeId,
-        key: &[u8],
-    ) -> Result<&[QueueId], Option<Question>> {
-        if !self.gauge.ask() {
-            return Err(None);
+    pub(crate) const fn ask(&mut self) -> Asked {
+        self.gauge.left -= 1;
+        match self.gauge {
+            Gauge { left: 0, .. } => Asked::Unsure,
+            Gauge { asleep: true, .. } => Asked::Asleep,
+            Gauge { .. } => Asked::Awake,
         }
+    }
+
+    /// Reads the gauge; true if the question is asked.
+    pub(crate) fn judge(&mut self) -> bool {
+        self.gauge.read();
+        !self.gauge.asleep
+    }
+
+    /// The answer; if there is none, the question is open until the next.
+    #[inline(always)]
+    pub(crate) fn find(&mut self, router: &Router, exchange: ExchangeId, key: &[u8]) -> Option<&[QueueId]> {
         let (owner, revision) = router.version();
         if revision != self.revision || address(owner) != self.address {
             self.begin(owner, revision);
         }
-        let question = Question { hash: hash(router.seed(), key), exchange };
-        let Some(entry) = self.search(question, key) else {
+        let hash = hash(router.seed(), key);
+        let Some(entry) = self.search(hash, exchange, key) else {
             self.gauge.missed += 1;
-            return Err(Some(question));
+            self.open = hash;
+            return None;
         };
         let (from, count) = (entry.queues as usize, usize::from(entry.queue_count));
-        Ok(self.queues.get(from..from + count).unwrap_or_default())
+        Some(self.queues.get(from..from + count).unwrap_or_default())
     }
 
     /// Forgets the answers of another router or another time.
@@ -101,13 +115,13 @@ impl Cache {
     }
 
     #[inline(always)]
-    fn search(&self, question: Question, key: &[u8]) -> Option<&Entry> {
-        let pair = self.pairs.get(self.place(question.hash))?;
+    fn search(&self, hash: u64, exchange: ExchangeId, key: &[u8]) -> Option<&Entry> {
+        let pair = self.pairs.get(self.place(hash))?;
         pair.iter().find(|entry| {
             let from = entry.key as usize;
-            entry.hash == question.hash
+            entry.hash == hash
                 && entry.generation == self.generation
-                && entry.exchange == question.exchange.0
+                && entry.exchange == exchange.0
                 && usize::from(entry.key_length) == key.len()
                 && self.keys.get(from..from + key.len()).is_some_and(|mine| same(mine, key))
         })
@@ -119,8 +133,8 @@ impl Cache {
         hash as usize & self.pairs.len().wrapping_sub(1)
     }
 
-    /// Keeps an answer, in the place of an older one if need be.
-    pub(crate) fn store(&mut self, question: Question, key: &[u8], answer: &[QueueId]) {
+    /// Keeps the answer to the open question, in the place of an older one if need be.
+    pub(crate) fn store(&mut self, exchange: ExchangeId, key: &[u8], answer: &[QueueId]) {
         if key.len() > LONGEST_KEY || answer.len() > LONGEST_ANSWER {
             return;
         }
@@ -134,8 +148,8 @@ impl Cache {
             }
         }
         let entry = Entry {
-            hash: question.hash,
-            exchange: question.exchange.0,
+            hash: self.open,
+            exchange: exchange.0,
             generation: self.generation,
             key: self.keys.len() as u32,
             queues: self.queues.len() as u32,
@@ -202,19 +216,7 @@ impl Default for Gauge {
 }
 
 impl Gauge {
-    /// Counts a question; false if it is not asked.
-    #[inline(always)]
-    fn ask(&mut self) -> bool {
-        self.left -= 1;
-        if self.left == 0 {
-            self.read();
-        }
-        !self.asleep
-    }
-
     /// Sleeps if keeping answers did not pay, and wakes up after that.
-    #[cold]
-    #[inline(never)]
     fn read(&mut self) {
         let sleep = !self.asleep && self.missed > WATCHED - WATCHED / 4;
         *self = Gauge { left: if sleep { SLEEP } else { WATCHED }, missed: 0, asleep: sleep };

@@ -20,6 +20,7 @@ use crate::{
 
 mod chosen;
 mod consistent_hash;
+mod cut;
 mod entries;
 mod flat;
 mod headers;
@@ -139,6 +140,11 @@ impl IndexScratch {
     #[inline(always)]
     pub(crate) const fn costs(&self) -> u32 {
         self.topic.costs()
+    }
+
+    #[inline(always)]
+    pub(crate) const fn set_costs(&mut self, costs: u32) {
+        self.topic.set_costs(costs);
     }
 }
 
@@ -423,14 +429,16 @@ impl Index {
         }
     }
 
-    /// Adds all queues, where every message gets into each of them; false where that is not so.
+    /// Whether every message gets into each of the queues.
     #[inline(always)]
-    pub(crate) fn copy_flat(&self, queues: &mut Vec<QueueId>) -> bool {
-        let flat = self.content == Content::Flat;
-        if flat {
-            self.flat.copy(queues);
-        }
-        flat
+    pub(crate) fn is_flat(&self) -> bool {
+        self.content == Content::Flat
+    }
+
+    /// Adds all queues, where every message gets into each of them.
+    #[inline(always)]
+    pub(crate) fn copy_flat(&self, queues: &mut Vec<QueueId>) {
+        self.flat.copy(queues);
     }
 
     /// Whether [`matches_topic`](Self::matches_topic) finds all that matches this message.

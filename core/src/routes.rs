@@ -3,7 +3,7 @@ use alloc::{boxed::Box, vec::Vec};
 use crate::{
     ExchangeId, Message, QueueId, Router,
     automaton::{Automata, COSTLY, Known},
-    cache::{Cache, Question},
+    cache::{Asked, Cache},
     index::Entries,
     router::ExchangeEntry,
     walk::{Scratch, Sink, walk},
@@ -119,7 +119,8 @@ impl Routes {
 
     /// Adds the queues that `message` comes to from `exchange`, which is this.
     ///
-    /// Not inlined, as what follows is not: a message needs the frame of the way that it goes and of no other.
+    /// Not inlined, as what follows is not: a message needs the frame of the way that it goes and of no other. What chooses
+    /// the way calls nothing but at its end, so that it needs no frame at all.
     #[inline(never)]
     pub(crate) fn fill(
         &mut self,
@@ -128,22 +129,65 @@ impl Routes {
         entry: &ExchangeEntry,
         message: &Message<'_>,
     ) -> Outcome {
-        if entry.index.copy_flat(&mut self.queues) {
-            return Outcome::Routed;
+        if entry.index.is_flat() {
+            return self.fill_flat(entry);
         }
-        let question = match &mut self.cache {
-            Some(cache) if router.depends_on_key_alone(message) => {
-                match cache.find(router, exchange, message.routing_key()) {
-                    Ok(answer) => {
-                        self.queues.extend_from_slice(answer);
-                        return self.outcome();
-                    }
-                    Err(question) => question,
-                }
+        match &mut self.cache {
+            Some(cache) if router.depends_on_key_alone(message) => match cache.ask() {
+                Asked::Awake => self.fill_remembered(router, exchange, entry, message),
+                Asked::Asleep => self.fill_anew(router, exchange, entry, message, false),
+                Asked::Unsure => self.fill_judged(router, exchange, entry, message),
+            },
+            _ => self.fill_anew(router, exchange, entry, message, false),
+        }
+    }
+
+    /// All queues of an exchange that sends every message to all of them.
+    #[inline(never)]
+    fn fill_flat(&mut self, entry: &ExchangeEntry) -> Outcome {
+        entry.index.copy_flat(&mut self.queues);
+        Outcome::Routed
+    }
+
+    /// Looks for an answer that is remembered.
+    #[inline(never)]
+    fn fill_remembered(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) -> Outcome {
+        let Some(cache) = &mut self.cache else { return Outcome::Unroutable };
+        match cache.find(router, exchange, message.routing_key()) {
+            Some([]) => Outcome::Unroutable,
+            // Most answers are one queue, for which copying costs more than keeping.
+            Some([queue]) => {
+                self.queues.push(*queue);
+                Outcome::Routed
             }
-            _ => None,
-        };
-        self.fill_anew(router, exchange, entry, message, question)
+            Some(answer) => {
+                self.queues.extend_from_slice(answer);
+                Outcome::Routed
+            }
+            None => self.fill_anew(router, exchange, entry, message, true),
+        }
+    }
+
+    /// Decides whether remembering pays.
+    #[cold]
+    #[inline(never)]
+    fn fill_judged(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) -> Outcome {
+        if self.cache.as_mut().is_some_and(|cache| cache.judge()) {
+            return self.fill_remembered(router, exchange, entry, message);
+        }
+        self.fill_anew(router, exchange, entry, message, false)
     }
 
     /// The same for a direct exchange.
@@ -196,7 +240,8 @@ impl Routes {
         Outcome::Routed
     }
 
-    /// The same for what is not remembered.
+    /// The same for what is not remembered, but is to be from now on if `remember`: as the answer to the last question of the
+    /// cache.
     #[inline(never)]
     fn fill_anew(
         &mut self,
@@ -204,22 +249,107 @@ impl Routes {
         exchange: ExchangeId,
         entry: &ExchangeEntry,
         message: &Message<'_>,
-        question: Option<Question>,
+        remember: bool,
     ) -> Outcome {
-        let Routes { queues, scratch, cache, automata } = self;
-        let key = message.routing_key();
-        let alone = entry.index.is_topic_alone(message);
-        if alone {
-            match automata {
-                Some(automata) => collect(router, exchange, entry, key, queues, scratch, automata),
-                None => scratch.collect_topic(&entry.index, router, key, queues),
+        if !entry.index.is_topic_alone(message) {
+            return self.fill_by_walk(router, exchange, message, remember);
+        }
+        if self.automata.as_ref().is_some_and(|automata| automata.awake) {
+            return self.fill_by_states(router, exchange, entry, message, remember);
+        }
+        self.scratch.set_costs(0);
+        self.fill_topic(router, exchange, entry, message, remember)
+    }
+
+    /// The queues of a topic exchange that leads to queues alone: from its automaton if that knows them.
+    #[inline(never)]
+    fn fill_by_states(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+        remember: bool,
+    ) -> Outcome {
+        let Routes { queues, scratch, automata: Some(automata), .. } = self else {
+            return Outcome::Unroutable;
+        };
+        match automata.find(router, exchange, &entry.index, message.routing_key(), scratch.work_mut()) {
+            Known::Answer(answer) => {
+                queues.extend_from_slice(answer);
+                return self.finish(router, exchange, entry, message, remember);
+            }
+            Known::Unknown => scratch.set_costs(0),
+            Known::Wanted => scratch.set_costs(COSTLY + 1),
+        }
+        self.fill_topic(router, exchange, entry, message, remember)
+    }
+
+    /// The same from its index. What that costs is counted on from what it is.
+    #[inline(never)]
+    fn fill_topic(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+        remember: bool,
+    ) -> Outcome {
+        self.scratch.collect_topic(&entry.index, router, message.routing_key(), &mut self.queues);
+        if self.scratch.costs() > COSTLY {
+            self.learn(router, exchange, entry);
+        }
+        self.finish(router, exchange, entry, message, remember)
+    }
+
+    /// Lets the automaton of an exchange have what the index said, or know that it was costly.
+    #[cold]
+    #[inline(never)]
+    fn learn(&mut self, router: &Router, exchange: ExchangeId, entry: &ExchangeEntry) {
+        if let Some(automata) = &mut self.automata
+            && !automata.store(&self.queues)
+        {
+            automata.note(router, exchange, &entry.index);
+        }
+    }
+
+    /// Goes on to the alternate exchange if need be.
+    #[inline(always)]
+    fn finish(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+        remember: bool,
+    ) -> Outcome {
+        if self.queues.is_empty() {
+            if entry.alternate_exchange().is_some() {
+                return self.fill_by_walk(router, exchange, message, remember);
+            }
+            if !remember {
+                return Outcome::Unroutable;
             }
         }
-        if !alone || (queues.is_empty() && entry.alternate_exchange().is_some()) {
-            walk(router, exchange, message, scratch, &mut Collect(queues));
-        }
-        if let (Some(question), Some(cache)) = (question, cache) {
-            cache.store(question, key, queues);
+        if remember { self.remember(exchange, message) } else { Outcome::Routed }
+    }
+
+    #[inline(never)]
+    fn fill_by_walk(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        message: &Message<'_>,
+        remember: bool,
+    ) -> Outcome {
+        walk(router, exchange, message, &mut self.scratch, &mut Collect(&mut self.queues));
+        if remember { self.remember(exchange, message) } else { self.outcome() }
+    }
+
+    #[inline(never)]
+    fn remember(&mut self, exchange: ExchangeId, message: &Message<'_>) -> Outcome {
+        if let Some(cache) = &mut self.cache {
+            cache.store(exchange, message.routing_key(), &self.queues);
         }
         self.outcome()
     }
@@ -227,33 +357,6 @@ impl Routes {
     #[inline(always)]
     const fn outcome(&self) -> Outcome {
         if self.queues.is_empty() { Outcome::Unroutable } else { Outcome::Routed }
-    }
-}
-
-/// The queues of a topic exchange that leads to queues alone: from its automaton if that knows them.
-#[inline(always)]
-fn collect(
-    router: &Router,
-    exchange: ExchangeId,
-    entry: &ExchangeEntry,
-    key: &[u8],
-    queues: &mut Vec<QueueId>,
-    scratch: &mut Scratch,
-    automata: &mut Automata,
-) {
-    let mut wanted = None;
-    if automata.awake {
-        match automata.find(router, exchange, &entry.index, key, scratch.work_mut()) {
-            Known::Answer(answer) => return queues.extend_from_slice(answer),
-            Known::Unknown(state) => wanted = state,
-        }
-    }
-    let before = scratch.costs();
-    scratch.collect_topic(&entry.index, router, key, queues);
-    if let Some(wanted) = wanted {
-        automata.store(wanted, queues);
-    } else if scratch.costs().wrapping_sub(before) > COSTLY {
-        automata.note(router, exchange, &entry.index);
     }
 }
 

@@ -74,7 +74,7 @@ impl Scratch {
     }
 
     /// What [`walk`] comes to where it ends at one topic exchange, without what others need.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn collect_topic(
         &mut self,
         index: &Index,
@@ -97,10 +97,15 @@ impl Scratch {
         self.index.work
     }
 
-    /// Counts on with what costs much: patterns asked one by one, shapes beyond those that the dictionary holds.
+    /// What counts on with what costs much: patterns asked one by one, shapes beyond those that the dictionary holds.
     #[inline(always)]
     pub(crate) const fn costs(&self) -> u32 {
         self.index.costs()
+    }
+
+    #[inline(always)]
+    pub(crate) const fn set_costs(&mut self, costs: u32) {
+        self.index.set_costs(costs);
     }
 
     pub(crate) const fn work_mut(&mut self) -> &mut Work {

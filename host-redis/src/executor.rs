@@ -10,6 +10,7 @@ mod held;
 mod memory;
 mod needs;
 mod redis;
+mod sweep;
 mod take;
 
 pub use held::{GiveBack, Held, Overdue, PutBack, Restore};
@@ -20,6 +21,7 @@ pub(crate) use redis::{
     errors,
     once::{Once, Ran},
 };
+pub use sweep::Swept;
 pub(crate) use take::pop_order;
 pub use take::{Take, Taken};
 
@@ -101,6 +103,10 @@ pub trait Executor: Send + Sync + 'static {
 
     /// Gives the lock back, if it is still this one's.
     fn unlock(&self, layout: &Layout, token: &str) -> impl Future<Output = Result<(), ExecuteError>> + Send;
+
+    /// Deletes the tables of expiring bindings whose deadline has passed, at most a hundred of them, in one step: those
+    /// without a permanent binding, as Kombu 5.7 does. Says which fell due.
+    fn sweep(&self, layout: &Layout) -> impl Future<Output = Result<Swept, ExecuteError>> + Send;
 
     /// Who waits until there may be a message in one of the lists, without taking any.
     fn waiter(&self, lists: Vec<String>) -> Self::Waiter;

@@ -66,7 +66,7 @@ pub use decode::{Body, ReceivedMessage};
 pub use error::{ExecuteError, HostError, LoadError};
 pub use executor::{
     Executor, GiveBack, Heard, Held, Listener, Memory, MemoryWaiter, Overdue, PutBack, Redis, RedisOptions,
-    RedisWaiter, Reply, Restore, SetSize, Take, Taken, Waiter, quarantine_list,
+    RedisWaiter, Reply, Restore, SetSize, Swept, Take, Taken, Waiter, quarantine_list,
 };
 pub use fanout::{FanoutListener, News};
 pub use host::{Bind, Host, Table};

@@ -4,9 +4,15 @@ mod support;
 
 use std::{sync::Arc, time::Duration};
 
-use keyrail_core::{Dialect, Topology, kombu::Layout};
-use keyrail_redis::{Connection, ConsumerOptions, Host, Message, Next, Producer, ProducerOptions, load};
-use support::{PATIENCE, RedisServer};
+use keyrail_core::{
+    Dialect, Topology,
+    kombu::{Command, Layout, Plan},
+};
+use keyrail_redis::{
+    Connection, ConsumerOptions, Executor, Freshness, Host, Memory, Message, Next, Producer, ProducerOptions,
+    Redis, RedisOptions, Swept, load,
+};
+use support::{PATIENCE, RedisServer, on_both};
 
 const TABLE: &str = "_kombu.binding.orders";
 const DEADLINES: &str = "_kombu.binding_deadlines";
@@ -109,4 +115,124 @@ async fn a_consumer_refreshes_what_expires_and_lets_its_lists_live() {
     server.command(&["CONFIG", "RESETSTAT"]);
     tokio::time::sleep(Duration::from_millis(1000)).await;
     assert_eq!(server.calls(&["pexpire"]), [0]);
+}
+
+async fn run(executor: &impl Executor, commands: Vec<Command>) {
+    executor.run(&Plan { atomic: false, commands }).await.expect("run");
+}
+
+async fn keys(executor: &impl Executor) -> Vec<String> {
+    let mut keys = executor.keys("").await.expect("keys");
+    keys.sort();
+    keys
+}
+
+/// Tables whose time has come go, those with a permanent binding stay, and so does what is no table.
+async fn what_is_overdue_is_swept(executor: impl Executor) {
+    let layout = Layout { global_keyprefix: "p:".into(), ..Layout::default() };
+    assert_eq!(executor.sweep(&layout).await.expect("swept"), Swept::default());
+    let member = |exchange: &str| (layout.binding_table(exchange), b"k\x06\x16\x06\x16q".to_vec());
+    let mut commands = Vec::new();
+    for exchange in ["gone", "stays", "later"] {
+        let (key, member) = member(exchange);
+        commands.push(Command::SAdd { key, member });
+    }
+    let (_, permanent) = member("stays");
+    commands.push(Command::SAdd { key: layout.permanent_table("stays"), member: permanent });
+    commands.push(Command::ZAdd {
+        key: layout.binding_table("plus"),
+        score: 1.0,
+        member: "another's".into(),
+    });
+    let now = executor.now().await.expect("now") * 1000.0;
+    for (exchange, score) in
+        [("gone", now - 1.0), ("stays", 1.0), ("plus", 1.0), ("unknown", 1.0), ("later", now + 60_000.0)]
+    {
+        commands.push(Command::ZAdd { key: layout.binding_deadlines(), score, member: exchange.into() });
+    }
+    run(&executor, commands).await;
+    assert_eq!(executor.sweep(&layout).await.expect("swept"), Swept { due: 4, deleted: 1 });
+    let left = [
+        "p:_kombu.binding.later",
+        "p:_kombu.binding.plus",
+        "p:_kombu.binding.stays",
+        "p:_kombu.binding_deadlines",
+        "p:_kombu.binding_permanent.stays",
+    ];
+    assert_eq!(keys(&executor).await, left);
+    assert_eq!(executor.sweep(&layout).await.expect("swept"), Swept::default());
+    assert_eq!(keys(&executor).await, left);
+}
+
+/// A hundred at a time, the oldest first; another type is named.
+async fn a_sweep_is_bounded(executor: impl Executor) {
+    let layout = Layout::default();
+    let add =
+        |n: u16| Command::ZAdd { key: layout.binding_deadlines(), score: n.into(), member: n.to_string() };
+    run(&executor, (0..150).map(add).collect()).await;
+    assert_eq!(executor.sweep(&layout).await.expect("swept"), Swept { due: 100, deleted: 0 });
+    assert_eq!(executor.sweep(&layout).await.expect("swept"), Swept { due: 50, deleted: 0 });
+    assert_eq!(keys(&executor).await, Vec::<String>::new());
+    run(&executor, vec![Command::LPush { key: layout.binding_deadlines(), value: b"x".to_vec() }]).await;
+    let error = executor.sweep(&layout).await.expect_err("a list");
+    assert_eq!(error.code(), "wrong-type");
+    assert!(error.to_string().contains("_kombu.binding_deadlines"), "{error}");
+}
+
+on_both!(what_is_overdue_is_swept, a_sweep_is_bounded);
+
+/// Whoever consumes what expires sweeps once a minute; a producer that had the table in its cache hears of it.
+#[tokio::test]
+async fn a_consumer_of_what_expires_sweeps_and_no_other() {
+    let server = RedisServer::start();
+    let connection = Connection::new(&server.url()).expect("a URL");
+    let overdue = || {
+        let row = "k\x06\x16\x06\x16old";
+        assert_eq!(server.command(&["SADD", "_kombu.binding.old", row]), ":1\r\n");
+        assert_eq!(server.command(&["ZADD", DEADLINES, "1", "old"]), ":1\r\n");
+    };
+    let is_gone = || server.command(&["EXISTS", "_kombu.binding.old"]) == ":0\r\n";
+    overdue();
+    let options = ProducerOptions::new().exchange("old").freshness(Freshness::Tracked);
+    let producer = Producer::connect(&connection, options).await.expect("a producer");
+    let message = Message::text("x").routing_key("k");
+    assert_eq!(producer.publish(&message).await.expect("published").queues, ["old"]);
+
+    let host = |redis| Host::from_tables(redis, Layout::default(), load::Options::default());
+    let stays: Topology =
+        serde_json::from_value(serde_json::json!({"queues": [{"name": "stays"}]})).expect("one");
+    let declare = Some((Arc::new(stays), Dialect::Kombu57));
+    let other = host(connection.connect().await.expect("Redis"));
+    let other =
+        other.consumer(vec!["stays".into()], ConsumerOptions { declare, ..ConsumerOptions::default() });
+    support::cluster::until("it is declared", || {
+        server.command(&["HEXISTS", "keyrail.queue", "stays"]) == ":1\r\n"
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!is_gone(), "a consumer of nothing that expires");
+
+    let declare = Some((Arc::new(topology(900)), Dialect::Kombu57));
+    let options = ConsumerOptions { declare, ..ConsumerOptions::default() };
+    let redis = connection.connect().await.expect("Redis");
+    let consumer = host(redis).consumer(vec!["eq".into()], options).expect("a consumer");
+    support::cluster::until("it sweeps at its start", is_gone).await;
+    support::cluster::until("its own table is there", || score(&server).is_some()).await;
+    let deadline = std::time::Instant::now() + PATIENCE;
+    let refused = loop {
+        match producer.publish(&message).await {
+            Err(error) => break error,
+            Ok(_) => assert!(std::time::Instant::now() < deadline, "the producer does not hear of it"),
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    assert_eq!(refused.code(), "exchange-not-found");
+    overdue();
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert!(!is_gone(), "a minute is not over");
+    later(1).await;
+    support::cluster::until("it sweeps again", is_gone).await;
+    assert_eq!(server.command(&["EXISTS", TABLE]), ":1\r\n");
+    consumer.close().await.expect("closed");
+    other.expect("a consumer").close().await.expect("closed");
 }

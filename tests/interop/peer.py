@@ -98,6 +98,17 @@ def hold(connection: Connection, options: dict[str, Any]) -> None:
             time.sleep(SECONDS)
 
 
+def expire(connection: Connection, options: dict[str, Any]) -> None:
+    """Consumes an expiring queue for a moment, long enough for its channel's maintenance; may also sweep."""
+    queue = Queue(options["queue"], Exchange(options["exchange"], type="direct"), routing_key="k",
+                  expires=options["expires"])
+    with connection.channel() as channel:
+        with Consumer(channel, [queue], callbacks=[lambda body, message: message.ack()]):
+            if options.get("sweep"):
+                channel.maybe_refresh_binding_expiry()
+            say({"deadlines": len(channel.client.zrange(channel.keyprefix_binding_deadlines, 0, -1))})
+
+
 def publish(connection: Connection, options: dict[str, Any]) -> None:
     """Publishes the `messages`: each a body, how often it is repeated within the message, and publish options."""
     kind = options.get("type", "direct")
@@ -155,6 +166,7 @@ def version(connection: Connection, options: dict[str, Any]) -> None:
 VERBS = {
     "bind": bind,
     "consume": consume,
+    "expire": expire,
     "hold": hold,
     "publish": publish,
     "requeue_once": requeue_once,

@@ -1,10 +1,12 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import { type Batch, keysOf, partsOf } from './batch.js';
+import { decode } from './decode.js';
+import { encode } from './encode.js';
 import type { Engine } from './engine.js';
 import { guarded, invalid, KeyrailError } from './error.js';
 import type { Core } from './keyrail_bg.js';
 import { type Budget, Memory } from './memory.js';
-import { bindOperation, withAlternate } from './methods.js';
+import { bindOperation, checkedChange, checkedOperation, withAlternate } from './methods.js';
 import { expected, isBytes, isDetached, object, read, text } from './shape.js';
 import {
   BINDING_TABLE,
@@ -14,7 +16,6 @@ import {
   EXPLAIN_OPTIONS,
   FOLLOWER_OPTIONS,
   MESSAGE,
-  OPERATIONS,
   POSITION,
   PUBLISH,
   QUEUE_OPTIONS,
@@ -140,7 +141,7 @@ export abstract class BaseRouter implements Disposable {
   static fromTopology<T extends BaseRouter>(this: RouterClass<T>, topology: Topology): T {
     const data = read(topology, TOPOLOGY, 'topology');
     // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
-    return make(this, (Core) => Core.fromTopology(data));
+    return make(this, (Core) => Core.fromTopology(encode(data)));
   }
 
   /**
@@ -162,7 +163,7 @@ export abstract class BaseRouter implements Disposable {
   ): TypedRouter<T> & Omit<R, keyof BaseRouter> {
     const data = read(topology, TOPOLOGY, 'topology');
     // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
-    return make(this, (Core) => Core.fromTopology(data)) as TypedRouter<T> & R;
+    return make(this, (Core) => Core.fromTopology(encode(data))) as TypedRouter<T> & R;
   }
 
   /** The router that a snapshot was taken of: it answers alike, and goes on from the same revision. */
@@ -197,8 +198,8 @@ export abstract class BaseRouter implements Disposable {
   ): { router: T; quarantined: readonly Quarantined[] } {
     const data = read(table, BINDING_TABLE, 'table');
     // biome-ignore lint/complexity/noThisInStatic: a subclass makes routers of its own.
-    const router = make(this, (Core) => Core.fromRows(data));
-    return { router, quarantined: coreOf(router).quarantine() as Quarantined[] };
+    const router = make(this, (Core) => Core.fromRows(encode(data)));
+    return { router, quarantined: decode(coreOf(router).quarantine()) as Quarantined[] };
   }
 
   // --- Declare, bind, delete -----------------------------------------------------------------------------------------
@@ -246,13 +247,7 @@ export abstract class BaseRouter implements Disposable {
    * applied, and of that one nothing.
    */
   apply(...operations: Operation[]): void {
-    const checked = operations.map((operation, at) => {
-      const path = `operations[${at}]`;
-      const op = typeof operation === 'object' && operation !== null ? operation.op : undefined;
-      const shape = OPERATIONS.get(op);
-      if (!shape) throw expected([...OPERATIONS.keys()].join(', '), op, `${path}.op`);
-      return read(operation, shape, path) as object;
-    });
+    const checked = operations.map((operation, at) => checkedOperation(operation, `operations[${at}]`));
     for (const operation of checked) this.#apply(operation);
   }
 
@@ -308,7 +303,7 @@ export abstract class BaseRouter implements Disposable {
     const { random, ...data } = read(message, MESSAGE, 'message') as Message;
     const handle = this.#live();
     if (this.#draws) handle.draw(random ?? Math.random());
-    return guarded(() => handle.routeMessage(data));
+    return guarded(() => handle.routeMessage(encode(data)));
   }
 
   /**
@@ -423,7 +418,7 @@ export abstract class BaseRouter implements Disposable {
     const { nearMisses = 0 } = read(options, EXPLAIN_OPTIONS, 'options') as ExplainOptions;
     const handle = this.#live();
     if (this.#draws) handle.draw(random ?? Math.random());
-    return guarded(() => handle.explain(data, nearMisses) as Trace);
+    return guarded(() => decode(handle.explain(encode(data), nearMisses)) as Trace);
   }
 
   /**
@@ -443,7 +438,7 @@ export abstract class BaseRouter implements Disposable {
     const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
     const kind = typeof data.body === 'string' ? TEXT : BYTES;
     const handle = this.#live();
-    return guarded(() => handle.plan({ ...kind, ...data, ...hashed, deliveryTags }) as Plan);
+    return guarded(() => decode(handle.plan(encode({ ...kind, ...data, ...hashed, deliveryTags }))) as Plan);
   }
 
   /** The Redis commands by which Celery would send a task, as data; in all else like {@link plan}. */
@@ -454,7 +449,7 @@ export abstract class BaseRouter implements Disposable {
     const copies = Math.max(1, this.#countCopies({ exchange, routingKey }));
     const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
     const handle = this.#live();
-    return guarded(() => handle.planTask({ ...data, deliveryTags }) as Plan);
+    return guarded(() => decode(handle.planTask(encode({ ...data, deliveryTags }))) as Plan);
   }
 
   // --- Look up -------------------------------------------------------------------------------------------------------
@@ -476,7 +471,7 @@ export abstract class BaseRouter implements Disposable {
   /** Everything that was declared and bound, as data; `Router.fromTopology` takes it back. */
   topology(): Topology {
     const handle = this.#live();
-    return guarded(() => handle.topology() as Topology);
+    return guarded(() => decode(handle.topology()) as Topology);
   }
 
   /** Grows with every change. Whoever keeps ids or results beside the router drops them when it moves. */
@@ -520,7 +515,8 @@ export abstract class BaseRouter implements Disposable {
     if (position !== undefined) {
       const { epoch, revision } = read(position, POSITION, 'position') as Position;
       const changes = guarded(() => handle.changesSince(wide(epoch, 'position.epoch'), revision));
-      if (changes !== undefined) return { type: 'changes', since: { epoch, revision }, changes } as Update;
+      if (changes !== undefined)
+        return { type: 'changes', since: { epoch, revision }, changes: decode(changes) } as Update;
     }
     return { type: 'snapshot', epoch: here.epoch, bytes: this.toSnapshot() };
   }
@@ -546,7 +542,11 @@ export abstract class BaseRouter implements Disposable {
           handle.followSnapshot(wide(checked.epoch, 'update.epoch'), bytes);
         } else {
           const { epoch, revision } = checked.since;
-          handle.followChanges(wide(epoch, 'update.since.epoch'), revision, checked.changes);
+          handle.followChanges(
+            wide(epoch, 'update.since.epoch'),
+            revision,
+            encode(checked.changes.map(checkedChange)),
+          );
         }
       });
     } finally {
@@ -585,7 +585,7 @@ export abstract class BaseRouter implements Disposable {
     const { op, kind } = operation as { op: Operation['op']; kind?: string };
     this.#forget(op === 'queue.delete');
     if (kind === 'x-random') this.#draws = true;
-    guarded(() => handle.apply(operation));
+    guarded(() => handle.apply(encode(operation)));
   }
 
   /** Drops what a change may make wrong. */

@@ -34,8 +34,11 @@ export function guarded<T>(call: () => T): T {
 
 function keyrailError(error: unknown): KeyrailError {
   if (error instanceof KeyrailError) return error;
-  if (error instanceof Error && 'code' in error && typeof error.code === 'string') {
-    return new KeyrailError(error.code, error.message, { reply: (error as { reply?: Reply }).reply });
+  // As `src/error.rs` writes it.
+  if (typeof error === 'string') {
+    const [code = '', scope, number, name, ...message] = error.split('\n');
+    const reply = scope ? ({ scope, code: Number(number), name } as Reply) : undefined;
+    return new KeyrailError(code, message.join('\n'), { reply });
   }
   return new KeyrailError('internal', `keyrail failed: ${String(error)}`, { cause: error });
 }

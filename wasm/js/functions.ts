@@ -1,3 +1,5 @@
+import { decode } from './decode.js';
+import { encode } from './encode.js';
 import type { Engine } from './engine.js';
 import { guarded } from './error.js';
 import { read, text } from './shape.js';
@@ -12,12 +14,12 @@ export function functionsOf(engine: Pick<Engine, 'Core'>): {
   return {
     deliveredHeaders(headers) {
       const data = read(headers, 'table', 'headers');
-      return guarded(() => engine.Core.deliveredHeaders(data) as Table);
+      return guarded(() => decode(engine.Core.deliveredHeaders(encode(data))) as Table);
     },
     bindingTableKey(exchange, layout = {}) {
       const name = text(exchange, 'exchange');
       const data = read(layout, LAYOUT, 'layout');
-      return guarded(() => engine.Core.bindingTableKey(name, data));
+      return guarded(() => engine.Core.bindingTableKey(name, encode(data)));
     },
   };
 }

@@ -145,7 +145,11 @@ export function isDetached(view: ArrayBufferView): boolean {
 function bytes(value: unknown, path: string): unknown {
   if (typeof value === 'string') return text(value, path);
   if (isBytes(value)) return copied(value, path);
-  if (typeof value === 'object' && value !== null) return fields(value, HEX, path);
+  if (typeof value === 'object' && value !== null) {
+    const { hex } = fields(value, HEX, path) as { hex: string };
+    if (!/^([0-9a-f]{2})*$/i.test(hex)) throw expected('pairs of hexadecimal digits', hex, `${path}.hex`);
+    return Uint8Array.from(hex.match(/../g) ?? [], (octet) => Number.parseInt(octet, 16));
+  }
   throw expected('a string or a Uint8Array', value, path);
 }
 

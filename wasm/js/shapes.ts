@@ -155,7 +155,7 @@ export const POSITION: Shape = {
 };
 
 const CHANGE: Shape = {
-  // Which operations there are is the core's business here: they come from another router.
+  // What the operation is, `OPERATIONS` says.
   fields: { revision: 'revision', operation: 'object' },
   required: ['revision', 'operation'],
 };

@@ -1,4 +1,3 @@
-use js_sys::{Error as JsError, Reflect};
 use keyrail_core::{
     BindError, DeclareError, DeleteError, Error, FollowError, PublishError, Reply, SnapshotError,
     TopologyError,
@@ -9,10 +8,9 @@ use keyrail_core::{
     diff::DiffError,
     kombu::{BindingSetsError, CeleryConfigError},
 };
-use serde::Serialize;
 use wasm_bindgen::JsValue;
 
-use crate::value::to_js;
+use crate::node::Problem;
 
 /// What JavaScript gets to see of an error: a message, a stable code, and a broker's answer where there is one.
 pub(crate) struct Failure {
@@ -21,38 +19,34 @@ pub(crate) struct Failure {
     reply: Option<Reply>,
 }
 
-#[derive(Serialize)]
-struct ReplyValue {
-    scope: &'static str,
-    code: u16,
-    name: &'static str,
-}
-
 impl Failure {
     pub(crate) fn new(code: &'static str, message: impl ToString) -> Self {
         Failure { message: message.to_string(), code, reply: None }
     }
+}
 
-    /// A value that has not the shape it should have.
-    pub(crate) fn invalid_argument(error: serde_wasm_bindgen::Error) -> Self {
-        // Its text begins with the name of the JavaScript class; the message alone does not.
-        let message = JsError::from(JsValue::from(error)).message().into();
-        Failure { message, code: "invalid-argument", reply: None }
+/// A text: the code, the scope, code and name of the reply, which are empty if there is none, and the message, a line
+/// each. `js/error.ts` makes a `KeyrailError` of it.
+impl From<Failure> for JsValue {
+    fn from(failure: Failure) -> Self {
+        let (scope, number, name) = match &failure.reply {
+            Some(reply) => (reply.scope.as_str(), reply.code.to_string(), reply.name),
+            None => ("", String::new(), ""),
+        };
+        JsValue::from_str(&[failure.code, scope, &number, name, &failure.message].join("\n"))
     }
 }
 
-/// A JavaScript `Error`; the class `KeyrailError` is made from it on the other side.
-impl From<Failure> for JsValue {
-    fn from(failure: Failure) -> Self {
-        let error = JsError::new(&failure.message);
-        let reply = failure.reply.and_then(|reply| {
-            let Reply { scope, code, name } = reply;
-            to_js(&ReplyValue { scope: scope.as_str(), code, name }).ok()
-        });
-        // Setting a property of a fresh object cannot fail.
-        let _ = Reflect::set(&error, &"code".into(), &failure.code.into());
-        let _ = Reflect::set(&error, &"reply".into(), &reply.unwrap_or(JsValue::UNDEFINED));
-        error.into()
+impl From<Problem> for JsValue {
+    fn from(problem: Problem) -> Self {
+        Failure::from(problem).into()
+    }
+}
+
+/// A value that has not the form that it should have.
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Failure::new("invalid-argument", problem.0)
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::mem;
 
-use keyrail_core::{Change, Follower, Position, Router, Source, Update};
+use keyrail_core::{Follower, Position, Router, Source, Update};
 use wasm_bindgen::prelude::*;
 
 use crate::{
     Core,
     error::Failure,
+    fields::{Read, node},
     held::Held,
-    value::{from_js, to_js},
+    node::Node,
+    operation,
+    write::write,
 };
 
 #[wasm_bindgen]
@@ -52,12 +55,12 @@ impl Core {
 
     /// The changes after a position; nothing if only a snapshot helps.
     #[wasm_bindgen(js_name = changesSince)]
-    pub fn changes_since(&self, epoch: u64, revision: f64) -> Result<Option<JsValue>, JsValue> {
+    pub fn changes_since(&self, epoch: u64, revision: f64) -> Result<Option<Vec<u8>>, JsValue> {
         let Held::Source(source) = &self.held else { return Ok(None) };
         let position = Position { epoch, revision: revision as u64 };
         // Asking for what cannot be known would make a snapshot.
         match source.since(Some(position)) {
-            Update::Changes { changes, .. } => to_js(&changes).map(Some),
+            Update::Changes { changes, .. } => write(&changes).map(Some),
             Update::Snapshot { .. } => Ok(None),
         }
     }
@@ -68,8 +71,9 @@ impl Core {
     }
 
     #[wasm_bindgen(js_name = followChanges)]
-    pub fn follow_changes(&mut self, epoch: u64, revision: f64, changes: JsValue) -> Result<(), JsValue> {
-        let changes: Vec<Change> = from_js(changes)?;
+    pub fn follow_changes(&mut self, epoch: u64, revision: f64, changes: &[u8]) -> Result<(), JsValue> {
+        let Node::List(changes) = node(changes)? else { return Ok(()) };
+        let changes = changes.iter().map(operation::change).collect::<Read<_>>().map_err(Failure::from)?;
         self.follow(Update::Changes { since: Position { epoch, revision: revision as u64 }, changes })
     }
 }

@@ -6,13 +6,14 @@ use keyrail_core::{
     Definitions, Dialect, ExchangeKind, Topology, diff,
     kombu::{BindingSets, CeleryConfig, Layout},
 };
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use wasm_bindgen::prelude::*;
 
 use crate::{
     Core,
     error::Failure,
-    value::{from_js, to_js},
+    fields::{node, value},
+    write::write,
 };
 
 /// A comparison, with the two questions that everybody asks of it answered.
@@ -28,15 +29,15 @@ struct Compared<'a> {
 #[wasm_bindgen]
 impl Core {
     /// What is wrong with everything that was declared and bound.
-    pub fn lint(&self) -> Result<JsValue, JsValue> {
-        to_js(&self.topology().lint(&Default::default()).map_err(Failure::from)?)
+    pub fn lint(&self) -> Result<Vec<u8>, JsValue> {
+        write(&self.topology().lint(&Default::default()).map_err(Failure::from)?)
     }
 
     /// What a later router does differently.
-    pub fn diff(&self, after: &Core, witnesses: usize, line_feeds: bool) -> Result<JsValue, JsValue> {
+    pub fn diff(&self, after: &Core, witnesses: usize, line_feeds: bool) -> Result<Vec<u8>, JsValue> {
         let options = diff::Options::default().witnesses(witnesses).line_feeds(line_feeds);
         let diff = self.topology().diff(&after.topology(), &options).map_err(Failure::from)?;
-        to_js(&Compared {
+        write(&Compared {
             behaves_the_same: diff.behaves_the_same(),
             behaves_differently: diff.behaves_differently(),
             diff: &diff,
@@ -44,45 +45,45 @@ impl Core {
     }
 
     #[wasm_bindgen(js_name = fromDefinitions)]
-    pub fn from_definitions(definitions: JsValue, vhost: &str) -> Result<Core, JsValue> {
-        let definitions: Definitions = from_js(definitions)?;
+    pub fn from_definitions(definitions: &[u8], vhost: &str) -> Result<Core, JsValue> {
+        let definitions: Definitions = read(definitions)?;
         of(&definitions.topology(vhost).map_err(Failure::from)?)
     }
 
     /// Definitions of this alone, or others in which it takes the place of its virtual host.
     #[wasm_bindgen(js_name = toDefinitions)]
-    pub fn to_definitions(&self, vhost: &str, within: Option<JsValue>) -> Result<JsValue, JsValue> {
+    pub fn to_definitions(&self, vhost: &str, within: Option<Box<[u8]>>) -> Result<Vec<u8>, JsValue> {
         let topology = self.topology();
         let definitions = match within {
             None => Definitions::of(vhost, &topology).map_err(Failure::from)?,
             Some(within) => {
-                let mut definitions: Definitions = from_js(within)?;
+                let mut definitions: Definitions = read(&within)?;
                 definitions.set_topology(vhost, &topology).map_err(Failure::from)?;
                 definitions
             }
         };
-        to_js(&definitions)
+        write(&definitions)
     }
 
     #[wasm_bindgen(js_name = fromBindingSets)]
-    pub fn from_binding_sets(sets: JsValue, layout: JsValue, kinds: JsValue) -> Result<Core, JsValue> {
-        let sets: BindingSets = from_js(sets)?;
-        let layout: Layout = from_js(layout)?;
-        let kinds: BTreeMap<Box<str>, ExchangeKind> = from_js(kinds)?;
+    pub fn from_binding_sets(sets: &[u8], layout: &[u8], kinds: &[u8]) -> Result<Core, JsValue> {
+        let sets: BindingSets = read(sets)?;
+        let layout: Layout = read(layout)?;
+        let kinds: BTreeMap<Box<str>, ExchangeKind> = read(kinds)?;
         of(&sets.topology(&layout, &kinds).map_err(Failure::from)?)
     }
 
     #[wasm_bindgen(js_name = toBindingSets)]
-    pub fn to_binding_sets(&self, layout: JsValue, dialect: JsValue) -> Result<JsValue, JsValue> {
-        let layout: Layout = from_js(layout)?;
-        let dialect: Dialect = from_js(dialect)?;
-        to_js(&BindingSets::of(&self.topology(), &layout, dialect).map_err(Failure::from)?)
+    pub fn to_binding_sets(&self, layout: &[u8], dialect: &[u8]) -> Result<Vec<u8>, JsValue> {
+        let layout: Layout = read(layout)?;
+        let dialect: Dialect = read(dialect)?;
+        write(&BindingSets::of(&self.topology(), &layout, dialect).map_err(Failure::from)?)
     }
 
     #[wasm_bindgen(js_name = fromCeleryConfig)]
-    pub fn from_celery_config(config: JsValue, dialect: JsValue) -> Result<Core, JsValue> {
-        let config: CeleryConfig = from_js(config)?;
-        let dialect: Dialect = from_js(dialect)?;
+    pub fn from_celery_config(config: &[u8], dialect: &[u8]) -> Result<Core, JsValue> {
+        let config: CeleryConfig = read(config)?;
+        let dialect: Dialect = read(dialect)?;
         of(&config.topology(dialect).map_err(Failure::from)?)
     }
 
@@ -105,4 +106,8 @@ impl Core {
 
 fn of(topology: &Topology) -> Result<Core, JsValue> {
     Ok(topology.router().map_err(Failure::from)?.into())
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsValue> {
+    Ok(value(&node(bytes)?)?)
 }

@@ -1,25 +1,29 @@
 //! The JavaScript surface of `keyrail-core`: glue, and no decisions.
 //!
-//! Structured values cross the boundary through serde; the calls that run for every message pass bytes and ids
-//! through memory that both sides see. `js/router.ts` is the class that people use: it checks and copies what it is
-//! given before it calls in here, so that no getter, proxy or cycle of a caller ever runs inside a call.
+//! The calls that run for every message pass bytes and ids through memory that both sides see. Structured values cross as
+//! bytes too: they come in as a tree ([`node`]) and go out through serde ([`write`](mod@write)). `js/router.ts` is the
+//! class that people use: it checks and copies what it is given before it calls in here, so that no getter, proxy or
+//! cycle of a caller ever runs inside a call.
 
 mod answers;
 mod error;
+mod fields;
 mod follow;
 #[cfg(feature = "full")]
 mod full;
 mod held;
+mod node;
+mod operation;
 mod plan;
 mod table;
 mod task;
 mod value;
+mod write;
 
 use std::mem;
 
 use keyrail_core::{
-    ExchangeId, ExchangeKind, Limits, Message, Operation, Outcome, QueueId, Router, Routes, Table, Topology,
-    Trace,
+    ExchangeId, ExchangeKind, Limits, Message, Outcome, QueueId, Router, Routes, Table, Topology, Trace,
     kombu::{Layout, QuarantinedRow},
 };
 use wasm_bindgen::prelude::*;
@@ -27,11 +31,12 @@ use wasm_bindgen::prelude::*;
 use crate::{
     answers::Answers,
     error::Failure,
+    fields::{node, value},
     held::Held,
     plan::{Address, Content},
-    table::{Quarantined, Rows},
-    task::Call,
-    value::{Explained, Publish, from_js, to_js},
+    table::Quarantined,
+    value::{Explained, Publish},
+    write::write,
 };
 
 /// The number that stands for "no such exchange". Ids are 32 bits wide, so there are never as many queues or answers.
@@ -87,25 +92,25 @@ impl Core {
     }
 
     #[wasm_bindgen(js_name = fromTopology)]
-    pub fn from_topology(topology: JsValue) -> Result<Core, JsValue> {
-        let topology: Topology = from_js(topology)?;
+    pub fn from_topology(topology: &[u8]) -> Result<Core, JsValue> {
+        let topology = operation::topology(&node(topology)?)?;
         Ok(topology.router().map_err(Failure::from)?.into())
     }
 
     /// A router with one exchange of Kombu's, from the rows of its binding table.
     #[wasm_bindgen(js_name = fromRows)]
-    pub fn from_rows(rows: JsValue) -> Result<Core, JsValue> {
-        let table = Rows::read(rows)?;
+    pub fn from_rows(rows: &[u8]) -> Result<Core, JsValue> {
+        let table = table::read(&node(rows)?)?;
         Ok(Core { quarantine: table.quarantine, ..table.router.into() })
     }
 
     /// The rows that [`from_rows`](Core::from_rows) skipped.
-    pub fn quarantine(&self) -> Result<JsValue, JsValue> {
-        to_js(&self.quarantine.iter().map(Quarantined::from).collect::<Vec<_>>())
+    pub fn quarantine(&self) -> Result<Vec<u8>, JsValue> {
+        write(&self.quarantine.iter().map(Quarantined::from).collect::<Vec<_>>())
     }
 
-    pub fn apply(&mut self, operation: JsValue) -> Result<(), JsValue> {
-        let operation: Operation = from_js(operation)?;
+    pub fn apply(&mut self, operation: &[u8]) -> Result<(), JsValue> {
+        let operation = operation::operation(&node(operation)?)?;
         self.answers.forget();
         Ok(self.held.apply(&operation)?)
     }
@@ -190,8 +195,8 @@ impl Core {
 
     /// Routes a message with headers or properties.
     #[wasm_bindgen(js_name = routeMessage)]
-    pub fn route_message(&mut self, message: JsValue) -> Result<u32, JsValue> {
-        let publish: Publish = from_js(message)?;
+    pub fn route_message(&mut self, message: &[u8]) -> Result<u32, JsValue> {
+        let publish = Publish::read(&node(message)?)?;
         let (exchange, message) = publish.message(self.held.router()).map_err(Failure::from)?;
         let outcome = self.held.router().route(exchange, &message.random(self.random), &mut self.routes);
         Ok(self.keep(outcome))
@@ -215,30 +220,31 @@ impl Core {
     }
 
     #[wasm_bindgen(js_name = deliveredHeaders)]
-    pub fn delivered_headers(headers: JsValue) -> Result<JsValue, JsValue> {
-        let headers: Table = from_js(headers)?;
+    pub fn delivered_headers(headers: &[u8]) -> Result<Vec<u8>, JsValue> {
+        let headers: Table = value(&node(headers)?)?;
         let message = Message::new("").headers(&headers).map_err(Failure::from)?;
-        to_js(&message.delivered_headers().map(|(name, value)| (name, value.clone())).collect::<Table>())
+        write(&message.delivered_headers().map(|(name, value)| (name, value.clone())).collect::<Table>())
     }
 
     // --- Questions -----------------------------------------------------------------------------------------------
 
     /// With as many near misses as are asked for.
-    pub fn explain(&mut self, message: JsValue, near_misses: usize) -> Result<JsValue, JsValue> {
-        let publish: Publish = from_js(message)?;
+    pub fn explain(&mut self, message: &[u8], near_misses: usize) -> Result<Vec<u8>, JsValue> {
+        let publish = Publish::read(&node(message)?)?;
         self.trace = mem::take(&mut self.trace).with_near_misses(near_misses);
         let (exchange, message) = publish.message(self.held.router()).map_err(Failure::from)?;
         let outcome = self.held.router().explain(exchange, &message.random(self.random), &mut self.trace);
-        to_js(&Explained::new(outcome, &self.trace))
+        write(&Explained::new(outcome, &self.trace))
     }
 
     /// The Redis commands that publish a message. `deliveryTags` has as many as there are copies.
-    pub fn plan(&mut self, message: JsValue) -> Result<JsValue, JsValue> {
-        let publish: Publish = from_js(message.clone())?;
-        let address: Address = from_js(message.clone())?;
-        let content: Content = from_js(message)?;
+    pub fn plan(&mut self, message: &[u8]) -> Result<Vec<u8>, JsValue> {
+        let node = node(message)?;
+        let publish = Publish::read(&node)?;
+        let address = Address::read(&node)?;
+        let content = Content::read(&node)?;
         let (exchange, message) = publish.message(self.held.router()).map_err(Failure::from)?;
-        to_js(&address.plan(
+        write(&address.plan(
             self.held.router(),
             exchange,
             &message.random(self.random),
@@ -249,29 +255,30 @@ impl Core {
 
     /// The Redis commands that send a task of Celery's.
     #[wasm_bindgen(js_name = planTask)]
-    pub fn plan_task(&mut self, task: JsValue) -> Result<JsValue, JsValue> {
-        let address: Address = from_js(task.clone())?;
-        let call: Call = from_js(task)?;
+    pub fn plan_task(&mut self, task: &[u8]) -> Result<Vec<u8>, JsValue> {
+        let node = node(task)?;
+        let address = Address::read(&node)?;
+        let envelope = task::envelope(&node)?;
         let (exchange, message) = address.message(self.held.router()).map_err(Failure::from)?;
-        to_js(&address.plan(
+        write(&address.plan(
             self.held.router(),
             exchange,
             &message.random(self.random),
-            &call.envelope(),
+            &envelope,
             &mut self.routes,
         ))
     }
 
     /// The key of the binding table of an exchange.
     #[wasm_bindgen(js_name = bindingTableKey)]
-    pub fn binding_table_key(exchange: &str, layout: JsValue) -> Result<String, JsValue> {
-        let layout: Layout = from_js(layout)?;
+    pub fn binding_table_key(exchange: &str, layout: &[u8]) -> Result<String, JsValue> {
+        let layout: Layout = value(&node(layout)?)?;
         Ok(layout.binding_table(exchange))
     }
 
     #[wasm_bindgen(js_name = topology)]
-    pub fn to_topology(&self) -> Result<JsValue, JsValue> {
-        to_js(&Topology::of(self.router()))
+    pub fn to_topology(&self) -> Result<Vec<u8>, JsValue> {
+        write(&Topology::of(self.router()))
     }
 
     #[wasm_bindgen(js_name = exchangeId)]

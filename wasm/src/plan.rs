@@ -4,41 +4,34 @@ use keyrail_core::{
     ExchangeId, ExchangeKind, Message, Outcome, PublishError, Router, Routes,
     kombu::{Envelope, Json, Layout, Plan, plan},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::{
+    fields::{Fields, Read, wrong},
+    node::Node,
+};
 
 /// Where a message goes, and what that asks of its copies.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Address {
     exchange: Box<str>,
     /// Text, unlike an AMQP key: it stands in JSON and in names of keys.
     routing_key: Box<str>,
-    #[serde(default)]
     return_to_queue: bool,
-    #[serde(default)]
     layout: Layout,
     /// One for each copy.
     delivery_tags: Vec<String>,
 }
 
 /// What is published, its address apart.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Content {
-    headers: Option<Json>,
-    #[serde(deserialize_with = "bytes")]
+    headers: Vec<(String, Json)>,
     body: Vec<u8>,
     content_type: Box<str>,
     content_encoding: Box<str>,
-    properties: Option<Json>,
+    properties: Vec<(String, Json)>,
     priority: Option<Json>,
     expiration: Option<u64>,
-    #[serde(default)]
     transient: bool,
-}
-
-fn bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    keyrail_core::ByteString::deserialize(deserializer).map(|bytes| bytes.to_vec())
 }
 
 /// A plan as JavaScript sees it.
@@ -53,6 +46,21 @@ pub(crate) struct PlanValue {
 }
 
 impl Address {
+    pub(crate) fn read(node: &Node) -> Read<Self> {
+        let fields = Fields::of(node)?;
+        let tags = fields.list("deliveryTags")?.iter().map(|tag| match tag {
+            Node::Text(tag) => Ok((**tag).into()),
+            _ => Err(wrong("deliveryTags")),
+        });
+        Ok(Address {
+            exchange: fields.text("exchange")?,
+            routing_key: fields.text("routingKey")?,
+            return_to_queue: fields.flag("returnToQueue")?,
+            layout: fields.value("layout")?,
+            delivery_tags: tags.collect::<Read<_>>()?,
+        })
+    }
+
     /// The message as far as the address tells: Celery routes by nothing else.
     pub(crate) fn message(&self, router: &Router) -> Result<(ExchangeId, Message<'_>), PublishError> {
         router.message(&self.exchange, &*self.routing_key, None)
@@ -89,14 +97,28 @@ impl Address {
 }
 
 impl Content {
+    pub(crate) fn read(node: &Node) -> Read<Self> {
+        let fields = Fields::of(node)?;
+        Ok(Content {
+            headers: fields.members("headers")?,
+            body: fields.bytes("body")?.to_vec(),
+            content_type: fields.text("contentType")?,
+            content_encoding: fields.text("contentEncoding")?,
+            properties: fields.members("properties")?,
+            priority: fields.json("priority")?,
+            expiration: fields.size("expiration")?,
+            transient: fields.flag("transient")?,
+        })
+    }
+
     pub(crate) fn envelope(&self) -> Envelope {
         let mut envelope = Envelope::bytes(self.body.as_slice())
             .content_type(&self.content_type)
             .content_encoding(&self.content_encoding);
-        for (name, value) in members(&self.headers).filter(|(name, _)| name != "BCC") {
+        for (name, value) in self.headers.iter().filter(|(name, _)| name != "BCC") {
             envelope = envelope.header(name, value.clone());
         }
-        for (name, value) in members(&self.properties) {
+        for (name, value) in &self.properties {
             envelope = envelope.property(name, value.clone());
         }
         if let Some(priority) = &self.priority {
@@ -106,13 +128,6 @@ impl Content {
             envelope = envelope.expiration_ms(milliseconds);
         }
         if self.transient { envelope.transient() } else { envelope }
-    }
-}
-
-pub(crate) fn members(json: &Option<Json>) -> impl Iterator<Item = &(String, Json)> {
-    match json {
-        Some(Json::Object(members)) => members.iter(),
-        _ => [].iter(),
     }
 }
 

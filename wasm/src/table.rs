@@ -1,29 +1,24 @@
 //! Kombu's binding tables on their way in.
 
 use keyrail_core::{
-    ByteString, ExchangeKind,
-    kombu::{BindingTable, Layout, QuarantinedRow},
+    ByteString,
+    kombu::{BindingTable, QuarantinedRow},
 };
-use serde::{Deserialize, Serialize};
-use wasm_bindgen::JsValue;
+use serde::Serialize;
 
-use crate::{error::Failure, value::from_js};
+use crate::{
+    error::Failure,
+    fields::{Fields, Read, bytes, wrong},
+    node::Node,
+};
 
 /// The rows of one exchange, as `SMEMBERS` answers them.
-#[derive(Deserialize)]
-pub(crate) struct Rows {
-    exchange: Box<str>,
-    kind: Option<ExchangeKind>,
-    rows: Vec<ByteString>,
-    #[serde(default)]
-    layout: Layout,
-}
-
-impl Rows {
-    pub(crate) fn read(rows: JsValue) -> Result<BindingTable, JsValue> {
-        let Rows { exchange, kind, rows, layout } = from_js(rows)?;
-        Ok(BindingTable::read(&exchange, kind, rows, &layout).map_err(Failure::from)?)
-    }
+pub(crate) fn read(node: &Node) -> Result<BindingTable, Failure> {
+    let fields = Fields::of(node)?;
+    let kind = fields.maybe_text("kind")?.map(|kind| kind.parse()).transpose()?;
+    let rows = fields.list("rows")?.iter().map(|row| bytes(row).ok_or_else(|| wrong("rows")));
+    let rows: Vec<ByteString> = rows.collect::<Read<_>>()?;
+    Ok(BindingTable::read(&fields.text("exchange")?, kind, rows, &fields.value("layout")?)?)
 }
 
 /// A row in quarantine as JavaScript sees it.

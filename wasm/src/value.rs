@@ -1,22 +1,12 @@
 use keyrail_core::{ByteString, ExchangeId, Message, Outcome, PublishError, Router, Table, Trace};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_wasm_bindgen::Serializer;
-use wasm_bindgen::JsValue;
+use serde::Serialize;
 
-use crate::error::Failure;
-
-pub(crate) fn from_js<T: DeserializeOwned>(value: JsValue) -> Result<T, JsValue> {
-    serde_wasm_bindgen::from_value(value).map_err(|error| Failure::invalid_argument(error).into())
-}
-
-/// Plain objects, as `JSON.parse` would make them: no `Map`, `null` for nothing.
-pub(crate) fn to_js(value: &impl Serialize) -> Result<JsValue, JsValue> {
-    value.serialize(&Serializer::json_compatible()).map_err(JsValue::from)
-}
+use crate::{
+    fields::{Fields, Read},
+    node::Node,
+};
 
 /// A message on its way in.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct Publish {
     exchange: Box<str>,
     routing_key: ByteString,
@@ -27,6 +17,18 @@ pub(crate) struct Publish {
 }
 
 impl Publish {
+    pub(crate) fn read(node: &Node) -> Read<Self> {
+        let fields = Fields::of(node)?;
+        Ok(Publish {
+            exchange: fields.text("exchange")?,
+            routing_key: fields.bytes("routingKey")?,
+            headers: fields.get("headers").map(crate::fields::value).transpose()?,
+            message_id: fields.maybe_text("messageId")?,
+            correlation_id: fields.maybe_text("correlationId")?,
+            timestamp: fields.size("timestamp")?,
+        })
+    }
+
     pub(crate) fn message(&self, router: &Router) -> Result<(ExchangeId, Message<'_>), PublishError> {
         let (id, mut message) = router.message(&self.exchange, &self.routing_key, self.headers.as_ref())?;
         if let Some(id) = &self.message_id {

@@ -118,6 +118,19 @@ test('headers: plain objects and typed entries', () => {
   assert.deepEqual(route({ format: 'pdf', pages: 3 }), []);
 });
 
+test('values come back from the module as they went in', () => {
+  const headers = {
+    text: '\ufeffé\n\u{1f407}',
+    empty: '',
+    numbers: [0, -1, 1.5, Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER],
+    others: [true, false, null, {}, []],
+    'a name\nof two lines': { deep: [[[{ deeper: 'x'.repeat(70_000) }]]] },
+  };
+  assert.deepEqual(deliveredHeaders(headers), headers);
+  const digits = [['n', 'l', '9007199254740993']];
+  assert.deepEqual(deliveredHeaders(digits), digits);
+});
+
 test('names of headers that mean something to JavaScript mean nothing here', () => {
   const router = new Router();
   router.declareQueue('q');

@@ -13,8 +13,8 @@ const dist = join(import.meta.dirname, '..', 'dist');
  * gives another size. The aims for them, 60 and 120, are not met: see README.md.
  */
 const LIMITS = {
-  'keyrail.wasm': 252,
-  'full/keyrail.wasm': 440,
+  'keyrail.wasm': 227,
+  'full/keyrail.wasm': 415,
   'inline.js and what it imports': 10,
   'full/inline.js and what it imports': 10,
 };

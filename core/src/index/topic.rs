@@ -26,7 +26,7 @@ pub(crate) use bulk::Bulk;
 use known::Known;
 use many::{Asked, Many};
 pub(crate) use shape::Form;
-use shape::{FILTERED, POSITIONS, Shapes};
+use shape::{FILTERED, POSITIONS, Shape, Shapes};
 
 /// The topic patterns of one exchange.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,18 @@ const MANY: u32 = 1 << 31;
 pub(crate) struct TopicScratch {
     words: Words,
     many: Asked,
+    hits: Hits,
     staged: Vec<Staged>,
+}
+
+/// What is left of the shapes of a set when their filters were asked: at most as many as are in a set.
+#[derive(Debug)]
+struct Hits([Staged; FILTERED as usize]);
+
+impl Default for Hits {
+    fn default() -> Self {
+        Hits([Staged { shape: 0, number: 0 }; FILTERED as usize])
+    }
 }
 
 /// What a look-up goes on with when those before it have begun.
@@ -72,6 +83,11 @@ impl TopicScratch {
     #[inline(always)]
     pub(crate) const fn costs(&self) -> u32 {
         self.many.costs
+    }
+
+    #[inline(always)]
+    pub(crate) const fn set_costs(&mut self, costs: u32) {
+        self.many.costs = costs;
     }
 }
 
@@ -191,9 +207,9 @@ impl TopicIndex {
         work: &mut Work,
         found: &mut impl FnMut(Entry),
     ) {
-        let TopicScratch { words, many, staged } = scratch;
+        let TopicScratch { words, many, hits, staged } = scratch;
         match words.split(self.seed, key) {
-            Some(text) => self.matches_text(key, text, many, staged, work, found),
+            Some(text) => self.matches_text(key, text, many, hits, staged, work, found),
             None => self.matches_long(key, scratch, work, found),
         }
     }
@@ -208,16 +224,18 @@ impl TopicIndex {
         work: &mut Work,
         found: &mut impl FnMut(Entry),
     ) {
-        let TopicScratch { words, many, staged } = scratch;
-        self.matches_text(key, words.split_long(self.seed, key), many, staged, work, found);
+        let TopicScratch { words, many, hits, staged } = scratch;
+        self.matches_text(key, words.split_long(self.seed, key), many, hits, staged, work, found);
     }
 
     #[inline(always)]
+    #[allow(clippy::too_many_arguments)] // The memory of one route taken apart.
     fn matches_text(
         &self,
         key: &[u8],
         words: impl Text,
         many: &mut Asked,
+        hits: &mut Hits,
         staged: &mut Vec<Staged>,
         work: &mut Work,
         found: &mut impl FnMut(Entry),
@@ -233,6 +251,7 @@ impl TopicIndex {
             self.ask_staged(filtered, &shapes.others, key, words, staged, work, found);
         } else {
             let (mut base, mut set, mut rest) = (0, filtered as u64, (filtered >> 64) as u64);
+            let mut count = 0;
             loop {
                 if set == 0 {
                     if rest == 0 {
@@ -241,8 +260,17 @@ impl TopicIndex {
                     (base, set, rest) = (64, rest, 0);
                 }
                 work.add(1);
-                self.ask(base + set.trailing_zeros(), key, words, found);
+                let number = base + set.trailing_zeros();
                 set &= set - 1;
+                let Some(shape) = self.shapes.get(number) else { continue };
+                let hash = shape.form.hash(shape.seed, words);
+                if shape.may_have(hash) {
+                    hits.0[count % FILTERED as usize] = Staged { shape: number, number: tag(hash) };
+                    count += 1;
+                }
+            }
+            if count > 0 {
+                self.ask(hits.0.get(..count).unwrap_or_default(), key, words, found);
             }
             if !shapes.others.is_empty() {
                 many.costs = many.costs.wrapping_add(shapes.others.len() as u32);
@@ -267,7 +295,8 @@ impl TopicIndex {
     ) {
         for shape in others {
             work.add(1);
-            self.ask(*shape, key, words, found);
+            let Some(&Shape { form, seed, .. }) = self.shapes.get(*shape) else { continue };
+            self.ask(&[Staged { shape: *shape, number: tag(form.hash(seed, words)) }], key, words, found);
         }
     }
 
@@ -287,20 +316,21 @@ impl TopicIndex {
         shapes
     }
 
-    #[inline(always)]
-    fn ask(&self, shape: u32, key: &[u8], words: impl Text, found: &mut impl FnMut(Entry)) {
-        let Some(shape) = self.shapes.get(shape) else { return };
-        let hash = shape.form.hash(shape.seed, words);
-        if !shape.may_have(hash) {
-            return;
-        }
-        let mut leaf = None;
-        self.table.find(tag(hash), |number| {
-            leaf = self.leaves.get(*number).filter(|leaf| shape.form.verify(leaf.key(), key, words));
-            leaf.is_some()
-        });
-        if let Some(leaf) = leaf {
-            leaf.entries.for_each(found);
+    /// Looks up what no filter left out.
+    ///
+    /// Not inlined: it would take the registers of those who ask filters.
+    #[inline(never)]
+    fn ask(&self, hits: &[Staged], key: &[u8], words: impl Text, found: &mut impl FnMut(Entry)) {
+        for hit in hits {
+            let Some(shape) = self.shapes.get(hit.shape) else { continue };
+            let mut leaf = None;
+            self.table.find(hit.number, |number| {
+                leaf = self.leaves.get(*number).filter(|leaf| shape.form.verify(leaf.key(), key, words));
+                leaf.is_some()
+            });
+            if let Some(leaf) = leaf {
+                leaf.entries.for_each(found);
+            }
         }
     }
 

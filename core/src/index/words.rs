@@ -2,7 +2,10 @@
 
 use alloc::{boxed::Box, vec::Vec};
 
+use super::cut::{Room, SHORT};
 use crate::hash::{GOLDEN, MIX, fold};
+
+pub(crate) use super::cut::any_word_hash;
 
 /// One word of a key.
 #[derive(Clone, Copy, Debug)]
@@ -17,23 +20,17 @@ pub(crate) struct Word {
     pub(crate) sum: u64,
 }
 
-const NONE: Word = Word { start: 0, end: 0, hash: 0, placed: 0, sum: 0 };
+pub(super) const NONE: Word = Word { start: 0, end: 0, hash: 0, placed: 0, sum: 0 };
 
 /// The words of one key, in memory that is kept from call to call.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Words {
-    /// Room for the words of a key of AMQP's length, so that none is checked for room; made at the first key. The word
-    /// at position `n` is at `n + 1`; what is at 0 is no word and has the sum 0.
-    short: Option<Box<[Word; ROOM]>>,
-    padded: Padded,
-    /// The words of a longer key, which only `CC` and Kombu know, in the same way.
+    /// For a key of AMQP's length; made at the first.
+    short: Option<Box<Room>>,
+    /// The words of a longer key, which only `CC` and Kombu know: the word at position `n` is at `n + 1`; what is at 0 is
+    /// no word and has the sum 0.
     long: Vec<Word>,
 }
-
-/// The longest key of AMQP, which has 256 words at most.
-const SHORT: usize = 255;
-/// A power of two, so that a masked place is inside without a check.
-const ROOM: usize = 512;
 
 /// The words of a key as the index reads them. There are two kinds, so that the common one costs no checks.
 pub(crate) trait Text: Copy {
@@ -53,7 +50,7 @@ pub(crate) trait Text: Copy {
 /// The words of a key that is not longer than AMQP's longest.
 #[derive(Clone, Copy)]
 pub(crate) struct ShortText<'a> {
-    words: &'a [Word; ROOM],
+    room: &'a Room,
     count: usize,
 }
 
@@ -65,17 +62,17 @@ impl Text for ShortText<'_> {
 
     #[inline(always)]
     fn word(self, at: usize) -> Word {
-        self.words[(at + 1) % ROOM]
+        *self.room.before(at + 1)
     }
 
     #[inline(always)]
     fn hash(self, at: usize) -> u64 {
-        self.words[(at + 1) % ROOM].hash
+        self.room.before(at + 1).hash
     }
 
     #[inline(always)]
     fn sum(self, count: usize) -> u64 {
-        self.words[count % ROOM].sum
+        self.room.before(count).sum
     }
 }
 
@@ -101,12 +98,6 @@ impl Text for LongText<'_> {
     }
 }
 
-impl Default for Words {
-    fn default() -> Self {
-        Words { short: None, padded: [0; SHORT + 9], long: Vec::new() }
-    }
-}
-
 impl Words {
     /// Splits a key of at most 255 bytes at its dots and hashes its words; `None` for a longer one.
     ///
@@ -116,12 +107,12 @@ impl Words {
         if key.len() > SHORT {
             return None;
         }
-        let words = match &mut self.short {
-            Some(words) => words,
-            none => none.insert(room()),
+        let room = match &mut self.short {
+            Some(room) => room,
+            none => none.insert(Room::new()),
         };
-        let count = cut(words, &mut self.padded, seed, key);
-        Some(ShortText { words, count })
+        let count = room.cut(seed, key);
+        Some(ShortText { room, count })
     }
 
     /// Splits a key of any length.
@@ -146,111 +137,6 @@ impl Words {
 impl Clone for Words {
     fn clone(&self) -> Self {
         Words::default()
-    }
-}
-
-const DOTS: u64 = u64::from_le_bytes([b'.'; 8]);
-const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-
-/// A key of AMQP's length, with room behind it, so that eight bytes can be read from any place in it.
-type Padded = [u8; SHORT + 9];
-
-#[cold]
-fn room() -> Box<[Word; ROOM]> {
-    Box::new([NONE; ROOM])
-}
-
-/// Finds the dots eight bytes at a time; returns how many words there are.
-///
-/// Not inlined: it needs every register.
-#[inline(never)]
-fn cut(words: &mut [Word; ROOM], padded: &mut Padded, seed: u64, key: &[u8]) -> usize {
-    if key.is_empty() {
-        return 0;
-    }
-    let (blocks, rest) = key.as_chunks::<8>();
-    // The last word ends as the others do, with a dot.
-    let over = 8 * rest.len() as u32;
-    let last = match key.last_chunk::<8>() {
-        Some(last) => u64::from_le_bytes(*last).unbounded_shr(64 - over),
-        None => rest.iter().rev().fold(0, |block, byte| block << 8 | u64::from(*byte)),
-    };
-    let last = last | u64::from(b'.') << over;
-    let (mut count, mut start, mut sum, mut odd, mut at) = (0, 0, 0_u64, GOLDEN, 0);
-    loop {
-        let block = blocks.get(at / 8).map_or(last, |block| u64::from_le_bytes(*block));
-        store(padded, at, block);
-        let mut dots = dots(block);
-        while dots != 0 {
-            let end = at + (dots.trailing_zeros() >> 3) as usize;
-            let hash = word_hash(padded, seed, start, end);
-            let placed = hash.wrapping_mul(odd);
-            odd = odd.wrapping_mul(GOLDEN);
-            sum = sum.wrapping_add(placed);
-            count += 1;
-            // INVARIANT: 255 bytes have 256 words at most.
-            words[count % ROOM] = Word { start: start as u32, end: end as u32, hash, placed, sum };
-            start = end + 1;
-            dots &= dots - 1;
-        }
-        at += 8;
-        if at > key.len() {
-            return count;
-        }
-    }
-}
-
-/// The high bit of every byte that is a dot.
-#[inline(always)]
-const fn dots(block: u64) -> u64 {
-    let other = block ^ DOTS;
-    !(((other & LOW) + LOW) | other | LOW)
-}
-
-#[inline(always)]
-fn store(padded: &mut Padded, at: usize, block: u64) {
-    let at = at & SHORT;
-    padded[at..at + 8].copy_from_slice(&block.to_le_bytes());
-}
-
-/// Eight bytes from any place of the key. The place is masked so that the compiler sees that it is inside.
-#[inline(always)]
-fn load(padded: &Padded, at: usize) -> u64 {
-    let at = at & SHORT;
-    padded[at..at + 8].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
-}
-
-#[inline(always)]
-fn word_hash(padded: &Padded, seed: u64, start: usize, end: usize) -> u64 {
-    let length = end - start;
-    let mut hash = seed.wrapping_add(length as u64);
-    if let Some(first) = FIRST.get(length) {
-        return fold(hash ^ (load(padded, start) & first), MIX);
-    }
-    let mut at = start;
-    while at + 8 < end {
-        hash = fold(hash ^ load(padded, at), MIX);
-        at += 8;
-    }
-    // The last eight bytes, which may overlap those before.
-    fold(hash ^ load(padded, end - 8), MIX)
-}
-
-/// The first so many bytes of eight.
-const FIRST: [u64; 9] =
-    [0, 0xff, 0xffff, 0xff_ffff, 0xffff_ffff, 0xff_ffff_ffff, 0xffff_ffff_ffff, 0xff_ffff_ffff_ffff, !0];
-
-/// The hash of a word of any length; of one that fits a short key the same as there.
-pub(crate) fn any_word_hash(seed: u64, word: &[u8]) -> u64 {
-    let mut padded: Padded = [0; SHORT + 9];
-    match padded.get_mut(..word.len()) {
-        Some(space) if word.len() <= SHORT => {
-            space.copy_from_slice(word);
-            word_hash(&padded, seed, 0, word.len())
-        }
-        // No binding key has such a word unless the limits were raised; then all that counts is that it is the same on
-        // both sides.
-        _ => crate::hash::hash(seed, word),
     }
 }
 

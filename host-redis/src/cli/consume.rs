@@ -2,10 +2,11 @@ use std::{
     io::{self, Write},
     pin::{Pin, pin},
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use keyrail_core::kombu::Subscription;
+use keyrail_core::{Dialect, kombu::Subscription};
 use keyrail_redis::{Body, ConsumerOptions, Executor, Host, Next, QueueOrder, ReceivedMessage, Requeue};
 
 use super::{
@@ -30,6 +31,10 @@ pub(crate) struct Args {
     /// A queue; may be given several times
     #[arg(long = "queue", short = 'q', value_name = "NAME", required_unless_present = "fanout")]
     queues: Vec<String>,
+
+    /// Declare what --topology holds before, as Kombu's consumers do, and keep alive what expires in it
+    #[arg(long, requires = "topology", conflicts_with = "fanout")]
+    declare: bool,
 
     /// A fanout exchange to listen to as Kombu does; what is published before is not heard
     #[arg(long, value_name = "EXCHANGE", conflicts_with = "queues")]
@@ -109,7 +114,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     // Before the first message is taken.
     let stop = pin!(interrupt()?);
-    let host = args.source.host(args.fanout.as_deref().unwrap_or_default()).await?;
+    let host = match args.declare {
+        true => args.source.tables("").await?,
+        false => args.source.host(args.fanout.as_deref().unwrap_or_default()).await?,
+    };
     let end = match &args.fanout {
         Some(exchange) => listen(&args, &host, exchange, stop).await?,
         None => consume(&args, &host, stop).await?,
@@ -128,11 +136,16 @@ async fn consume<E: Executor>(
     host: &Host<E>,
     mut stop: Pin<&mut (impl Future<Output = ()> + Send)>,
 ) -> Result<End, Failure> {
+    let declare = match args.declare {
+        true => args.source.file()?.map(|file| (Arc::new(file.topology), Dialect::Kombu57)),
+        false => None,
+    };
     let options = ConsumerOptions {
         prefetch: args.prefetch as usize,
         queue_order_strategy: args.queue_order_strategy.into(),
         no_ack: args.no_ack,
         visibility_timeout: args.visibility_timeout,
+        declare,
         ..ConsumerOptions::default()
     };
     let mut consumer = host.consumer(args.queues.clone(), options)?;

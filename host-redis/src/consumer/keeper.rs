@@ -10,6 +10,9 @@ use tokio::{
 
 use crate::{Executor, Host, HostError, expiring::Expiring};
 
+/// Kombu's `BINDING_SWEEP_INTERVAL`.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
 /// After an attempt that failed.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -21,7 +24,7 @@ pub(super) fn keep<E: Executor>(
     let (stop, mut stopped) = oneshot::channel();
     let expiring = Expiring::of(&topology);
     tokio::spawn(async move {
-        let mut keeper = Keeper { host, topology, dialect, expiring, refreshed: None };
+        let mut keeper = Keeper { host, topology, dialect, expiring, refreshed: None, swept: None };
         loop {
             let wait = match keeper.tend().await {
                 Ok(Some(wait)) => wait,
@@ -48,6 +51,7 @@ struct Keeper<E> {
     dialect: Dialect,
     expiring: Option<Expiring>,
     refreshed: Option<Instant>,
+    swept: Option<Instant>,
 }
 
 impl<E: Executor> Keeper<E> {
@@ -56,7 +60,7 @@ impl<E: Executor> Keeper<E> {
         let Some(refreshed) = self.refreshed else {
             self.host.import(&self.topology, self.dialect).await?;
             self.refreshed = Some(Instant::now());
-            return Ok(self.expiring.as_ref().map(Expiring::keep_alive_every));
+            return self.sweep().await;
         };
         let Some(expiring) = &self.expiring else { return Ok(None) };
         if refreshed.elapsed() >= expiring.refresh_every() {
@@ -64,6 +68,19 @@ impl<E: Executor> Keeper<E> {
             self.refreshed = Some(Instant::now());
         }
         self.host.executor().run(&expiring.keep_alive(self.host.layout())).await?;
-        Ok(Some(expiring.keep_alive_every()))
+        self.sweep().await
+    }
+
+    /// Clears away what others left behind: who consumes what expires does, as with Kombu, and after refreshing its own.
+    async fn sweep(&mut self) -> Result<Option<Duration>, HostError> {
+        let Some(expiring) = &self.expiring else { return Ok(None) };
+        if self.swept.is_none_or(|swept| swept.elapsed() >= SWEEP_EVERY) {
+            let swept = self.host.executor().sweep(self.host.layout()).await?;
+            if swept.deleted > 0 {
+                tracing::info!(deleted = swept.deleted, "tables of bindings that nobody refreshed are gone");
+            }
+            self.swept = Some(Instant::now());
+        }
+        Ok(Some(expiring.keep_alive_every().min(SWEEP_EVERY)))
     }
 }

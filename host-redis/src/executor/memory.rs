@@ -10,13 +10,14 @@ use keyrail_core::kombu::{Command, Layout, Plan, glob_matches};
 use tokio::sync::{Notify, mpsc};
 
 use super::{
-    BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Take,
-    Taken, Waiter,
+    BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Swept,
+    Take, Taken, Waiter,
     needs::{kind, needs},
 };
 use crate::ExecuteError;
 
 mod held;
+mod sweep;
 mod take;
 
 /// Queues, tables and subscribers of one process. Nothing survives it.
@@ -312,6 +313,10 @@ impl Executor for Memory {
     async fn unlock(&self, _: &Layout, token: &str) -> Result<(), ExecuteError> {
         self.store().unlock(token);
         Ok(())
+    }
+
+    async fn sweep(&self, layout: &Layout) -> Result<Swept, ExecuteError> {
+        self.store().sweep(layout)
     }
 
     fn waiter(&self, lists: Vec<String>) -> MemoryWaiter {

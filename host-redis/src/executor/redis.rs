@@ -11,8 +11,8 @@ use keyrail_core::kombu::{Command, Layout, Plan};
 use tokio::sync::mpsc;
 
 use super::{
-    BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Take,
-    Taken,
+    BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Swept,
+    Take, Taken,
     needs::{Need, needs},
 };
 use crate::{
@@ -27,6 +27,7 @@ mod held;
 pub(crate) mod once;
 mod replies;
 mod scripts;
+mod sweep;
 mod take;
 mod wait;
 
@@ -326,6 +327,10 @@ impl Executor for Redis {
 
     async fn unlock(&self, layout: &Layout, token: &str) -> Result<(), ExecuteError> {
         held::unlock(self, layout, token).await
+    }
+
+    async fn sweep(&self, layout: &Layout) -> Result<Swept, ExecuteError> {
+        sweep::sweep(self, layout).await
     }
 
     fn waiter(&self, lists: Vec<String>) -> RedisWaiter {

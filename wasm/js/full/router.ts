@@ -1,4 +1,6 @@
 import { BaseRouter, coreOf, make } from '../base.js';
+import { decode } from '../decode.js';
+import { encode } from '../encode.js';
 import { guarded, KeyrailError } from '../error.js';
 import { functionsOf } from '../functions.js';
 import { expected, read, text } from '../shape.js';
@@ -35,21 +37,21 @@ export class Router extends BaseRouter {
   static fromDefinitions(definitions: Definitions | string, options: { vhost?: string } = {}): Router {
     const data = read(parsed(definitions), DEFINITIONS, 'definitions');
     const { vhost = '/' } = read(options, VHOST, 'options') as { vhost?: string };
-    return make(Router, () => engine.Core.fromDefinitions(data, vhost));
+    return make(Router, () => engine.Core.fromDefinitions(encode(data), vhost));
   }
 
   /** A router with what Kombu's publishers see in the binding tables of Redis, as `SMEMBERS` answers for each key. */
   static fromBindingSets(sets: BindingSets, options: BindingSetsOptions = {}): Router {
     const data = read(sets, 'object', 'sets');
     const { layout = {}, kinds = {} } = read(options, SETS_OPTIONS, 'options') as BindingSetsOptions;
-    return make(Router, () => engine.Core.fromBindingSets(data, layout, kinds));
+    return make(Router, () => engine.Core.fromBindingSets(encode(data), encode(layout), encode(kinds)));
   }
 
   /** A router with the exchanges, queues and bindings that a Celery app declares, by its settings. */
   static fromCeleryConfig(config: CeleryConfig, options: { dialect?: Dialect } = {}): Router {
     const data = read(config, 'object', 'config');
     const { dialect = 'amqp' } = read(options, CELERY_OPTIONS, 'options') as { dialect?: Dialect };
-    return make(Router, () => engine.Core.fromCeleryConfig(data, dialect));
+    return make(Router, () => engine.Core.fromCeleryConfig(encode(data), encode(dialect)));
   }
 
   /** A router with what is written in lines such as `logs topic: a.*.c -> q1`. */
@@ -64,14 +66,18 @@ export class Router extends BaseRouter {
    */
   toDefinitions(options: { vhost?: string; within?: Definitions } = {}): Definitions {
     const { vhost = '/', within } = read(options, DEFINITIONS_OPTIONS, 'options') as typeof options;
-    return guarded(() => fullCoreOf(this).toDefinitions(vhost, within) as Definitions);
+    return guarded(
+      () => decode(fullCoreOf(this).toDefinitions(vhost, within && encode(within))) as Definitions,
+    );
   }
 
   /** Kombu's binding tables that hold these bindings; those of the dialect `amqp` are written in `dialect`. */
   toBindingSets(options: { layout?: Layout; dialect?: Dialect } = {}): BindingSets {
     const checked = read(options, TO_SETS_OPTIONS, 'options') as typeof options;
     const { layout = {}, dialect = 'kombu57' } = checked;
-    return guarded(() => fullCoreOf(this).toBindingSets(layout, dialect) as BindingSets);
+    return guarded(
+      () => decode(fullCoreOf(this).toBindingSets(encode(layout), encode(dialect))) as BindingSets,
+    );
   }
 
   /** Lines that {@link fromLines} reads. */
@@ -85,7 +91,7 @@ export class Router extends BaseRouter {
    * or two where patterns are hard to compare.
    */
   lint(): Report {
-    return guarded(() => fullCoreOf(this).lint() as Report);
+    return guarded(() => decode(fullCoreOf(this).lint()) as Report);
   }
 
   /**
@@ -95,7 +101,7 @@ export class Router extends BaseRouter {
   diff(after: Router, options: DiffOptions = {}): Diff {
     if (!(after instanceof Router)) throw expected('a Router', after, 'after');
     const { witnesses = 5, lineFeeds = true } = read(options, DIFF_OPTIONS, 'options') as DiffOptions;
-    return guarded(() => fullCoreOf(this).diff(fullCoreOf(after), witnesses, lineFeeds) as Diff);
+    return guarded(() => decode(fullCoreOf(this).diff(fullCoreOf(after), witnesses, lineFeeds)) as Diff);
   }
 }
 

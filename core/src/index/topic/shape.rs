@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use crate::{
     hash::{hash, join, tag},
     index::words::{Text, behind, finish},
+    same::same,
     tags::Tags,
 };
 
@@ -102,13 +103,13 @@ impl Form {
     #[inline(always)]
     pub(crate) fn verify(&self, pattern: &[u8], key: &[u8], words: impl Text) -> bool {
         if !self.hash && self.stars == 0 {
-            return pattern == key;
+            return same(pattern, key);
         }
         self.verify_wild(pattern, key, words).unwrap_or(false)
     }
 
     /// Compares what stands between the wildcards, which is text on both sides.
-    #[inline]
+    #[inline(always)]
     fn verify_wild(&self, pattern: &[u8], key: &[u8], words: impl Text) -> Option<bool> {
         let (mut rest, mut from) = (pattern, 0);
         let mut stars = self.stars;
@@ -119,19 +120,23 @@ impl Form {
             stars &= stars - 1;
         }
         if !self.hash {
-            return Some(rest == key.get(from..)?);
+            return Some(same(rest, key.get(from..)?));
         }
         if self.prefix > 0 {
             let end = words.word(self.prefix as usize - 1).end as usize;
             rest = after(rest, key.get(from..end)?, b'.')?;
         }
-        rest = rest.strip_prefix(b"#")?;
         if self.suffix == 0 {
-            return Some(rest.is_empty());
+            return Some(rest == b"#");
         }
-        rest = rest.strip_prefix(b".")?;
+        self.verify_behind(rest.strip_prefix(b"#.")?, key, words)
+    }
+
+    /// The same for the words behind a `#`.
+    #[inline(never)]
+    fn verify_behind(&self, mut rest: &[u8], key: &[u8], words: impl Text) -> Option<bool> {
         let first = words.count().checked_sub(self.suffix as usize)?;
-        from = words.word(first).start as usize;
+        let mut from = words.word(first).start as usize;
         for at in (0..self.suffix as usize).rev() {
             if is_star(self.end_stars, at) {
                 let word = words.word(words.count() - 1 - at);
@@ -148,7 +153,7 @@ impl Form {
 fn after<'a>(text: &'a [u8], literal: &[u8], mark: u8) -> Option<&'a [u8]> {
     let (start, rest) = text.split_at_checked(literal.len())?;
     let (first, rest) = rest.split_first()?;
-    (*first == mark && start == literal).then_some(rest)
+    (*first == mark && same(start, literal)).then_some(rest)
 }
 
 /// Words beyond the 64th are never stars here; such patterns have no form.

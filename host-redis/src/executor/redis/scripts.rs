@@ -13,6 +13,7 @@ pub(super) struct Scripts {
     pub(super) touch: Script,
     pub(super) overdue: Script,
     pub(super) restore: Script,
+    pub(super) sweep: Script,
     pub(super) unlock: Script,
 }
 
@@ -29,6 +30,7 @@ impl Scripts {
             touch: Script::new(include_str!("../touch.lua")),
             overdue: Script::new(include_str!("../overdue.lua")),
             restore: Script::new(include_str!("../restore.lua")),
+            sweep: Script::new(include_str!("../sweep.lua")),
             unlock: Script::new(include_str!("../unlock.lua")),
         }
     }
