@@ -557,8 +557,8 @@ async fn the_predeclared_fanout_exchange_has_a_channel() {
         let channels: Vec<String> = confirm.fanout.into_iter().map(|sent| sent.channel).collect();
         (confirm.queues, channels)
     };
-    let channel = Layout::default().fanout_channel("amq.fanout", "");
-    assert_eq!(published("amq.fanout", "").await, (vec!["all".into()], vec![channel.clone()]));
-    assert_eq!(published("orders", "both.x").await, (vec!["all".into()], vec![channel]));
+    let channel = |key| Layout::default().fanout_channel("amq.fanout", key);
+    assert_eq!(published("amq.fanout", "").await, (vec!["all".into()], vec![channel("")]));
+    assert_eq!(published("orders", "both.x").await, (vec!["all".into()], vec![channel("both.x")]));
     assert_eq!(published("orders", "order.0.x").await, (vec!["q0".into()], Vec::new()));
 }
