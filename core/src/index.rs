@@ -513,7 +513,7 @@ impl Index {
             return;
         }
         if !self.topic.is_empty() {
-            self.topic.matches(key, topic, work, found);
+            self.topic.matches_apart(key, topic, work, found);
         }
         for (_, other) in &self.tries {
             other.matches(key, trie, work, found);

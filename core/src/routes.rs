@@ -135,11 +135,28 @@ impl Routes {
         match &mut self.cache {
             Some(cache) if router.depends_on_key_alone(message) => match cache.ask() {
                 Asked::Awake => self.fill_remembered(router, exchange, entry, message),
-                Asked::Asleep => self.fill_anew(router, exchange, entry, message, false),
+                Asked::Asleep => self.fill_asleep(router, exchange, entry, message),
                 Asked::Unsure => self.fill_judged(router, exchange, entry, message),
             },
             _ => self.fill_anew(router, exchange, entry, message, false),
         }
+    }
+
+    /// While the cache sleeps: the way of most messages that are matched, so chosen by as few steps as can be.
+    #[inline(always)]
+    fn fill_asleep(
+        &mut self,
+        router: &Router,
+        exchange: ExchangeId,
+        entry: &ExchangeEntry,
+        message: &Message<'_>,
+    ) -> Outcome {
+        let awake = self.automata.as_ref().is_some_and(|automata| automata.awake);
+        if awake || !entry.index.is_topic_alone(message) {
+            return self.fill_anew(router, exchange, entry, message, false);
+        }
+        self.scratch.set_costs(0);
+        self.fill_topic(router, exchange, entry, message, false)
     }
 
     /// All queues of an exchange that sends every message to all of them.

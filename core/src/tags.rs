@@ -183,6 +183,12 @@ impl<V: Vacant> Tags<V> {
         Some(value)
     }
 
+    /// Every tag and value, in no order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &V)> {
+        let slots = self.segments.iter().flat_map(|segment| &segment.slots);
+        slots.filter(|slot| !slot.value.is_vacant()).map(|slot| (slot.tag, &slot.value))
+    }
+
     pub(crate) const fn len(&self) -> usize {
         self.length
     }

@@ -6,7 +6,7 @@
 
 use alloc::boxed::Box;
 
-use super::words::{NONE, Word};
+use super::words::Word;
 use crate::hash::{GOLDEN, MIX, block, fold};
 
 /// The longest key of AMQP, which has 256 words at most.
@@ -28,7 +28,7 @@ type Padded = [u8; 256 + 16];
 impl Room {
     #[cold]
     pub(super) fn new() -> Box<Self> {
-        Box::new(Room { words: [NONE; ROOM], text: [0; 256 + 16] })
+        Box::new(Room { words: [Word::NONE; ROOM], text: [0; 256 + 16] })
     }
 
     /// The word in front of this position.
@@ -37,16 +37,21 @@ impl Room {
         &self.words[position % ROOM]
     }
 
-    /// Cuts a key of at most 255 bytes; returns how many words there are.
+    /// The first so many words.
+    #[inline(always)]
+    pub(super) fn list(&self, count: usize) -> &[Word] {
+        self.words.get(1..=count).unwrap_or_default()
+    }
+
+    /// Cuts a key of at most 255 bytes; returns how many words there are. One of 16 to 63 bytes, which most are, is cut in
+    /// place, but where code is downloaded before it runs.
     #[inline(always)]
     pub(super) fn cut(&mut self, seed: u64, key: &[u8]) -> usize {
         if matches!(key.len(), 16..64) { self.cut_usual(seed, key) } else { self.cut_other(seed, key) }
     }
 
-    /// For a key of 16 to 63 bytes, which most are.
-    ///
-    /// Not inlined: it needs every register.
-    #[inline(never)]
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     fn cut_usual(&mut self, seed: u64, key: &[u8]) -> usize {
         let Some(space) = self.text.first_chunk_mut() else { return 0 };
         let dots = copy(key, space);
@@ -76,20 +81,20 @@ impl Room {
     fn take(&mut self, mut dots: u64, base: usize, state: &mut State) {
         let State { seeds, count, start, sum, factor } = state;
         // INVARIANT: 255 bytes have 256 words at most.
-        for word in self.words.iter_mut().skip(1 + *count) {
-            if dots == 0 {
-                break;
-            }
+        let mut places = self.words.get_mut(1 + *count..).unwrap_or_default().iter_mut();
+        let before = *count + places.len();
+        while dots != 0 {
+            let Some(word) = places.next() else { break };
             let end = base + dots.trailing_zeros() as usize;
             let hash = word_hash(&self.text, *seeds, *start, end - *start);
             let placed = hash.wrapping_mul(*factor);
             *factor = factor.wrapping_mul(GOLDEN);
             *sum = sum.wrapping_add(placed);
             *word = Word { start: *start as u32, end: end as u32, hash, placed, sum: *sum };
-            *count += 1;
             *start = end + 1;
             dots &= dots - 1;
         }
+        *count = before - places.len();
     }
 }
 

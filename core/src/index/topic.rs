@@ -23,10 +23,10 @@ mod many;
 mod shape;
 
 pub(crate) use bulk::Bulk;
-use known::Known;
+use known::Dictionary;
 use many::{Asked, Many};
 pub(crate) use shape::Form;
-use shape::{FILTERED, POSITIONS, Shape, Shapes};
+use shape::{FILTERED, POSITIONS, Shapes};
 
 /// The topic patterns of one exchange.
 #[derive(Clone, Debug, Default)]
@@ -36,7 +36,7 @@ pub(crate) struct TopicIndex {
     /// Leaves by the hash of shape and literal words.
     table: Tags<u32>,
     leaves: Slots<Leaf>,
-    dictionary: Tags<Known>,
+    dictionary: Dictionary,
     many: Many,
 }
 
@@ -74,7 +74,7 @@ struct Staged {
 }
 
 /// Tables of so few shapes are asked without the dictionary, which would cost more than it saves.
-const FEW: usize = 8;
+const FEW: usize = 4;
 /// From so many leaves on they do not fit into the fast caches, and a route reads ahead. Tests take both ways.
 const STAGED: usize = if cfg!(test) { 64 } else { 1 << 18 };
 
@@ -98,7 +98,7 @@ impl TopicIndex {
 
     /// Adds a binding, and says where its pattern is kept. `words` is memory to work with.
     pub(crate) fn insert(&mut self, key: &[u8], entry: Entry, words: &mut Words) -> Spot {
-        match words.split(self.seed, key) {
+        match words.split_apart(self.seed, key) {
             Some(text) => self.insert_text(key, text, entry),
             None => self.insert_text(key, words.split_long(self.seed, key), entry),
         }
@@ -116,12 +116,12 @@ impl TopicIndex {
         }
         let shape = self.shapes.take(form);
         let hash = form.hash(self.shapes.seed(shape), words);
-        self.shapes.note(shape, hash);
+        self.shapes.note(shape, hash, words.list().last().map_or(0, |word| word.hash));
         let number = self.leaves.insert(Leaf::new(key, entry));
         self.table.insert(tag(hash), number);
         let bit = if shape < FILTERED { 1 << shape } else { 0 };
         for hash in literals(&form, words) {
-            known::learn(&mut self.dictionary, hash, bit, 1);
+            self.dictionary.learn(hash, bit, 1);
         }
         Spot(number)
     }
@@ -136,7 +136,7 @@ impl TopicIndex {
             return;
         }
         let Some(leaf) = self.leaves.remove(spot.0) else { return };
-        match words.split(self.seed, leaf.key()) {
+        match words.split_apart(self.seed, leaf.key()) {
             Some(text) => self.forget(spot.0, leaf.key(), text),
             None => self.forget(spot.0, leaf.key(), words.split_long(self.seed, leaf.key())),
         }
@@ -149,7 +149,7 @@ impl TopicIndex {
         let hash = form.hash(self.shapes.seed(shape), words);
         self.table.remove(tag(hash), |other| *other == number);
         for hash in literals(&form, words) {
-            known::forget(&mut self.dictionary, hash);
+            self.dictionary.forget(hash);
         }
         self.shapes.release(shape);
     }
@@ -214,6 +214,18 @@ impl TopicIndex {
         }
     }
 
+    /// The same where it is one of several ways to match: compiled once for all who listen.
+    #[inline(never)]
+    pub(crate) fn matches_apart(
+        &self,
+        key: &[u8],
+        scratch: &mut TopicScratch,
+        work: &mut Work,
+        mut found: &mut dyn FnMut(Entry),
+    ) {
+        self.matches(key, scratch, work, &mut found);
+    }
+
     /// For a key that is longer than AMQP's longest.
     #[cold]
     #[inline(never)]
@@ -222,10 +234,10 @@ impl TopicIndex {
         key: &[u8],
         scratch: &mut TopicScratch,
         work: &mut Work,
-        found: &mut impl FnMut(Entry),
+        mut found: &mut dyn FnMut(Entry),
     ) {
         let TopicScratch { words, many, hits, staged } = scratch;
-        self.matches_text(key, words.split_long(self.seed, key), many, hits, staged, work, found);
+        self.matches_text(key, words.split_long(self.seed, key), many, hits, staged, work, &mut found);
     }
 
     #[inline(always)]
@@ -270,7 +282,7 @@ impl TopicIndex {
                 }
             }
             if count > 0 {
-                self.ask(hits.0.get(..count).unwrap_or_default(), key, words, found);
+                self.ask(hits, count, key, words, found);
             }
             if !shapes.others.is_empty() {
                 many.costs = many.costs.wrapping_add(shapes.others.len() as u32);
@@ -295,42 +307,65 @@ impl TopicIndex {
     ) {
         for shape in others {
             work.add(1);
-            let Some(&Shape { form, seed, .. }) = self.shapes.get(*shape) else { continue };
-            self.ask(&[Staged { shape: *shape, number: tag(form.hash(seed, words)) }], key, words, found);
+            self.ask_at_length(*shape, key, words, found);
         }
     }
 
-    /// Leaves out the shapes that have no pattern with one of these words at its position.
+    /// Leaves out the shapes that have no pattern with one of these words at its place.
     #[inline(always)]
-    fn narrow(&self, mut shapes: u128, words: impl Text) -> u128 {
-        let positions = words.count().min(POSITIONS);
+    fn narrow(&self, shapes: u128, words: impl Text) -> u128 {
+        let words = words.list();
         if self.table.len() >= STAGED {
-            let ahead = (0..positions).map(|at| self.dictionary.touch(tag(words.word(at).placed)));
+            let ahead = words.iter().take(POSITIONS).map(|word| self.dictionary.touch(word));
             black_box(ahead.fold(0, |all, one| all ^ one));
         }
-        for position in 0..positions {
-            let literal = self.shapes.literal(position);
-            let known = known::shapes(&self.dictionary, words.word(position).placed);
-            shapes &= known | !literal;
-        }
-        shapes
+        self.dictionary.narrow(self.shapes.narrow_by_last(shapes, words), words, self.shapes.starred())
     }
 
-    /// Looks up what no filter left out.
+    /// Looks up what no filter left out: so many hits.
     ///
-    /// Not inlined: it would take the registers of those who ask filters.
+    /// Not inlined, and in two rounds: each has the registers for itself.
     #[inline(never)]
-    fn ask(&self, hits: &[Staged], key: &[u8], words: impl Text, found: &mut impl FnMut(Entry)) {
-        for hit in hits {
-            let Some(shape) = self.shapes.get(hit.shape) else { continue };
-            let mut leaf = None;
-            self.table.find(hit.number, |number| {
-                leaf = self.leaves.get(*number).filter(|leaf| shape.form.verify(leaf.key(), key, words));
-                leaf.is_some()
-            });
-            if let Some(leaf) = leaf {
-                leaf.entries.for_each(found);
+    fn ask(
+        &self,
+        hits: &mut Hits,
+        count: usize,
+        key: &[u8],
+        words: impl Text,
+        found: &mut impl FnMut(Entry),
+    ) {
+        let mut kept = 0;
+        for at in 0..count.min(hits.0.len()) {
+            let Staged { shape, number } = hits.0[at];
+            if let Some(leaf) = self.table.first(number) {
+                hits.0[kept % FILTERED as usize] = Staged { shape, number: *leaf };
+                kept += 1;
             }
+        }
+        for hit in hits.0.get(..kept).unwrap_or_default() {
+            let Some(shape) = self.shapes.get(hit.shape) else { continue };
+            match self.leaves.get(hit.number) {
+                Some(leaf) if shape.form.verify(leaf.key(), key, words) => leaf.entries.for_each(found),
+                _ => self.ask_at_length(hit.shape, key, words, found),
+            }
+        }
+    }
+
+    /// The same for one shape, where the first leaf of a tag is not the one: another may have the same tag.
+    #[inline(never)]
+    fn ask_at_length(&self, shape: u32, key: &[u8], words: impl Text, found: &mut impl FnMut(Entry)) {
+        let Some(shape) = self.shapes.get(shape) else { return };
+        let hash = shape.form.hash(shape.seed, words);
+        if !shape.may_have(hash) {
+            return;
+        }
+        let mut leaf = None;
+        self.table.find(tag(hash), |number| {
+            leaf = self.leaves.get(*number).filter(|leaf| shape.form.verify(leaf.key(), key, words));
+            leaf.is_some()
+        });
+        if let Some(leaf) = leaf {
+            leaf.entries.for_each(found);
         }
     }
 

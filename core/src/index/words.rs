@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 
 use super::cut::{Room, SHORT};
-use crate::hash::{GOLDEN, MIX, fold};
+use crate::hash::{GOLDEN, MIX};
 
 pub(crate) use super::cut::any_word_hash;
 
@@ -20,7 +20,10 @@ pub(crate) struct Word {
     pub(crate) sum: u64,
 }
 
-pub(super) const NONE: Word = Word { start: 0, end: 0, hash: 0, placed: 0, sum: 0 };
+impl Word {
+    /// What is no word.
+    pub(crate) const NONE: Word = Word { start: 0, end: 0, hash: 0, placed: 0, sum: 0 };
+}
 
 /// The words of one key, in memory that is kept from call to call.
 #[derive(Debug, Default)]
@@ -40,8 +43,8 @@ pub(crate) trait Text: Copy {
     /// The word at a position; some word or other beyond the last.
     fn word(self, at: usize) -> Word;
 
-    /// The hash of the word at a position, without the rest of it.
-    fn hash(self, at: usize) -> u64;
+    /// All words, in order.
+    fn list(&self) -> &[Word];
 
     /// The sum of the placed hashes of so many words from the front.
     fn sum(self, count: usize) -> u64;
@@ -66,8 +69,8 @@ impl Text for ShortText<'_> {
     }
 
     #[inline(always)]
-    fn hash(self, at: usize) -> u64 {
-        self.room.before(at + 1).hash
+    fn list(&self) -> &[Word] {
+        self.room.list(self.count)
     }
 
     #[inline(always)]
@@ -86,11 +89,11 @@ impl Text for LongText<'_> {
     }
 
     fn word(self, at: usize) -> Word {
-        self.0.get(at + 1).copied().unwrap_or(NONE)
+        self.0.get(at + 1).copied().unwrap_or(Word::NONE)
     }
 
-    fn hash(self, at: usize) -> u64 {
-        self.word(at).hash
+    fn list(&self) -> &[Word] {
+        self.0.get(1..).unwrap_or_default()
     }
 
     fn sum(self, count: usize) -> u64 {
@@ -115,11 +118,17 @@ impl Words {
         Some(ShortText { room, count })
     }
 
+    /// The same where there is no hurry.
+    #[inline(never)]
+    pub(crate) fn split_apart(&mut self, seed: u64, key: &[u8]) -> Option<ShortText<'_>> {
+        self.split(seed, key)
+    }
+
     /// Splits a key of any length.
     #[cold]
     pub(crate) fn split_long(&mut self, seed: u64, key: &[u8]) -> LongText<'_> {
         self.long.clear();
-        self.long.push(NONE);
+        self.long.push(Word::NONE);
         let (mut start, mut sum) = (0, 0_u64);
         for (at, word) in key.split(|byte| *byte == b'.').enumerate().filter(|_| !key.is_empty()) {
             let end = start + word.len();
@@ -188,12 +197,6 @@ static BACK: [u64; SHORT + 2] = {
     }
     back
 };
-
-/// Spreads a sum of placed words over all bits.
-#[inline(always)]
-pub(crate) fn finish(sum: u64) -> u64 {
-    fold(sum ^ MIX, GOLDEN)
-}
 
 #[cfg(test)]
 mod tests {

@@ -6,12 +6,12 @@
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::{FILTERED, Form, Leaf, POSITIONS, Spot, TopicIndex, known, shape::is_star};
+use super::{FILTERED, Form, Leaf, POSITIONS, Spot, TopicIndex, shape::is_star};
 use crate::{
     hash::tag,
     index::{
         entries::Entry,
-        words::{any_word_hash, finish, placed, placed_factor, placed_factor_behind},
+        words::{any_word_hash, placed, placed_factor, placed_factor_behind},
     },
 };
 
@@ -130,7 +130,7 @@ impl TopicIndex {
             Some(shape) => self.shapes.seed(shape),
             None => template.form.seed(),
         };
-        let hash = finish(seed.wrapping_add(*sum));
+        let hash = seed.wrapping_add(*sum);
         let same = |leaf: &u32| self.leaves.get(*leaf).is_some_and(|leaf| leaf.key() == &**key);
         if self.table.find(tag(hash), same).is_some() {
             return None;
@@ -143,7 +143,8 @@ impl TopicIndex {
             None => self.shapes.take(template.form),
         };
         (template.turn, template.shape, template.seed) = (*turn, shape, seed);
-        self.shapes.note(shape, hash);
+        let last = literals.last().and_then(|last| words.get(*last as usize));
+        self.shapes.note(shape, hash, last.map_or(0, |(_, hash)| *hash));
         let number = self.leaves.insert(Leaf::new(key, entry));
         self.table.insert(tag(hash), number);
         let bit = if shape < FILTERED { 1 << shape } else { 0 };
@@ -169,7 +170,7 @@ impl TopicIndex {
         for (position, word) in bulk.touched.drain(..) {
             let count = core::mem::take(&mut bulk.counts[position][word as usize]);
             let (_, hash) = bulk.words[word as usize];
-            known::learn(&mut self.dictionary, placed(hash, position), count.shapes, count.patterns);
+            self.dictionary.learn(placed(hash, position), count.shapes, count.patterns);
         }
         bulk.turn += 1;
     }

@@ -68,6 +68,8 @@ struct Pattern {
     tokens: Box<[Token]>,
     /// The fewest words of a key.
     least: usize,
+    /// A bit for the hash of each of its literals: a key that matches has all of them.
+    bits: u64,
     anchor: Option<u32>,
     /// Where it stands in the list of its anchor, or in that of those without.
     at: usize,
@@ -110,11 +112,13 @@ impl Many {
         }
         let tokens: Box<[Token]> = (0..words.count()).map(|at| self.token(key, words.word(at))).collect();
         let least = tokens.iter().filter(|token| !matches!(token, Token::Hash)).count();
+        let literals = words.list().iter().zip(&tokens).filter(|(_, token)| matches!(token, Token::Word(_)));
+        let bits = literals.fold(0, |bits, (word, _)| bits | 1 << (word.hash & 63));
         let anchor = self.anchor(&tokens);
         let at = self.list(anchor).map_or(0, |list| list.len());
         self.states += tokens.len() + 1;
         let entries = Entries::new(entry);
-        let id = self.patterns.insert(Pattern { key: key.into(), tokens, least, anchor, at, entries });
+        let id = self.patterns.insert(Pattern { key: key.into(), tokens, least, bits, anchor, at, entries });
         self.table.insert(by_text, id);
         if let Some(list) = self.list(anchor) {
             list.push(id);
@@ -181,13 +185,13 @@ impl Many {
         asked.patterns.clear();
         if !self.free.is_empty() {
             asked.seen.clear(self.patterns.bound());
-            self.list_to_ask(&self.free, asked);
+            self.list_to_ask(&self.free, u64::MAX, asked);
         }
         if let Some(filter) = &self.filter {
-            for at in 0..words.count() {
-                let (place, bit) = bit(words.hash(at));
+            for word in words.list() {
+                let (place, bit) = bit(word.hash);
                 if filter[place] & bit != 0 {
-                    self.list_of(words.word(at), key, asked);
+                    self.list_of(*word, key, words, asked);
                 }
             }
         }
@@ -198,17 +202,24 @@ impl Many {
 
     /// Notes the patterns that are found by a word, if there are any.
     #[inline(never)]
-    fn list_of(&self, word: Word, key: &[u8], asked: &mut Asked) {
+    fn list_of(&self, word: Word, key: &[u8], words: impl Text, asked: &mut Asked) {
         if let Some(literal) = self.literal(word, key).and_then(|number| self.literals.get(number)) {
             if asked.patterns.is_empty() {
                 asked.seen.clear(self.patterns.bound());
             }
-            self.list_to_ask(&literal.patterns, asked);
+            let bits = words.list().iter().fold(0, |bits, word| bits | 1 << (word.hash & 63));
+            self.list_to_ask(&literal.patterns, bits, asked);
         }
     }
 
-    fn list_to_ask(&self, patterns: &[u32], Asked { seen, patterns: asked, .. }: &mut Asked) {
-        asked.extend(patterns.iter().copied().filter(|id| seen.insert(*id)));
+    /// Notes those that have no other literals than a key of these bits.
+    fn list_to_ask(&self, patterns: &[u32], bits: u64, Asked { seen, patterns: asked, .. }: &mut Asked) {
+        for id in patterns {
+            let has_all = self.patterns.get(*id).is_some_and(|pattern| pattern.bits & !bits == 0);
+            if has_all && seen.insert(*id) {
+                asked.push(*id);
+            }
+        }
     }
 
     #[inline(never)]

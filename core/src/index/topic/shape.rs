@@ -1,10 +1,10 @@
 //! Shapes of patterns: what is left of a pattern without its literal words.
 
-use alloc::vec::Vec;
+use alloc::{boxed::Box, vec::Vec};
 
 use crate::{
     hash::{hash, join, tag},
-    index::words::{Text, behind, finish},
+    index::words::{Text, Word, behind},
     same::same,
     tags::Tags,
 };
@@ -76,7 +76,8 @@ impl Form {
         self.prefix + self.suffix
     }
 
-    /// The hash of the literal words that a key, or the pattern itself, has in this form.
+    /// The hash of the literal words that a key, or the pattern itself, has in this form: a sum of products of hashes whose
+    /// bits are all alike, and so are its own.
     /// `words` are at least [`least`](Self::least) many; of the pattern itself the `#` is no word of the suffix.
     #[inline(always)]
     pub(crate) fn hash(&self, seed: u64, words: impl Text) -> u64 {
@@ -96,16 +97,30 @@ impl Form {
             }
             sum = sum.wrapping_add(behind(end, before));
         }
-        finish(sum)
+        sum
     }
 
     /// Whether the literal words of `pattern`, which has this form, are those of `key`.
-    #[inline(always)]
+    ///
+    /// First for most patterns: those without wildcards, and those that end in their only one, a `#`. In place, but where code
+    /// is downloaded before it runs.
+    #[cfg_attr(not(target_family = "wasm"), inline(always))]
+    #[cfg_attr(target_family = "wasm", inline(never))]
     pub(crate) fn verify(&self, pattern: &[u8], key: &[u8], words: impl Text) -> bool {
-        if !self.hash && self.stars == 0 {
+        if self.stars != 0 || self.suffix != 0 {
+            return self.verify_wild(pattern, key, words).unwrap_or(false);
+        }
+        if !self.hash {
             return same(pattern, key);
         }
-        self.verify_wild(pattern, key, words).unwrap_or(false)
+        match pattern.split_last_chunk::<2>() {
+            // Nothing but the `#`.
+            None => self.prefix == 0 && pattern == b"#",
+            Some((literal, end)) => {
+                let count = words.word((self.prefix as usize).wrapping_sub(1)).end as usize;
+                end == b".#" && key.get(..count).is_some_and(|words| same(literal, words))
+            }
+        }
     }
 
     /// Compares what stands between the wildcards, which is text on both sides.
@@ -183,21 +198,26 @@ pub(crate) struct Shape {
     pub(crate) seed: u64,
     pub(crate) patterns: u32,
     /// A bit for the hash of each pattern: small shapes mostly say no without a look-up. Bits only ever come.
-    filter: u64,
+    filter: [u64; FILTER],
 }
+
+/// Five hundred bits: a shape of a hundred patterns says no to three hashes of four that it has not.
+const FILTER: usize = 8;
 
 impl Shape {
     /// Whether a pattern of this hash may be there.
     #[inline(always)]
     pub(crate) fn may_have(&self, hash: u64) -> bool {
-        self.filter & filter_bit(hash) != 0
+        let (place, bit) = filter_bit(hash);
+        self.filter[place] & bit != 0
     }
 }
 
-/// Bits that are no part of the tag.
+/// The place in the filter, and the bit there: by bits that are no part of the tag, and not the lowest, which are the same
+/// for words in another order.
 #[inline(always)]
-const fn filter_bit(hash: u64) -> u64 {
-    1 << (hash & 63)
+const fn filter_bit(hash: u64) -> (usize, u64) {
+    ((hash >> 26) as usize % FILTER, 1 << (hash >> 20 & 63))
 }
 
 /// The shapes of one exchange, and which of them a key of a given length can have.
@@ -210,9 +230,36 @@ pub(crate) struct Shapes {
     groups: Vec<Group>,
     /// The shapes that a longer key can have.
     beyond: Group,
-    /// Per position: the shapes that have literal words there. Bits only ever come; they go with the last shape.
-    literal: [u128; POSITIONS],
+    /// Per position: the shapes that have no literal word there.
+    starred: Starred,
+    tails: Option<Box<Tails>>,
     steps: u64,
+}
+
+#[derive(Clone, Debug)]
+struct Starred([u128; POSITIONS]);
+
+impl Default for Starred {
+    fn default() -> Self {
+        Starred([u128::MAX; POSITIONS])
+    }
+}
+
+/// Which shapes have a pattern with this literal word at the very end, behind a `#`: where the dictionary, which counts from
+/// the front, knows nothing. Words that share eight bits of their hash share a set. Bits only ever come, and go with the
+/// shape.
+#[derive(Clone, Debug)]
+struct Tails {
+    sets: [u128; 256],
+    /// The shapes that have no such word.
+    free: u128,
+}
+
+impl Tails {
+    #[inline(always)]
+    const fn place(hash: u64) -> usize {
+        (hash >> 56) as usize
+    }
 }
 
 /// Positions, from the front, that the dictionary knows.
@@ -262,8 +309,19 @@ impl Shapes {
         self.steps
     }
 
-    pub(crate) fn literal(&self, position: usize) -> u128 {
-        self.literal[position]
+    /// Per position: the shapes that have no literal word there.
+    #[inline(always)]
+    pub(crate) const fn starred(&self) -> &[u128; POSITIONS] {
+        &self.starred.0
+    }
+
+    /// Leaves out the shapes whose patterns end otherwise.
+    #[inline(always)]
+    pub(crate) fn narrow_by_last(&self, shapes: u128, words: &[Word]) -> u128 {
+        match (&self.tails, words.last()) {
+            (Some(tails), Some(last)) => shapes & (tails.sets[Tails::place(last.hash)] | tails.free),
+            _ => shapes,
+        }
     }
 
     /// The shape of this form, made if there is none; one more pattern is counted.
@@ -272,7 +330,7 @@ impl Shapes {
             self.shapes[shape as usize].patterns += 1;
             return shape;
         }
-        let shape = Shape { form, seed: form.mixed(), patterns: 1, filter: 0 };
+        let shape = Shape { form, seed: form.mixed(), patterns: 1, filter: [0; FILTER] };
         let id = match self.free.pop() {
             Some(id) => {
                 self.shapes[id as usize] = shape;
@@ -296,10 +354,16 @@ impl Shapes {
         }
     }
 
-    /// Lets a shape know the hash of a pattern of its own.
-    pub(crate) fn note(&mut self, shape: u32, hash: u64) {
-        if let Some(shape) = self.shapes.get_mut(shape as usize) {
-            shape.filter |= filter_bit(hash);
+    /// Lets a shape know the hash of a pattern of its own, and that of the pattern's last word.
+    pub(crate) fn note(&mut self, id: u32, hash: u64, last: u64) {
+        let Some(shape) = self.shapes.get_mut(id as usize) else { return };
+        let (place, bit) = filter_bit(hash);
+        shape.filter[place] |= bit;
+        if id < FILTERED && shape.form.has_tail() {
+            let none = || Box::new(Tails { sets: [0; 256], free: u128::MAX });
+            let tails = self.tails.get_or_insert_with(none);
+            tails.free &= !(1 << id);
+            tails.sets[Tails::place(last)] |= 1 << id;
         }
     }
 
@@ -319,7 +383,14 @@ impl Shapes {
         self.by_form.remove(shape.form.tag(), |other| *other == id);
         self.groups.iter_mut().chain([&mut self.beyond]).for_each(|group| group.leave(id));
         if id < FILTERED {
-            self.literal.iter_mut().for_each(|literal| *literal &= !(1 << id));
+            self.starred.0.iter_mut().for_each(|free| *free |= 1 << id);
+            if let Some(tails) = &mut self.tails {
+                tails.sets.iter_mut().for_each(|set| *set &= !(1 << id));
+                tails.free |= 1 << id;
+                if tails.free == u128::MAX {
+                    self.tails = None;
+                }
+            }
         }
         self.free.push(id);
         if self.free.len() == self.shapes.len() {
@@ -340,7 +411,7 @@ impl Shapes {
         if id < FILTERED {
             for position in (0..POSITIONS).take(form.prefix as usize) {
                 if form.stars >> position & 1 == 0 {
-                    self.literal[position] |= 1 << id;
+                    self.starred.0[position] &= !(1 << id);
                 }
             }
         }
@@ -364,6 +435,11 @@ impl Shapes {
 }
 
 impl Form {
+    /// Whether there is a literal word at the very end, behind a `#`.
+    const fn has_tail(&self) -> bool {
+        self.suffix > 0 && self.end_stars & 1 == 0
+    }
+
     fn steps(&self) -> u64 {
         1 + u64::from(self.stars.count_ones()) + u64::from(self.end_stars.count_ones())
     }
