@@ -78,10 +78,34 @@ pub(crate) fn spread(seed: u64) -> u64 {
 }
 
 /// Multiplies, and lays the upper half over the lower.
-#[inline(always)]
+#[cfg_attr(target_arch = "wasm32", inline(never))]
+#[cfg_attr(not(target_arch = "wasm32"), inline(always))]
 pub(crate) fn fold(a: u64, b: u64) -> u64 {
+    fold_here(a, b)
+}
+
+/// The same in place also where that takes many instructions, for what is done for each word of a key.
+#[inline(always)]
+pub(crate) fn fold_here(a: u64, b: u64) -> u64 {
+    let (low, high) = if cfg!(target_arch = "wasm32") { by_halves(a, b) } else { at_once(a, b) };
+    low ^ high
+}
+
+#[inline(always)]
+fn at_once(a: u64, b: u64) -> (u64, u64) {
     let product = u128::from(a) * u128::from(b);
-    (product as u64) ^ ((product >> 64) as u64)
+    (product as u64, (product >> 64) as u64)
+}
+
+/// The same product. WebAssembly multiplies no more than 64 bits; the compiler would call a function for it that takes
+/// three times as long.
+#[inline(always)]
+fn by_halves(a: u64, b: u64) -> (u64, u64) {
+    const HALF: u64 = 0xffff_ffff;
+    let (low, high) = ((a & HALF) * (b & HALF), (a >> 32) * (b >> 32));
+    let cross = (a >> 32) * (b & HALF) + (low >> 32);
+    let other = (a & HALF) * (b >> 32) + (cross & HALF);
+    (other << 32 | low & HALF, high + (cross >> 32) + (other >> 32))
 }
 
 /// The bits of a hash that a [`Tags`](crate::tags::Tags) table keeps.
@@ -109,6 +133,21 @@ mod tests {
         }
         assert!(seen.insert(hash(2, &bytes)));
         assert!(seen.insert(hash(1, &[0, 0])));
+    }
+
+    #[test]
+    fn halves_give_the_same_product() {
+        let mut value = 1_u64;
+        let mut next = || {
+            value = value.wrapping_mul(MIX).rotate_left(29) ^ GOLDEN;
+            value
+        };
+        let ends = [0, 1, u64::MAX, 1 << 32, (1 << 32) - 1, u64::MAX << 32];
+        for a in ends.into_iter().chain(core::iter::repeat_with(&mut next).take(10_000)).collect::<Vec<_>>() {
+            for b in [a, a.rotate_left(17), !a].into_iter().chain(ends) {
+                assert_eq!(by_halves(a, b), at_once(a, b), "{a:#x} times {b:#x}");
+            }
+        }
     }
 
     #[test]

@@ -1,13 +1,15 @@
 /// <reference lib="esnext.disposable" preserve="true" />
+import { Answers } from './answers.js';
 import { type Batch, keysOf, partsOf } from './batch.js';
+import { follow, positionOf, record, since, updateOf } from './copies.js';
 import { decode } from './decode.js';
 import { encode } from './encode.js';
 import type { Engine } from './engine.js';
 import { guarded, invalid, KeyrailError } from './error.js';
 import type { Core } from './keyrail_bg.js';
 import { type Budget, Memory } from './memory.js';
-import { bindOperation, checkedChange, checkedOperation, withAlternate } from './methods.js';
-import { expected, isBytes, isDetached, object, read, text } from './shape.js';
+import { bindOperation, checkedOperation, withAlternate } from './methods.js';
+import { expected, isBytes, isDetached, isSize, object, read, text } from './shape.js';
 import {
   BINDING_TABLE,
   DELETE_EXCHANGE_OPTIONS,
@@ -16,14 +18,11 @@ import {
   EXPLAIN_OPTIONS,
   FOLLOWER_OPTIONS,
   MESSAGE,
-  POSITION,
   PUBLISH,
   QUEUE_OPTIONS,
-  RECORD_OPTIONS,
   ROUTER_OPTIONS,
   TASK,
   TOPOLOGY,
-  UPDATES,
 } from './shapes.js';
 import type { TypedRouter } from './typed.js';
 import type {
@@ -64,10 +63,6 @@ const INPUT_BYTES = 1024;
 /** How many keys cross the boundary at once. */
 const BATCH = 256;
 
-/** Different sets of queues that are kept, and their names altogether: what exceeds it is made anew. */
-const KEPT_ANSWERS = 1 << 16;
-const KEPT_NAMES = 1 << 20;
-
 /** What stands for "no such exchange". */
 const UNKNOWN_EXCHANGE = 0xffff_ffff;
 
@@ -104,13 +99,9 @@ export abstract class BaseRouter implements Disposable {
   #keyBytes = KEY_BYTES;
   /** Where the module reads keys. Empty after the memory grew. */
   #input = new Uint8Array(0);
-  /** Names of queues by id; dropped when a queue is deleted, since its id may be given out again. */
-  #names: string[] = [];
   /** Whether there may be a random exchange, so that every message needs a number. */
   #draws = false;
-  /** Answers by the module's number for each set of queues, and how many names they have. */
-  #answers: Routing[] = [];
-  #answerNames = 0;
+  readonly #answers: Answers;
   /** What keys led to, by the name of the exchange; dropped with every change. */
   #memories = new Map<string, Memory>();
   /** That of the exchange that was asked last. */
@@ -120,6 +111,7 @@ export abstract class BaseRouter implements Disposable {
 
   constructor(options: RouterOptions = {}) {
     this.#engine = (new.target as typeof BaseRouter).engine;
+    this.#answers = new Answers(this.#engine);
     const { Core } = this.#engine;
     if ((options as unknown) instanceof Core) {
       this.#core = options as unknown as Core;
@@ -288,14 +280,17 @@ export abstract class BaseRouter implements Disposable {
     if (length < 0 || length > this.#keyBytes)
       return this.#routeMessage({ exchange: memory.exchange, routingKey: key });
     if (this.#draws) handle.draw(Math.random());
-    if (this.#answers.length >= KEPT_ANSWERS || this.#answerNames >= KEPT_NAMES) this.#forgetAnswers();
-    return this.#answer(handle.answer(memory.id, length) >>> 0);
+    // INVARIANT: the id is that of an exchange, since a change drops what is remembered.
+    if (this.#answers.numbers(handle, 1))
+      return this.#answers.numbered(handle, handle.answer(memory.id, length));
+    return this.#answers.fresh(handle, handle.route(memory.id, length), handle.idsAddress());
   }
 
   #routeMessage(message: Message): Routing {
-    this.#countCopies(message);
+    const count = this.#countCopies(message);
     const handle = this.#live();
-    return this.#answer(handle.numbered() >>> 0);
+    if (this.#answers.numbers(handle, 1)) return this.#answers.numbered(handle, handle.numbered());
+    return this.#answers.fresh(handle, count, handle.idsAddress());
   }
 
   /** Routes a message with whatever it has, and gives the number of its queues. */
@@ -322,6 +317,9 @@ export abstract class BaseRouter implements Disposable {
   }
 
   #routeBatch({ exchanges, keys, others }: Batch, start: number, end: number, routings: Routing[]): void {
+    const handle = this.#live();
+    const answers = this.#answers;
+    const together = !this.#draws && this.#keyBytes >= BATCHED_KEY;
     const places: number[] = [];
     const unknown: string[] = [];
     const memories: Memory[] = [];
@@ -335,8 +333,8 @@ export abstract class BaseRouter implements Disposable {
         continue;
       }
       if (exchange !== memory.exchange || memory === NO_MEMORY) memory = this.#memoryOf(exchange);
-      if (typeof key !== 'string' || key.length > BATCHED_KEY || this.#draws) {
-        routings[at] = this.#ask(memory, key);
+      if (!together || typeof key !== 'string' || key.length > BATCHED_KEY) {
+        routings[at] = this.#routeKey(exchange, key);
         continue;
       }
       const known = memory.find(key);
@@ -348,33 +346,32 @@ export abstract class BaseRouter implements Disposable {
       unknown.push(key);
       memories.push(memory);
     }
-    if (places.length === 0) return;
+    const count = places.length;
+    if (count === 0) return;
 
     // All keys in one text and its bytes in one go. Where a unit is a byte, lengths are known.
-    const handle = this.#live();
     const text = unknown.join('');
-    const input = this.#room(text.length);
-    const together = text.length === encoder.encodeInto(text, input.subarray(0, text.length)).read;
-    if (!together || this.#keyBytes < BATCHED_KEY) {
-      places.forEach((at, which) => {
-        routings[at] = this.#ask(memories[which] as Memory, unknown[which] as string);
-      });
-      return;
-    }
+    const { read, written } = encoder.encodeInto(text, this.#room(text.length));
+    const answered = read === text.length && written === read && answers.numbers(handle, count);
     const pairs = handle.batch(BATCH) >>> 2;
-    const words = this.#engine.words();
-    for (let which = 0; which < places.length; which++) {
-      words[pairs + which * 2] = (memories[which] as Memory).id;
-      words[pairs + which * 2 + 1] = (unknown[which] as string).length;
+    if (answered) {
+      const words = this.#engine.words();
+      for (let which = 0; which < count; which++) {
+        words[pairs + which * 2] = (memories[which] as Memory).id;
+        words[pairs + which * 2 + 1] = (unknown[which] as string).length;
+      }
+      handle.answerBatch(count);
     }
-    handle.answerBatch(places.length);
-    for (let which = 0; which < places.length; which++) {
-      // Taken anew each time: routing, and naming the queues of an answer, may make the memory grow.
-      const answer = this.#answer(this.#engine.words()[pairs + which * 2] as number);
+    for (let which = 0; which < count; which++) {
+      const key = unknown[which] as string;
+      const memory = memories[which] as Memory;
+      // The words are taken anew each time: naming the queues of an answer may make the memory grow.
+      const answer = answered
+        ? answers.numbered(handle, this.#engine.words()[pairs + which * 2] as number)
+        : this.#ask(memory, key);
       routings[places[which] as number] = answer;
-      (memories[which] as Memory).keep(unknown[which] as string, answer);
+      memory.keep(key, answer);
     }
-    if (this.#answers.length >= KEPT_ANSWERS || this.#answerNames >= KEPT_NAMES) this.#forgetAnswers();
   }
 
   /**
@@ -386,14 +383,15 @@ export abstract class BaseRouter implements Disposable {
    * Ids stay valid until the exchange or queue is deleted; see {@link revision}.
    */
   routeInto(exchangeId: number, routingKey: string | Uint8Array, ids: Uint32Array): number {
-    const id = exchangeId >>> 0;
-    if (id !== exchangeId) throw expected('an id from exchangeId()', exchangeId, 'exchangeId');
+    if (!isSize(exchangeId)) throw expected('an id from exchangeId()', exchangeId, 'exchangeId');
     if (!(ids instanceof Uint32Array)) throw expected('a Uint32Array', ids, 'ids');
     if (ids.length === 0 && isDetached(ids)) throw invalid('ids is detached: its buffer was transferred');
     const length = this.#encode(routingKey);
     const handle = this.#live();
     if (this.#draws) handle.draw(Math.random());
-    const count = (length < 0 ? handle.routeLong(id, allBytes(routingKey)) : handle.route(id, length)) >>> 0;
+    const count =
+      (length < 0 ? handle.routeLong(exchangeId, allBytes(routingKey)) : handle.route(exchangeId, length)) >>>
+      0;
     if (count === UNKNOWN_EXCHANGE) {
       throw new KeyrailError('exchange-not-found', `there is no exchange with the id ${exchangeId}`);
     }
@@ -433,9 +431,7 @@ export abstract class BaseRouter implements Disposable {
     const { exchange, routingKey, headers } = data;
     const { message_id: messageId, correlation_id: correlationId } = textsOf(data.properties);
     const hashed = { messageId, correlationId };
-    // One copy at least: a fanout and the default exchange have one whatever the route.
-    const copies = Math.max(1, this.#countCopies({ exchange, routingKey, headers, ...hashed }));
-    const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
+    const deliveryTags = this.#tags(deliveryTag, { exchange, routingKey, headers, ...hashed });
     const kind = typeof data.body === 'string' ? TEXT : BYTES;
     const handle = this.#live();
     return guarded(() => decode(handle.plan(encode({ ...kind, ...data, ...hashed, deliveryTags }))) as Plan);
@@ -446,10 +442,15 @@ export abstract class BaseRouter implements Disposable {
     const { deliveryTag = randomTag, ...call } = object(task, 'task') as unknown as TaskPublish;
     const data = read(call, TASK, 'task') as TaskPublish;
     const { exchange, routingKey } = data;
-    const copies = Math.max(1, this.#countCopies({ exchange, routingKey }));
-    const deliveryTags = Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
+    const deliveryTags = this.#tags(deliveryTag, { exchange, routingKey });
     const handle = this.#live();
     return guarded(() => decode(handle.planTask(encode({ ...data, deliveryTags }))) as Plan);
+  }
+
+  /** A tag for each copy of a message: one at least, since a fanout and the default exchange have one whatever the route. */
+  #tags(deliveryTag: () => string, message: Message): string[] {
+    const copies = Math.max(1, this.#countCopies(message));
+    return Array.from({ length: copies }, () => text(deliveryTag(), 'deliveryTag()'));
   }
 
   // --- Look up -------------------------------------------------------------------------------------------------------
@@ -464,8 +465,8 @@ export abstract class BaseRouter implements Disposable {
 
   queueName(id: number): string | undefined {
     const handle = this.#live();
-    if (id >>> 0 !== id) throw expected('an id from queueId() or routeInto()', id, 'id');
-    return this.#names[id] ?? handle.queueName(id);
+    if (!isSize(id)) throw expected('an id from queueId() or routeInto()', id, 'id');
+    return this.#answers.name(handle, id);
   }
 
   /** Everything that was declared and bound, as data; `Router.fromTopology` takes it back. */
@@ -488,18 +489,12 @@ export abstract class BaseRouter implements Disposable {
 
   /** From now on, writes changes down for those that follow: see {@link since}. */
   record(options: RecordOptions = {}): void {
-    const checked = read(options, RECORD_OPTIONS, 'options') as RecordOptions;
-    const { capacity = 1000, epoch = Math.floor(Math.random() * Number.MAX_SAFE_INTEGER) } = checked;
-    const recorded = this.#live().becomeSource(wide(epoch, 'options.epoch'), capacity);
-    if (!recorded)
-      throw new KeyrailError('read-only', 'the router records its changes already, or follows another');
+    record(this.#live(), options);
   }
 
   /** Where this router is in its history; nothing if it neither records nor follows, or needs a snapshot. */
   get position(): Position | undefined {
-    const handle = this.#live();
-    const epoch = handle.epoch();
-    return epoch === undefined ? undefined : { epoch: narrow(epoch), revision: handle.revision() };
+    return positionOf(this.#live());
   }
 
   /**
@@ -507,18 +502,7 @@ export abstract class BaseRouter implements Disposable {
    * snapshot. Only a router that {@link record}s answers.
    */
   since(position?: Position): Update {
-    const handle = this.#live();
-    const here = this.position;
-    if (here === undefined || handle.follows()) {
-      throw new KeyrailError('not-recording', 'the router writes no changes down: call record() first');
-    }
-    if (position !== undefined) {
-      const { epoch, revision } = read(position, POSITION, 'position') as Position;
-      const changes = guarded(() => handle.changesSince(wide(epoch, 'position.epoch'), revision));
-      if (changes !== undefined)
-        return { type: 'changes', since: { epoch, revision }, changes: decode(changes) } as Update;
-    }
-    return { type: 'snapshot', epoch: here.epoch, bytes: this.toSnapshot() };
+    return since(this.#live(), position);
   }
 
   /**
@@ -527,28 +511,13 @@ export abstract class BaseRouter implements Disposable {
    * {@link position}.
    */
   follow(update: Update): void {
-    const type = object(update, 'update').type as Update['type'];
-    const shape = Object.hasOwn(UPDATES, String(type)) ? UPDATES[type] : undefined;
-    if (!shape) throw expected(Object.keys(UPDATES).join(' or '), type, 'update.type');
-    const checked = read(update, shape, 'update') as Update;
+    const checked = updateOf(update);
     const handle = this.#live();
     if (!handle.follows())
       throw new KeyrailError('not-following', 'only a router of Router.follower() follows');
     this.#forget(true);
     try {
-      guarded(() => {
-        if (checked.type === 'snapshot') {
-          const bytes = Uint8Array.from(checked.bytes);
-          handle.followSnapshot(wide(checked.epoch, 'update.epoch'), bytes);
-        } else {
-          const { epoch, revision } = checked.since;
-          handle.followChanges(
-            wide(epoch, 'update.since.epoch'),
-            revision,
-            encode(checked.changes.map(checkedChange)),
-          );
-        }
-      });
+      guarded(() => follow(handle, checked));
     } finally {
       this.#draws = handle.draws();
       this.#keyBytes = handle.keyBytes();
@@ -593,16 +562,7 @@ export abstract class BaseRouter implements Disposable {
     this.#memory = NO_MEMORY;
     this.#memories.clear();
     this.#budget = { left: this.#remembered };
-    this.#answers = [];
-    this.#answerNames = 0;
-    if (names) this.#names = [];
-  }
-
-  /** Makes room for other answers. Those that are remembered by their key stay. */
-  #forgetAnswers(): void {
-    this.#live().forget();
-    this.#answers = [];
-    this.#answerNames = 0;
+    this.#answers.forget(names);
   }
 
   /** What is remembered of an exchange that takes publishes. */
@@ -646,34 +606,6 @@ export abstract class BaseRouter implements Disposable {
     input.set(key);
     return key.length;
   }
-
-  /** The answer that has this number in the module. */
-  #answer(number: number): Routing {
-    return this.#answers[number] ?? this.#newAnswer(number);
-  }
-
-  #newAnswer(number: number): Routing {
-    const handle = this.#live();
-    const count = handle.answerLength(number) >>> 0;
-    const start = handle.answerAddress(number) >>> 2;
-    const queues: string[] = [];
-    for (let at = 0; at < count; at++) queues.push(this.#name(this.#engine.words()[start + at] as number));
-    const answer = Object.freeze({
-      outcome: count > 0 ? 'routed' : 'unroutable',
-      queues: Object.freeze(queues),
-    } as const);
-    this.#answers[number] = answer;
-    this.#answerNames += count;
-    return answer;
-  }
-
-  #name(id: number): string {
-    const known = this.#names[id];
-    if (known !== undefined) return known;
-    const name = this.#live().queueName(id) ?? '';
-    this.#names[id] = name;
-    return name;
-  }
 }
 
 /** A subclass's own `this` in static methods, so that they make routers of the subclass. */
@@ -688,20 +620,6 @@ export type RouterClass<T extends BaseRouter> = (new (
 export function make<T extends BaseRouter>(of: RouterClass<T>, maker: (Core: Engine['Core']) => Core): T {
   const { Core } = (of as unknown as typeof BaseRouter).engine;
   return new of(guarded(() => maker(Core)) as unknown as RouterOptions);
-}
-
-/** A number of 64 bits, as it comes. */
-function wide(value: number | bigint, path: string): bigint {
-  if (typeof value === 'number' && !(Number.isSafeInteger(value) && value >= 0)) {
-    throw expected('a whole number, or a bigint', value, path);
-  }
-  return BigInt(value);
-}
-
-/** As a number where that is exact. */
-function narrow(value: bigint): number | bigint {
-  const number = Number(value);
-  return Number.isSafeInteger(number) ? number : value;
 }
 
 function randomTag(): string {

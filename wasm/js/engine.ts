@@ -61,3 +61,8 @@ export class Engine<Class extends typeof Core = typeof Core> {
     return this.#words;
   }
 }
+
+/** The module from its bytes as text. */
+export function decoded(base64: string): WebAssembly.Module {
+  return new WebAssembly.Module(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)));
+}

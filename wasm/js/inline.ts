@@ -1,5 +1,5 @@
 import base64 from './base64.js';
-import { decoded } from './load.js';
+import { decoded } from './engine.js';
 import { engine } from './module.js';
 
 // The module comes with the code: nothing to fetch or to read, nothing that a bundler could lose, nothing to await.

@@ -4,10 +4,6 @@ import { KeyrailError } from './error.js';
 /** Where the module comes from: an address, a response, its bytes, or the module itself. */
 export type ModuleSource = string | URL | Response | BufferSource | WebAssembly.Module;
 
-export function decoded(base64: string): WebAssembly.Module {
-  return new WebAssembly.Module(Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)));
-}
-
 /** Starts the engine from wherever its module is, compiling while it arrives. */
 export async function load(
   engine: Pick<Engine, 'start' | 'started'>,

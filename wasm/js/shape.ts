@@ -28,12 +28,22 @@ export type Shape =
 interface ObjectShape {
   readonly fields: Readonly<Record<string, Shape>>;
   /** The fields that must be there. */
-  readonly required?: readonly string[];
-  /** What becomes of fields that are not listed; `refused` by default. */
-  readonly others?: 'refused' | 'skipped';
+  readonly required: readonly string[];
+  /** Whether fields that are not listed are skipped. */
+  readonly others?: boolean;
 }
 
-const HEX: ObjectShape = { fields: { hex: 'string' }, required: ['hex'] };
+/** An object with these fields and no others, of which some must be there. */
+export function having(fields: ObjectShape['fields'], ...required: string[]): ObjectShape {
+  return { fields, required };
+}
+
+/** The same where other fields are skipped. */
+export function havingAlso(fields: ObjectShape['fields'], ...required: string[]): ObjectShape {
+  return { fields, required, others: true };
+}
+
+const HEX = having({ hex: 'string' }, 'hex');
 
 /** Deeper than any table that the core takes; a cycle ends here. */
 const MAX_DEPTH = 200;
@@ -41,50 +51,33 @@ const MAX_DEPTH = 200;
 /** UTF-16 units of one string: a bound on what a single value may allocate. */
 const MAX_STRING = 1 << 24;
 
+/** Values that are taken as they are: what is expected, and whether it is that. */
+const TAKEN: Readonly<Record<string, readonly [expected: string, is: (value: unknown) => boolean]>> = {
+  boolean: ['true or false', (value) => typeof value === 'boolean'],
+  size: ['a whole number below 2 ** 32', isSize],
+  integer: ['a whole number', Number.isSafeInteger],
+  fraction: ['a number from 0 to 1', (value) => typeof value === 'number' && value >= 0 && value <= 1],
+  uint64: ['a bigint from 0n to 2n ** 64n - 1n', isUint64],
+  wide: ['a whole number from 0 or a bigint', (value) => isUint64(value) || isRevision(value)],
+  revision: ['a whole number from 0', isRevision],
+};
+
 export function read(value: unknown, shape: Shape, path: string): unknown {
   if (shape === 'string') return text(value, path);
   if (shape === 'bytes') return bytes(value, path);
   if (shape === 'table') return table(value, path);
   if (shape === 'object') return plain(object(value, path), path, 0);
   if (shape === 'data') return plain(value, path, 0);
-  if (shape === 'boolean') {
-    if (typeof value !== 'boolean') throw expected('true or false', value, path);
-    return value;
-  }
-  if (shape === 'size') {
-    if ((value as number) >>> 0 !== value) throw expected('a whole number below 2 ** 32', value, path);
-    return value;
-  }
-  if (shape === 'integer') {
-    if (!Number.isSafeInteger(value)) throw expected('a whole number', value, path);
-    return value;
-  }
-  if (shape === 'fraction') {
-    if (typeof value !== 'number' || !(value >= 0 && value <= 1)) {
-      throw expected('a number from 0 to 1', value, path);
-    }
-    return value;
-  }
-  if (shape === 'uint64') {
-    if (typeof value !== 'bigint' || BigInt.asUintN(64, value) !== value) {
-      throw expected('a bigint from 0n to 2n ** 64n - 1n', value, path);
-    }
-    return value;
-  }
-  if (shape === 'wide') {
-    const whole = typeof value === 'bigint' ? BigInt.asUintN(64, value) === value : isRevision(value);
-    if (!whole) throw expected('a whole number from 0 or a bigint', value, path);
-    return value;
-  }
-  if (shape === 'revision') {
-    if (!isRevision(value)) throw expected('a whole number from 0', value, path);
-    return value;
-  }
   if (shape === 'octets') {
     if (isBytes(value)) return copied(value, path);
-    if (Array.isArray(value) && value.every((octet) => (octet & 255) === octet))
+    if (Array.isArray(value) && value.every((octet) => isSize(octet) && octet < 256))
       return Uint8Array.from(value);
     throw expected('a Uint8Array or an array of octets', value, path);
+  }
+  if (typeof shape === 'string') {
+    const [what, is] = TAKEN[shape] as (typeof TAKEN)[string];
+    if (!is(value)) throw expected(what, value, path);
+    return value;
   }
   if ('oneOf' in shape) {
     if (!shape.oneOf.includes(value as string)) throw expected(shape.oneOf.join(', '), value, path);
@@ -97,13 +90,22 @@ export function read(value: unknown, shape: Shape, path: string): unknown {
   return fields(value, shape, path);
 }
 
+/** A number that the module can hold as an id, a length or a count. */
+export function isSize(value: unknown): value is number {
+  return typeof value === 'number' && value >>> 0 === value;
+}
+
 function isRevision(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }
 
+function isUint64(value: unknown): boolean {
+  return typeof value === 'bigint' && BigInt.asUintN(64, value) === value;
+}
+
 function fields(value: unknown, shape: ObjectShape, path: string): object {
   const source = object(value, path);
-  if (shape.others !== 'skipped') {
+  if (!shape.others) {
     for (const name of Object.keys(source)) {
       if (!Object.hasOwn(shape.fields, name)) {
         throw invalid(`${path} has no field \`${name}\`, only ${Object.keys(shape.fields).join(', ')}`);
@@ -114,7 +116,7 @@ function fields(value: unknown, shape: ObjectShape, path: string): object {
   for (const [name, field] of Object.entries(shape.fields)) {
     const item = Object.hasOwn(source, name) ? source[name] : undefined;
     if (item !== undefined) copy[name] = read(item, field, `${path}.${name}`);
-    else if (shape.required?.includes(name)) throw invalid(`${path}.${name} is missing`);
+    else if (shape.required.includes(name)) throw invalid(`${path}.${name} is missing`);
   }
   return copy;
 }

@@ -1,4 +1,4 @@
-import type { Shape } from './shape.js';
+import { having, havingAlso, type Shape } from './shape.js';
 
 // What each argument must look like. `types.ts` says the same to the compiler; this says it to everybody else.
 
@@ -10,37 +10,37 @@ const BOUND = {
   dialect: { oneOf: ['amqp', 'kombu57', 'kombu56'] },
 } as const;
 
-export const ROUTER_OPTIONS: Shape = {
-  fields: {
-    predeclaredExchanges: 'boolean',
-    seed: 'uint64',
-    limits: { fields: { keyBytes: 'size', bindings: 'size', answers: 'size' } },
-  },
-};
+export const ROUTER_OPTIONS: Shape = having({
+  predeclaredExchanges: 'boolean',
+  seed: 'uint64',
+  limits: having({ keyBytes: 'size', bindings: 'size', answers: 'size' }),
+});
 
-export const BINDING: Shape = {
-  fields: {
+export const BINDING: Shape = having(
+  {
     source: 'string',
     // Which of the two, and that there is one, is the core's business.
-    destination: { fields: { queue: 'string', exchange: 'string' } },
+    destination: having({ queue: 'string', exchange: 'string' }),
     ...BOUND,
     pattern: 'string',
   },
-  required: ['source', 'destination'],
-};
+  'source',
+  'destination',
+);
 
-const EXCHANGE: Shape = {
-  fields: {
+const EXCHANGE: Shape = having(
+  {
     name: 'string',
     kind: { oneOf: ['direct', 'fanout', 'headers', 'topic', 'x-consistent-hash', 'x-random'] },
     ...DECLARED,
     internal: 'boolean',
     alternateExchange: 'string',
   },
-  required: ['name', 'kind'],
-};
+  'name',
+  'kind',
+);
 
-const QUEUE: Shape = { fields: { name: 'string', ...DECLARED, exclusive: 'boolean' }, required: ['name'] };
+const QUEUE: Shape = having({ name: 'string', ...DECLARED, exclusive: 'boolean' }, 'name');
 
 export const APPLY_TO = {
   oneOf: ['all', 'exchanges', 'queues', 'classic_queues', 'quorum_queues', 'streams'],
@@ -54,48 +54,48 @@ const POLICY = {
   definition: 'table',
 } as const;
 
-export const TOPOLOGY: Shape = {
-  fields: {
-    exchanges: { list: EXCHANGE },
-    queues: { list: QUEUE },
-    bindings: { list: BINDING },
-    policies: { list: { fields: POLICY, required: ['name', 'pattern'] } },
-  },
-};
+export const TOPOLOGY: Shape = having({
+  exchanges: { list: EXCHANGE },
+  queues: { list: QUEUE },
+  bindings: { list: BINDING },
+  policies: { list: having(POLICY, 'name', 'pattern') },
+});
 
-export const EXCHANGE_OPTIONS: Shape = {
-  fields: {
+export const EXCHANGE_OPTIONS: Shape = having(
+  {
     kind: 'string',
     passive: 'boolean',
     ...DECLARED,
     internal: 'boolean',
     alternateExchange: 'string',
   },
-  required: ['kind'],
-};
+  'kind',
+);
 
-export const QUEUE_OPTIONS: Shape = { fields: { passive: 'boolean', ...DECLARED, exclusive: 'boolean' } };
+export const QUEUE_OPTIONS: Shape = having({ passive: 'boolean', ...DECLARED, exclusive: 'boolean' });
 
-export const DELETE_EXCHANGE_OPTIONS: Shape = { fields: { ifUnused: 'boolean' } };
+export const DELETE_EXCHANGE_OPTIONS: Shape = having({ ifUnused: 'boolean' });
 
-export const DELETE_QUEUE_OPTIONS: Shape = { fields: { ifUnused: 'boolean', ifEmpty: 'boolean' } };
+export const DELETE_QUEUE_OPTIONS: Shape = having({ ifUnused: 'boolean', ifEmpty: 'boolean' });
 
-const QUEUE_BIND: Shape = {
-  fields: { op: 'string', queue: 'string', exchange: 'string', ...BOUND, pattern: 'string' },
-  required: ['queue', 'exchange'],
-};
+const QUEUE_BIND: Shape = having(
+  { op: 'string', queue: 'string', exchange: 'string', ...BOUND, pattern: 'string' },
+  'queue',
+  'exchange',
+);
 
-const EXCHANGE_BIND: Shape = {
-  fields: { op: 'string', destination: 'string', source: 'string', ...BOUND },
-  required: ['destination', 'source'],
-};
+const EXCHANGE_BIND: Shape = having(
+  { op: 'string', destination: 'string', source: 'string', ...BOUND },
+  'destination',
+  'source',
+);
 
 /** By `op`. */
 export const OPERATIONS: ReadonlyMap<unknown, Shape> = new Map<unknown, Shape>([
   [
     'exchange.declare',
-    {
-      fields: {
+    having(
+      {
         op: 'string',
         exchange: 'string',
         kind: 'string',
@@ -103,37 +103,28 @@ export const OPERATIONS: ReadonlyMap<unknown, Shape> = new Map<unknown, Shape>([
         ...DECLARED,
         internal: 'boolean',
       },
-      required: ['exchange'],
-    },
+      'exchange',
+    ),
   ],
-  [
-    'exchange.delete',
-    { fields: { op: 'string', exchange: 'string', ifUnused: 'boolean' }, required: ['exchange'] },
-  ],
+  ['exchange.delete', having({ op: 'string', exchange: 'string', ifUnused: 'boolean' }, 'exchange')],
   [
     'queue.declare',
-    {
-      fields: { op: 'string', queue: 'string', passive: 'boolean', ...DECLARED, exclusive: 'boolean' },
-      required: ['queue'],
-    },
+    having({ op: 'string', queue: 'string', passive: 'boolean', ...DECLARED, exclusive: 'boolean' }, 'queue'),
   ],
   [
     'queue.delete',
-    {
-      fields: { op: 'string', queue: 'string', ifUnused: 'boolean', ifEmpty: 'boolean' },
-      required: ['queue'],
-    },
+    having({ op: 'string', queue: 'string', ifUnused: 'boolean', ifEmpty: 'boolean' }, 'queue'),
   ],
   ['queue.bind', QUEUE_BIND],
   ['queue.unbind', QUEUE_BIND],
   ['exchange.bind', EXCHANGE_BIND],
   ['exchange.unbind', EXCHANGE_BIND],
-  ['policy.set', { fields: { op: 'string', ...POLICY }, required: ['name', 'pattern'] }],
-  ['policy.clear', { fields: { op: 'string', name: 'string' }, required: ['name'] }],
+  ['policy.set', having({ op: 'string', ...POLICY }, 'name', 'pattern')],
+  ['policy.clear', having({ op: 'string', name: 'string' }, 'name')],
 ]);
 
-export const MESSAGE: Shape = {
-  fields: {
+export const MESSAGE: Shape = having(
+  {
     exchange: 'string',
     routingKey: 'bytes',
     headers: 'table',
@@ -142,60 +133,50 @@ export const MESSAGE: Shape = {
     timestamp: 'integer',
     random: 'fraction',
   },
-  required: ['exchange', 'routingKey'],
-};
+  'exchange',
+  'routingKey',
+);
 
-export const FOLLOWER_OPTIONS: Shape = { fields: { seed: 'uint64' } };
+export const FOLLOWER_OPTIONS: Shape = having({ seed: 'uint64' });
 
-export const RECORD_OPTIONS: Shape = { fields: { capacity: 'size', epoch: 'wide' } };
+export const RECORD_OPTIONS: Shape = having({ capacity: 'size', epoch: 'wide' });
 
-export const POSITION: Shape = {
-  fields: { epoch: 'wide', revision: 'revision' },
-  required: ['epoch', 'revision'],
-};
+export const POSITION: Shape = having({ epoch: 'wide', revision: 'revision' }, 'epoch', 'revision');
 
-const CHANGE: Shape = {
-  // What the operation is, `OPERATIONS` says.
-  fields: { revision: 'revision', operation: 'object' },
-  required: ['revision', 'operation'],
-};
+// What the operation is, `OPERATIONS` says.
+const CHANGE: Shape = having({ revision: 'revision', operation: 'object' }, 'revision', 'operation');
 
 /** By `type`. */
 export const UPDATES: Readonly<Record<'changes' | 'snapshot', Shape>> = {
-  changes: {
-    fields: { type: 'string', since: POSITION, changes: { list: CHANGE } },
-    required: ['since', 'changes'],
-  },
-  snapshot: { fields: { type: 'string', epoch: 'wide', bytes: 'octets' }, required: ['epoch', 'bytes'] },
+  changes: having({ type: 'string', since: POSITION, changes: { list: CHANGE } }, 'since', 'changes'),
+  snapshot: having({ type: 'string', epoch: 'wide', bytes: 'octets' }, 'epoch', 'bytes'),
 };
 
-export const EXPLAIN_OPTIONS: Shape = { fields: { nearMisses: 'size' } };
+export const EXPLAIN_OPTIONS: Shape = having({ nearMisses: 'size' });
 
 /** Kombu has more transport options; those that change no name are skipped. */
-export const LAYOUT: Shape = {
-  fields: {
-    global_keyprefix: 'string',
-    sep: 'string',
-    priority_steps: { list: 'size' },
-    fanout_prefix: 'data',
-    fanout_patterns: 'boolean',
-    db: 'size',
-  },
-  others: 'skipped',
-};
+export const LAYOUT: Shape = havingAlso({
+  global_keyprefix: 'string',
+  sep: 'string',
+  priority_steps: { list: 'size' },
+  fanout_prefix: 'data',
+  fanout_patterns: 'boolean',
+  db: 'size',
+});
 
-export const BINDING_TABLE: Shape = {
-  fields: {
+export const BINDING_TABLE: Shape = having(
+  {
     exchange: 'string',
     kind: { oneOf: ['direct', 'fanout', 'topic'] },
     rows: { list: 'bytes' },
     layout: LAYOUT,
   },
-  required: ['exchange', 'rows'],
-};
+  'exchange',
+  'rows',
+);
 
-export const PUBLISH: Shape = {
-  fields: {
+export const PUBLISH: Shape = having(
+  {
     exchange: 'string',
     routingKey: 'string',
     headers: 'object',
@@ -209,11 +190,13 @@ export const PUBLISH: Shape = {
     returnToQueue: 'boolean',
     layout: LAYOUT,
   },
-  required: ['exchange', 'routingKey', 'body'],
-};
+  'exchange',
+  'routingKey',
+  'body',
+);
 
-export const TASK: Shape = {
-  fields: {
+export const TASK: Shape = having(
+  {
     exchange: 'string',
     routingKey: 'string',
     name: 'string',
@@ -243,5 +226,8 @@ export const TASK: Shape = {
     returnToQueue: 'boolean',
     layout: LAYOUT,
   },
-  required: ['exchange', 'routingKey', 'name', 'id'],
-};
+  'exchange',
+  'routingKey',
+  'name',
+  'id',
+);

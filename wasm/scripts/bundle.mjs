@@ -21,6 +21,7 @@ const SHARED = [
   { name: 'full/keyrail_bg', test: /\/pkg\/full\/keyrail_bg\.js$/ },
   { name: 'module', test: /\/js\/(module|router)\.ts$/ },
   { name: 'full/router', test: /\/js\/full\/(module|router|shapes)\.ts$/ },
+  { name: 'load', test: /\/js\/load\.ts$/ },
   { name: 'base', test: (id) => /\/js\/[\w-]+\.ts$/.test(id) && !ENTRY.test(id) },
 ];
 

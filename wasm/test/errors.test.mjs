@@ -67,6 +67,16 @@ const CASES = [
   ['invalid-argument', 'options.seed is 5', () => new Router({ seed: 5 })],
   ['invalid-argument', 'options.seed is -1', () => new Router({ seed: -1n })],
   ['invalid-argument', 'options.limits.keyBytes is -1', () => new Router({ limits: { keyBytes: -1 } })],
+  ['invalid-argument', 'options.limits.bindings is 5', () => new Router({ limits: { bindings: 5n } })],
+  ['invalid-argument', 'options.capacity is a symbol', () => router.record({ capacity: Symbol() })],
+  ['invalid-argument', 'id is 5', () => router.queueName(5n)],
+  ['invalid-argument', 'id is object Object', () => router.queueName({ valueOf: () => 1 })],
+  ['invalid-argument', 'exchangeId is 5', () => router.routeInto(5n, '', new Uint32Array(1))],
+  [
+    'invalid-argument',
+    'update.bytes is an array',
+    () => Router.follower().follow({ type: 'snapshot', epoch: 1, bytes: [5n] }),
+  ],
   ['invalid-argument', 'options is null', () => new Router(null)],
   // Bindings.
   ['invalid-argument', 'binding is null', () => router.bind(null)],

@@ -7,7 +7,7 @@
 use alloc::boxed::Box;
 
 use super::words::Word;
-use crate::hash::{GOLDEN, MIX, block, fold};
+use crate::hash::{GOLDEN, MIX, block, fold, fold_here};
 
 /// The longest key of AMQP, which has 256 words at most.
 pub(super) const SHORT: usize = 255;
@@ -201,7 +201,7 @@ fn word_hash(text: &Padded, seeds: Seeds, start: usize, length: usize) -> u64 {
         return long_hash(text, seeds, start, length);
     };
     let (first, second) = load(text, start);
-    fold(first & low ^ seeds.low, second & high ^ seeds.high)
+    fold_here(first & low ^ seeds.low, second & high ^ seeds.high)
 }
 
 /// For the first eight bytes of a word of so many, from 8 on; for the next eight bytes, from 0 on. Both take in the dot.

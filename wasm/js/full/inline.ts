@@ -1,4 +1,4 @@
-import { decoded } from '../load.js';
+import { decoded } from '../engine.js';
 import base64 from './base64.js';
 import { engine } from './module.js';
 
