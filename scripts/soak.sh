@@ -4,8 +4,9 @@
 # The npm package: a million pairs of bind and unbind, ten million routes, and the memory as it was. Writes
 # wasm/results/soak.json.
 #
-# Consumers: kills 200 under load, with SIGTERM, Redis restarts, cut connections and CLIENT KILL in between; then 20 each
-# of Kombu's and Celery's, for comparison. Writes host-redis/results/kills.jsonl, a line for each kind of consumer.
+# Consumers: kills 200 under load, with SIGTERM, Redis restarts, cut connections and CLIENT KILL in between; 50 on a
+# cluster, with failovers; then 20 each of Kombu's and Celery's, for comparison. Writes host-redis/results/kills.jsonl, a
+# line for each kind of consumer.
 #
 # Other servers: the tests of host-redis and the interop tests on Redis 6.2, 7.0 and 8.2 and on Valkey 8.0. Writes
 # host-redis/results/servers.jsonl, a line for each.
@@ -24,9 +25,9 @@ scripts/setup/rust.sh
 scripts/setup/redis.sh
 scripts/setup/python.sh
 report=$PWD/host-redis/results/kills.jsonl
-say soak "200 kills of keyrail, 20 of each peer; the figures go to $report"
+say soak "200 kills of keyrail, 50 on a cluster, 20 of each peer; the figures go to $report"
 rm -f "$report"
-KEYRAIL_KILLS=200 KEYRAIL_KILL_REPORT=$report KEYRAIL_KILL_PEERS=$PWD/.tools/python/kombu57/bin/python \
+KEYRAIL_KILLS=200 KEYRAIL_CLUSTER_KILLS=50 KEYRAIL_KILL_REPORT=$report KEYRAIL_KILL_PEERS=$PWD/.tools/python/kombu57/bin/python \
     cargo test -p keyrail-redis --test kill -- --nocapture
 
 scripts/release.sh keyrail

@@ -22,12 +22,16 @@ if up_to_date $compiled "$code" && up_to_date $stamp "$inputs"; then
     exit 0
 fi
 
+# What LLVM inlines because its source says `#[inline]`, in steps of its own measure: by itself 325, also in code that is
+# compiled for size. 50 is what it takes there for everything else, and costs routing nothing: wasm/docs/size.md.
+inlined=-Cllvm-args=-inlinehint-threshold=50
+
 # Texts of panics name source files: not by where they lie on the machine that builds. One flag per line of the option
 # that cargo reads, since a path may have spaces.
 separator=$(printf '\037')
-remapped="--remap-path-prefix=$PWD=keyrail"
+flags="$inlined$separator--remap-path-prefix=$PWD=keyrail"
 for registry in "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*; do
-    remapped="$remapped$separator--remap-path-prefix=$registry=crates"
+    flags="$flags$separator--remap-path-prefix=$registry=crates"
 done
 
 # module DIRECTORY FEATURES: builds the module with these features into wasm/pkg/DIRECTORY.
@@ -35,7 +39,7 @@ module() {
     # A target directory of its own: this compiler may be another one than the host's (see setup/wasm-target.sh).
     (
         eval "$exports"
-        export CARGO_ENCODED_RUSTFLAGS="$remapped"
+        export CARGO_ENCODED_RUSTFLAGS="$flags"
         cargo build --quiet --package keyrail-wasm --features "$2" --profile wasm \
             --target wasm32-unknown-unknown --target-dir target/wasm
     ) || fail wasm 'keyrail-wasm does not compile for WebAssembly (see above)' 'mend what the compiler names'

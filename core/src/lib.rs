@@ -72,6 +72,7 @@ mod routes;
 mod same;
 mod slots;
 mod snapshot;
+mod sort;
 mod stamps;
 mod table;
 mod tags;

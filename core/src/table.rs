@@ -1,7 +1,7 @@
 use alloc::vec::Vec;
-use core::{cmp::Ordering, fmt};
+use core::{cmp::Ordering, fmt, mem};
 
-use crate::{ByteString, hash::hash};
+use crate::{ByteString, hash::hash, sort};
 
 mod json;
 
@@ -106,16 +106,18 @@ impl Table {
 
     /// Sorts by name, entries of the same name staying in their order: how RabbitMQ keeps arguments and headers.
     pub(crate) fn sort(&mut self) {
-        self.0.sort_by(|a, b| a.0.cmp(&b.0));
+        let mut placed: Vec<_> = mem::take(&mut self.0).into_iter().enumerate().collect();
+        sort::sort_by(&mut placed, |(a_at, (a, _)), (b_at, (b, _))| a.cmp(b).then(a_at.cmp(b_at)));
+        self.0 = placed.into_iter().map(|(_, entry)| entry).collect();
     }
 
     /// Bytes that are equal exactly where RabbitMQ sees the same arguments: sorted by name, types told apart.
     pub(crate) fn identity(&self) -> Vec<u8> {
         let mut out = Vec::new();
         if !self.is_empty() {
-            let mut sorted: Vec<_> = self.iter().collect();
-            sorted.sort_by_key(|(name, _)| *name);
-            encode_entries(sorted.into_iter(), &mut out);
+            let mut sorted: Vec<_> = self.iter().enumerate().collect();
+            sort::sort_by(&mut sorted, |(a_at, (a, _)), (b_at, (b, _))| a.cmp(b).then(a_at.cmp(b_at)));
+            encode_entries(sorted.into_iter().map(|(_, entry)| entry), &mut out);
         }
         out
     }

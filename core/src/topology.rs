@@ -1,6 +1,6 @@
 //! A topology as data: keyrail's own JSON.
 
-use alloc::{boxed::Box, collections::BTreeSet, string::String, vec::Vec};
+use alloc::{boxed::Box, string::String, vec::Vec};
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use crate::{
     Policy, PolicyError, Queue, Router, Table,
     error::{BindError, DeclareError, Error},
     id::BindingId,
+    sort,
 };
 
 /// Exchanges, queues and bindings by name, as read from and written to JSON.
@@ -199,8 +200,9 @@ fn in_order(router: &Router) -> impl Iterator<Item = BindingRef<'_>> {
     for (exchange, ..) in hashing {
         let bound: Vec<BindingId> = router.binding_ids_from(exchange).collect();
         let mut order: Vec<_> = router.ring(exchange).collect();
-        let owners: BTreeSet<_> = order.iter().copied().collect();
-        order.extend(bound.iter().filter(|id| !owners.contains(*id)));
+        let mut owners = order.clone();
+        sort::sort(&mut owners);
+        order.extend(bound.iter().filter(|id| owners.binary_search(id).is_err()));
         // Of the places that the exchange's bindings have among all, each gets the next in order.
         for (place, id) in bound.iter().zip(order) {
             if let Ok(at) = sorted.binary_search(place) {

@@ -15,6 +15,7 @@ mod take;
 
 pub use held::{GiveBack, Held, Overdue, PutBack, Restore};
 pub use memory::{Memory, MemoryWaiter};
+pub(crate) use redis::commands::Commands;
 pub use redis::{Redis, RedisOptions, RedisWaiter};
 pub(crate) use redis::{
     errors,

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use ::redis::Value;
 use futures_util::future::join_all;
 use keyrail_core::{
     Message as Routed, Outcome,
@@ -18,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     Connection, Executor, Fanout, Freshness, HostError, Redis, Reply,
-    executor::Ran,
+    executor::{Commands, Ran},
     expiring::Expiring,
     publish::{Ways, sealed},
     registry,
@@ -82,6 +83,8 @@ struct Tags {
     messages: AtomicU64,
 }
 
+/// Room for the command of a small message.
+const ROOM: usize = 768;
 /// The copies of one message have tags in a row.
 const COPIES: u32 = 24;
 
@@ -229,8 +232,10 @@ impl Producer {
         let dead_lettered = self.dead_letter(&mut ways);
         self.check_mandatory(&prepared.asked, is_nowhere(&ways))?;
         let epoch = self.redis.link().epoch();
-        if let Some(push) = self.only_push(prepared, &ways, reach.as_deref()) {
-            push.run(&self.redis).await?;
+        let mut push = Commands::to(&self.redis, 1, ROOM);
+        if let Some(list) = self.add_push(&mut push, prepared, &ways, reach.as_deref()) {
+            let answer = push.send(&self.redis).await?.pop().unwrap_or(Value::Nil);
+            self.redis.read_one("LPUSH", &list, answer)?;
             let confirm = self.confirm(&prepared.asked, ways, &[], &[], dead_lettered)?;
             return Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm });
         }

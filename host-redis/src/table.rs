@@ -36,7 +36,8 @@ pub(crate) struct Reach {
     pub(crate) quarantine: Vec<Quarantined>,
     /// The exchanges whose tables were read.
     pub(crate) exchanges: Vec<String>,
-    /// Whether a fanout exchange is among them: its subscribers are reached over channels.
+    /// Whether a fanout exchange is among them: its subscribers are reached over channels, and found by a trace, which
+    /// costs several times the route.
     pub(crate) fans_out: bool,
     /// Whether a consistent-hash exchange is among them: it may choose by a property.
     pub(crate) hashes: bool,
@@ -112,7 +113,11 @@ impl Tables {
         let started = Instant::now();
         let read = load::read_tables(redis, &self.layout, Some(exchange), &self.options).await?;
         let router = read.router;
-        let has = |kind| router.exchanges().any(|(_, _, exchange)| exchange.kind() == kind);
+        // INVARIANT: of the predeclared exchanges, which every router has, only those that were read can be reached.
+        let reached =
+            |name: &str| !Router::is_predeclared(name) || read.exchanges.iter().any(|each| each == name);
+        let has =
+            |kind| router.exchanges().any(|(_, name, exchange)| exchange.kind() == kind && reached(name));
         let (fans_out, hashes) = (has(ExchangeKind::Fanout), has(ExchangeKind::ConsistentHash));
         let reach = Arc::new(Reach {
             router,

@@ -100,6 +100,51 @@ fn every_command_has_help_with_an_example() {
     assert!(!text(&help.stdout).contains("secret"));
 }
 
+/// Lint and print know rows with AMQP's meaning for what they are; a row that is none is named and stops neither.
+#[test]
+fn rows_in_redis_are_linted_and_printed_by_their_dialect() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    for (key, dialect) in [("a.#", "amqp"), ("#.z", "amqp"), ("b.c", "kombu57")] {
+        succeed([
+            "bind",
+            "--redis",
+            &url,
+            "-x",
+            "events",
+            "--type",
+            "topic",
+            "-q",
+            "q",
+            "-k",
+            key,
+            "--dialect",
+            dialect,
+        ]);
+    }
+    let listed = parse(&succeed(["topology", "print", "--redis", &url, "--json"]));
+    let mut rows: Vec<(&str, &str)> = listed["bindings"]
+        .as_array()
+        .expect("bindings")
+        .iter()
+        .map(|row| (row["routingKey"].as_str().expect("a key"), row["dialect"].as_str().unwrap_or("amqp")))
+        .collect();
+    rows.sort_unstable();
+    assert_eq!(rows, [("#.z", "amqp"), ("a.#", "amqp"), ("b.c", "kombu57")]);
+    redis.command(&["SADD", "_kombu.binding.events", "no row"]);
+    let output = support::keyrail(["lint", "--redis", &url, "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let found = parse(&text(&output.stdout));
+    let codes: Vec<&str> = found["findings"]
+        .as_array()
+        .expect("findings")
+        .iter()
+        .map(|finding| finding["code"].as_str().expect("a code"))
+        .collect();
+    assert_eq!(codes, ["dialect-trap", "dialect-trap"], "{found}");
+    assert!(text(&output.stderr).contains("row `no row` of exchange `events` is ignored"), "{output:?}");
+}
+
 #[test]
 fn an_import_can_be_printed_and_consumed() {
     let redis = RedisServer::start();

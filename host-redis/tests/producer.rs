@@ -531,3 +531,34 @@ async fn bad_rows_bad_keys_and_bad_bodies_stop_nobody_else() {
         assert_eq!(server.command(&["EXISTS", "q0"]), ":0\r\n");
     }
 }
+
+/// Every table has the predeclared exchanges, but only a publish to that one fans out.
+#[tokio::test]
+async fn the_predeclared_fanout_exchange_has_a_channel() {
+    let redis = RedisServer::start();
+    let connection = Connection::new(&redis.url()).expect("a URL");
+    let host = Host::from_tables(
+        connection.connect().await.expect("Redis"),
+        Layout::default(),
+        load::Options::default(),
+    );
+    let mut topology = orders(1);
+    // Of the dialect `amqp`: a copy that waits, beside the channel.
+    topology.bindings.push(BindingDefinition { dialect: Dialect::Amqp, ..binding("amq.fanout", "", "all") });
+    topology.bindings.push(BindingDefinition {
+        destination: DestinationName::Exchange("amq.fanout".into()),
+        ..binding("orders", "both.*", "")
+    });
+    host.import(&topology, Dialect::Amqp).await.expect("imported");
+    let producer = producer(&redis, ProducerOptions::new()).await;
+    let published = async |exchange: &str, key: &str| {
+        let message = Message::text("x").exchange(exchange).routing_key(key);
+        let confirm = producer.publish(&message).await.expect("published");
+        let channels: Vec<String> = confirm.fanout.into_iter().map(|sent| sent.channel).collect();
+        (confirm.queues, channels)
+    };
+    let channel = |key| Layout::default().fanout_channel("amq.fanout", key);
+    assert_eq!(published("amq.fanout", "").await, (vec!["all".into()], vec![channel("")]));
+    assert_eq!(published("orders", "both.x").await, (vec!["all".into()], vec![channel("both.x")]));
+    assert_eq!(published("orders", "order.0.x").await, (vec!["q0".into()], Vec::new()));
+}

@@ -1,10 +1,13 @@
 //! The fields of an object, by name. JavaScript has checked them, so what is wrong here is told in few words.
 
-use keyrail_core::{ByteString, Table, kombu::Json};
-use serde::de::DeserializeOwned;
+use keyrail_core::{
+    ByteString, Table,
+    kombu::{Json, Layout},
+};
 use wasm_bindgen::JsValue;
 
 use crate::{
+    arguments,
     error::Failure,
     node::{Node, Problem},
 };
@@ -18,11 +21,6 @@ pub(crate) struct Fields<'a>(&'a [(Box<str>, Node)]);
 /// Reads what `js/encode.ts` wrote.
 pub(crate) fn node(bytes: &[u8]) -> Result<Node, JsValue> {
     Node::read(bytes).ok_or_else(|| Failure::from(Problem("the data is cut off".into())).into())
-}
-
-/// A value for which the core has a reader of its own.
-pub(crate) fn value<T: DeserializeOwned>(node: &Node) -> Read<T> {
-    T::deserialize(node)
 }
 
 impl<'a> Fields<'a> {
@@ -93,12 +91,12 @@ impl<'a> Fields<'a> {
 
     /// Empty if it is not there.
     pub(crate) fn table(self, name: &str) -> Read<Table> {
-        self.get(name).map_or_else(|| Ok(Table::new()), value)
+        self.get(name).map_or_else(|| Ok(Table::new()), arguments::table)
     }
 
-    /// The default of the type if it is not there.
-    pub(crate) fn value<T: DeserializeOwned + Default>(self, name: &str) -> Read<T> {
-        self.get(name).map_or_else(|| Ok(T::default()), value)
+    /// Kombu's names if it is not there.
+    pub(crate) fn layout(self) -> Read<Layout> {
+        self.get("layout").map_or_else(|| Ok(Layout::default()), arguments::layout)
     }
 
     /// Empty if it is not there.

@@ -9,12 +9,7 @@ use keyrail_core::{
 use serde::{Serialize, de::DeserializeOwned};
 use wasm_bindgen::prelude::*;
 
-use crate::{
-    Core,
-    error::Failure,
-    fields::{node, value},
-    write::write,
-};
+use crate::{Core, error::Failure, fields::node, write::write};
 
 /// A comparison, with the two questions that everybody asks of it answered.
 #[derive(Serialize)]
@@ -109,5 +104,5 @@ fn of(topology: &Topology) -> Result<Core, JsValue> {
 }
 
 fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, JsValue> {
-    Ok(value(&node(bytes)?)?)
+    Ok(T::deserialize(&node(bytes)?)?)
 }

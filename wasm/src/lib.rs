@@ -6,6 +6,7 @@
 //! cycle of a caller ever runs inside a call.
 
 mod answers;
+mod arguments;
 mod error;
 mod fields;
 mod follow;
@@ -15,6 +16,8 @@ mod held;
 mod node;
 mod operation;
 mod plan;
+#[cfg(feature = "full")]
+mod read;
 mod table;
 mod task;
 mod value;
@@ -24,14 +27,14 @@ use std::mem;
 
 use keyrail_core::{
     ExchangeId, ExchangeKind, Limits, Message, Outcome, QueueId, Router, Routes, Table, Topology, Trace,
-    kombu::{Layout, QuarantinedRow},
+    kombu::QuarantinedRow,
 };
 use wasm_bindgen::prelude::*;
 
 use crate::{
     answers::Answers,
     error::Failure,
-    fields::{node, value},
+    fields::node,
     held::Held,
     plan::{Address, Content},
     table::Quarantined,
@@ -221,7 +224,7 @@ impl Core {
 
     #[wasm_bindgen(js_name = deliveredHeaders)]
     pub fn delivered_headers(headers: &[u8]) -> Result<Vec<u8>, JsValue> {
-        let headers: Table = value(&node(headers)?)?;
+        let headers = arguments::table(&node(headers)?)?;
         let message = Message::new("").headers(&headers).map_err(Failure::from)?;
         write(&message.delivered_headers().map(|(name, value)| (name, value.clone())).collect::<Table>())
     }
@@ -272,7 +275,7 @@ impl Core {
     /// The key of the binding table of an exchange.
     #[wasm_bindgen(js_name = bindingTableKey)]
     pub fn binding_table_key(exchange: &str, layout: &[u8]) -> Result<String, JsValue> {
-        let layout: Layout = value(&node(layout)?)?;
+        let layout = arguments::layout(&node(layout)?)?;
         Ok(layout.binding_table(exchange))
     }
 

@@ -1,8 +1,8 @@
 //! Operations and topologies on their way in.
 
 use keyrail_core::{
-    BindingDefinition, Change, DestinationName, Dialect, ExchangeBinding, ExchangeDefinition, Operation,
-    PolicyDefinition, QueueBinding, QueueDefinition, Topology,
+    ApplyTo, BindingDefinition, Change, DestinationName, Dialect, ExchangeBinding, ExchangeDefinition,
+    Operation, PolicyDefinition, QueueBinding, QueueDefinition, Topology,
 };
 
 use crate::{
@@ -114,10 +114,20 @@ fn policy(fields: Fields<'_>) -> Read<PolicyDefinition> {
     Ok(PolicyDefinition {
         name: fields.text("name")?,
         pattern: fields.text("pattern")?,
-        apply_to: fields.value("applyTo")?,
+        apply_to: apply_to(fields)?,
         priority: fields.integer("priority")?.unwrap_or_default(),
         definition: fields.table("definition")?,
     })
+}
+
+fn apply_to(fields: Fields<'_>) -> Read<ApplyTo> {
+    match fields.maybe_text("applyTo")? {
+        None => Ok(ApplyTo::All),
+        Some(word) => {
+            let known = ApplyTo::ALL.into_iter().find(|to| to.as_str() == &*word);
+            known.ok_or_else(|| wrong("applyTo"))
+        }
+    }
 }
 
 fn queue_binding(fields: Fields<'_>) -> Read<QueueBinding> {

@@ -56,7 +56,7 @@ impl Address {
             exchange: fields.text("exchange")?,
             routing_key: fields.text("routingKey")?,
             return_to_queue: fields.flag("returnToQueue")?,
-            layout: fields.value("layout")?,
+            layout: fields.layout()?,
             delivery_tags: tags.collect::<Read<_>>()?,
         })
     }

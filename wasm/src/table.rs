@@ -18,7 +18,7 @@ pub(crate) fn read(node: &Node) -> Result<BindingTable, Failure> {
     let kind = fields.maybe_text("kind")?.map(|kind| kind.parse()).transpose()?;
     let rows = fields.list("rows")?.iter().map(|row| bytes(row).ok_or_else(|| wrong("rows")));
     let rows: Vec<ByteString> = rows.collect::<Read<_>>()?;
-    Ok(BindingTable::read(&fields.text("exchange")?, kind, rows, &fields.value("layout")?)?)
+    Ok(BindingTable::read(&fields.text("exchange")?, kind, rows, &fields.layout()?)?)
 }
 
 /// A row in quarantine as JavaScript sees it.

@@ -2,6 +2,7 @@ use keyrail_core::{ByteString, ExchangeId, Message, Outcome, PublishError, Route
 use serde::Serialize;
 
 use crate::{
+    arguments,
     fields::{Fields, Read},
     node::Node,
 };
@@ -22,7 +23,7 @@ impl Publish {
         Ok(Publish {
             exchange: fields.text("exchange")?,
             routing_key: fields.bytes("routingKey")?,
-            headers: fields.get("headers").map(crate::fields::value).transpose()?,
+            headers: fields.get("headers").map(arguments::table).transpose()?,
             message_id: fields.maybe_text("messageId")?,
             correlation_id: fields.maybe_text("correlationId")?,
             timestamp: fields.size("timestamp")?,

@@ -31,16 +31,21 @@ async fn main() {
     let redis = connection.connect().await.expect("Redis");
     let layout = connection.options().layout.clone();
     let client = redis::Client::open(&*url).expect("a URL");
-    let side = Side {
+    let side = Arc::new(Side {
         producer: Arc::new(producer),
         host: Host::from_tables(redis, layout, load::Options::default()),
         bare: client.get_multiplexed_async_connection().await.expect("Redis"),
         url,
-    };
+    });
     for line in std::io::stdin().lock().lines() {
         let line = line.expect("text");
-        let words: Vec<&str> = line.split(' ').collect();
-        println!("{}", side.answer(&words).await);
+        let side = side.clone();
+        // In a task, as a service handles its requests; the thread that waits for the runtime is not one of its threads.
+        let answer = tokio::spawn(async move {
+            let words: Vec<&str> = line.split(' ').collect();
+            side.answer(&words).await
+        });
+        println!("{}", answer.await.expect("an answer"));
     }
 }
 

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     QueueId,
     hash::{GOLDEN, MIX, fold, hash, join, tag},
+    sort,
     tags::Tags,
     work::Work,
 };
@@ -94,7 +95,7 @@ impl States {
         *self = States { steps: vec![VACANT; SMALLEST], ..States::new(self.seed) };
         self.states.push(State { places: Span(0, 0), answer: Some(Span(0, 0)) });
         learned.start(&mut self.found);
-        self.found.sort_unstable();
+        sort::sort(&mut self.found);
         self.add();
     }
 
@@ -187,7 +188,7 @@ impl States {
         if self.taken * 2 >= self.steps.len() && !self.grow() {
             return None;
         }
-        self.found.sort_unstable();
+        sort::sort(&mut self.found);
         self.found.dedup();
         let next = if self.found.is_empty() { DEAD } else { self.find().or_else(|| self.add())? };
         self.put(Step { word: name.word, state, next });

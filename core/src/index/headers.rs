@@ -15,6 +15,7 @@ use crate::{
     id::BindingId,
     message::BCC,
     slots::Slots,
+    sort,
     tags::Tags,
     work::Work,
 };
@@ -92,7 +93,7 @@ impl HeadersIndex {
         }
         let mut hashes: Vec<u64> =
             pattern.wanted().map(|(name, value)| self.wanted_hash(name, value)).collect();
-        hashes.sort_unstable();
+        sort::sort(&mut hashes);
         hashes.dedup();
         let mut needed = 0;
         if !pattern.is_any() {

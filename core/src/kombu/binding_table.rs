@@ -7,6 +7,7 @@ use core::fmt;
 use super::member::{Matcher, MatcherError, Member, MemberError};
 use super::names::Layout;
 use crate::router::Router;
+use crate::sort;
 use crate::{
     BindError, Binding, DeclareError, Dialect, ExchangeDefinition, ExchangeId, ExchangeKind,
     MAX_SHORT_STRING, QueueDefinition, Table, Topology, TopologyError,
@@ -121,7 +122,7 @@ impl BindingTable {
         layout: &Layout,
     ) -> Result<Self, TopologyError> {
         let mut rows: Vec<R> = rows.into_iter().collect();
-        rows.sort_unstable_by(|a, b| a.as_ref().cmp(b.as_ref()));
+        sort::sort_by(&mut rows, |a, b| a.as_ref().cmp(b.as_ref()));
         let members: Vec<_> = rows.iter().map(|row| Member::parse(row.as_ref(), &layout.sep)).collect();
         let topic = || members.iter().flatten().any(|member| !member.pattern.is_empty());
         let inferred = || if topic() { ExchangeKind::Topic } else { ExchangeKind::Direct };
@@ -157,7 +158,7 @@ fn declare<'m>(
         arguments: Table::new(),
     };
     let mut names: Vec<&str> = members.map(|member| &*member.queue).collect();
-    names.sort_unstable();
+    sort::sort(&mut names);
     names.dedup();
     let queue = |name: &str| QueueDefinition {
         name: name.into(),

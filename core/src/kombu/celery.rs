@@ -1,12 +1,11 @@
 //! Celery's task messages, protocol 2.
 
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write;
 
 use super::envelope::Envelope;
-use super::json::Json;
+use super::json::{Json, write_array, write_object};
 
 /// A call of a Celery task.
 ///
@@ -122,36 +121,48 @@ impl Task {
     /// assert_eq!(body, format!("[[], {{}}, {rest}]").into_bytes());
     /// ```
     pub fn envelope(&self) -> Envelope {
-        let embed = Json::from_iter([
-            ("callbacks", self.callbacks.clone()),
-            ("errbacks", self.errbacks.clone()),
-            ("chain", self.chain.clone()),
-            ("chord", self.chord.clone()),
-        ]);
-        let body = [Json::Array(self.args.clone()), Json::Object(self.kwargs.clone()), embed];
         let limits = [seconds(self.time_limit), seconds(self.soft_time_limit)];
         let root_id = self.root_id.as_deref().unwrap_or(&self.id);
-
-        let mut envelope = Envelope::json(&Json::from_iter(body))
-            .header("lang", "py")
-            .header("task", &*self.name)
-            .header("id", &*self.id)
-            .header("shadow", self.shadow.as_deref())
-            .header("eta", self.eta.as_deref())
-            .header("expires", self.expires.as_deref())
-            .header("group", self.group.as_deref())
-            .header("group_index", self.group_index)
-            .header("retries", self.retries)
-            .header("timelimit", Json::from_iter(limits))
-            .header("root_id", root_id)
-            .header("parent_id", self.parent_id.as_deref())
-            .header("argsrepr", shown(|text| write_tuple(text, &self.args)))
-            .header("kwargsrepr", shown(|text| write_dict(text, &self.kwargs, 0)))
-            .header("origin", self.origin.as_deref())
-            .header("ignore_result", self.ignore_result)
-            .header("replaced_task_nesting", 0)
-            .header("stamped_headers", Json::Null)
-            .header("stamps", Json::Object(Vec::new()))
+        // Written at once: a value to be written would be a copy of all arguments.
+        let mut body = String::with_capacity(256);
+        body.push('[');
+        write_array(&mut body, &self.args);
+        body.push_str(", ");
+        write_object(&mut body, &self.kwargs);
+        for (before, value) in [
+            (r#", {"callbacks": "#, &self.callbacks),
+            (r#", "errbacks": "#, &self.errbacks),
+            (r#", "chain": "#, &self.chain),
+            (r#", "chord": "#, &self.chord),
+        ] {
+            body.push_str(before);
+            value.write(&mut body);
+        }
+        body.push_str("}]");
+        // Celery's own names are different ones, so none has to be looked for among the others.
+        let headers = [
+            ("lang", Json::from("py")),
+            ("task", Json::from(&*self.name)),
+            ("id", Json::from(&*self.id)),
+            ("shadow", Json::from(self.shadow.as_deref())),
+            ("eta", Json::from(self.eta.as_deref())),
+            ("expires", Json::from(self.expires.as_deref())),
+            ("group", Json::from(self.group.as_deref())),
+            ("group_index", Json::from(self.group_index)),
+            ("retries", Json::from(self.retries)),
+            ("timelimit", Json::from_iter(limits)),
+            ("root_id", Json::from(root_id)),
+            ("parent_id", Json::from(self.parent_id.as_deref())),
+            ("argsrepr", Json::String(shown(|text| write_tuple(text, &self.args)))),
+            ("kwargsrepr", Json::String(shown(|text| write_dict(text, &self.kwargs, 0)))),
+            ("origin", Json::from(self.origin.as_deref())),
+            ("ignore_result", Json::from(self.ignore_result)),
+            ("replaced_task_nesting", Json::from(0)),
+            ("stamped_headers", Json::Null),
+            ("stamps", Json::Object(Vec::new())),
+        ];
+        let mut envelope = Envelope::of_json(body)
+            .with_headers(headers)
             .correlation_id(&self.id)
             .priority(self.priority.clone());
         for (name, value) in &self.headers {
@@ -180,14 +191,16 @@ const SHOWN: usize = 1024;
 /// Python's own guard is a recursion limit; deeper values are shown as dots.
 const SHOWN_DEPTH: u32 = 32;
 
-fn shown(write: impl FnOnce(&mut String)) -> Box<str> {
+fn shown(write: impl FnOnce(&mut String)) -> String {
     let mut text = String::new();
     write(&mut text);
-    if let Some((cut, _)) = text.char_indices().nth(SHOWN) {
+    if text.len() > SHOWN
+        && let Some((cut, _)) = text.char_indices().nth(SHOWN)
+    {
         text.truncate(cut);
         text.push_str("...");
     }
-    text.into()
+    text
 }
 
 fn write_tuple(text: &mut String, items: &[Json]) {
@@ -250,7 +263,12 @@ fn write_repr(text: &mut String, value: &Json, depth: u32) {
 fn write_str_repr(text: &mut String, string: &str) {
     let quote = if string.contains('\'') && !string.contains('"') { '"' } else { '\'' };
     text.push(quote);
-    for c in string.chars().take(SHOWN + 1) {
+    // What stays as it is is copied as a whole, a byte a character.
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\' && *byte != quote as u8;
+    let plain = string.bytes().take(SHOWN + 1).take_while(plain).count();
+    let (plain, rest) = string.split_at(plain);
+    text.push_str(plain);
+    for c in rest.chars().take(SHOWN + 1 - plain.len()) {
         match c {
             '\n' => text.push_str(r"\n"),
             '\r' => text.push_str(r"\r"),
@@ -328,7 +346,7 @@ mod tests {
 
     #[test]
     fn arguments_for_humans() {
-        let show = |value: Json| shown(|text| write_tuple(text, &[value])).into_string();
+        let show = |value: Json| shown(|text| write_tuple(text, &[value]));
         for (value, text) in [
             (Json::from("it's"), r#"("it's",)"#),
             (Json::from("'\""), r#"('\'"',)"#),

@@ -1,6 +1,7 @@
 //! The message as it lies in a Redis list or travels on a fanout channel.
 
 use alloc::borrow::Cow;
+use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -29,7 +30,7 @@ pub struct Envelope {
     body: Vec<u8>,
     content_type: Cow<'static, str>,
     content_encoding: Cow<'static, str>,
-    headers: Vec<(String, Json)>,
+    headers: Vec<(Cow<'static, str>, Json)>,
     properties: Vec<(String, Json)>,
     delivery_mode: u8,
     expiration: Option<u64>,
@@ -80,7 +81,19 @@ impl Envelope {
     /// assert_eq!(Envelope::json(&Json::from("caf\u{e9}")).body(), br#""caf\u00e9""#);
     /// ```
     pub fn json(body: &Json) -> Self {
-        Envelope::utf8(body.to_python(), "application/json")
+        Envelope::of_json(body.to_python())
+    }
+
+    /// A body that is written as Python's `json` writes it.
+    pub(super) fn of_json(body: String) -> Self {
+        Envelope::utf8(body, "application/json")
+    }
+
+    /// Sets headers of different names; there must be none yet.
+    pub(super) fn with_headers<const COUNT: usize>(mut self, headers: [(&'static str, Json); COUNT]) -> Self {
+        self.headers.reserve(COUNT);
+        self.headers.extend(headers.into_iter().map(|(name, value)| (Cow::Borrowed(name), value)));
+        self
     }
 
     fn utf8(body: impl Into<Vec<u8>>, content_type: &'static str) -> Self {
@@ -391,10 +404,13 @@ fn write_tag(text: &mut String, delivery_tag: &str) {
     text.push_str("}}");
 }
 
-fn set(members: &mut Vec<(String, Json)>, name: &str, value: Json) {
-    match members.iter_mut().find(|(known, _)| known == name) {
+fn set<N>(members: &mut Vec<(N, Json)>, name: &str, value: Json)
+where
+    N: AsRef<str> + From<String>,
+{
+    match members.iter_mut().find(|(known, _)| known.as_ref() == name) {
         Some((_, old)) => *old = value,
-        None => members.push((name.into(), value)),
+        None => members.push((N::from(name.to_owned()), value)),
     }
 }
 

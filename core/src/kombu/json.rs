@@ -97,28 +97,30 @@ impl Json {
             Json::Int(number) => drop(write!(out, "{number}")),
             Json::Float(number) => write_float(out, *number),
             Json::String(text) => write_string(out, text),
-            Json::Array(items) => {
-                out.push('[');
-                for (n, item) in items.iter().enumerate() {
-                    if n > 0 {
-                        out.push_str(", ");
-                    }
-                    item.write(out);
-                }
-                out.push(']');
-            }
+            Json::Array(items) => write_array(out, items),
             Json::Object(members) => write_object(out, members),
         }
     }
 }
 
-pub(super) fn write_object(out: &mut String, members: &[(String, Json)]) {
+pub(super) fn write_array(out: &mut String, items: &[Json]) {
+    out.push('[');
+    for (n, item) in items.iter().enumerate() {
+        if n > 0 {
+            out.push_str(", ");
+        }
+        item.write(out);
+    }
+    out.push(']');
+}
+
+pub(super) fn write_object<N: AsRef<str>>(out: &mut String, members: &[(N, Json)]) {
     out.push('{');
     for (n, (name, value)) in members.iter().enumerate() {
         if n > 0 {
             out.push_str(", ");
         }
-        write_string(out, name);
+        write_string(out, name.as_ref());
         out.push_str(": ");
         value.write(out);
     }
@@ -129,7 +131,7 @@ pub(super) fn write_string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     // What stays as it is is copied as a whole: bodies and names hardly hold anything else.
-    while let Some(at) = rest.bytes().position(|byte| !is_plain(byte)) {
+    while let Some(at) = first_other(rest.as_bytes()) {
         let (plain, other) = rest.split_at(at);
         out.push_str(plain);
         let mut others = other.chars();
@@ -140,6 +142,15 @@ pub(super) fn write_string(out: &mut String, text: &str) {
     }
     out.push_str(rest);
     out.push('"');
+}
+
+/// Where the first byte is that is written otherwise. Blocks are looked at as a whole, which compilers do at once.
+fn first_other(bytes: &[u8]) -> Option<usize> {
+    const BLOCK: usize = 32;
+    let (blocks, _) = bytes.as_chunks::<BLOCK>();
+    let plain = |block: &[u8; BLOCK]| block.iter().fold(true, |all, byte| all & is_plain(*byte));
+    let start = BLOCK * blocks.iter().take_while(|block| plain(block)).count();
+    bytes[start..].iter().position(|byte| !is_plain(*byte)).map(|at| start + at)
 }
 
 const fn is_plain(byte: u8) -> bool {

@@ -223,7 +223,7 @@ impl<'a> Exploration<'a> {
         } else if !self.query.line_feeds {
             symbols.retain(|c| *c != '\n');
         }
-        symbols.sort_unstable();
+        crate::sort::sort(symbols);
         symbols.dedup();
         let plain = ('a'..='z').cycle().skip(23).take(26).chain('0'..='9').chain('A'..='Z');
         let plain = plain.chain(' '..'~').chain('\u{a1}'..='\u{ffff}');

@@ -157,6 +157,22 @@ impl Link {
         }
     }
 
+    /// Whether commands may come as bytes.
+    pub(crate) fn takes_bytes(&self) -> bool {
+        // What `connect` makes of it.
+        !self.is_cluster() && self.0.address.tls.is_none() && self.0.settings.tracking != Tracking::KeysRead
+    }
+
+    /// Sends so many commands that are packed already; see [`takes_bytes`](Self::takes_bytes).
+    pub(crate) async fn send_bytes(&self, packed: &[u8], count: usize) -> RedisResult<Vec<Value>> {
+        let live = self.live().await.map_err(|failure| failure.into_redis(self))?;
+        let Wire::Lane(lane) = live.wire else {
+            let reason = "this connection takes no bytes";
+            return Err(RedisError::from((::redis::ErrorKind::InvalidClientConfig, reason)));
+        };
+        self.answered(live.epoch, lane.ask(packed, 0, count).await)
+    }
+
     /// Hears what the server has said of its own accord until now; needs no waiting. Where a task reads, it has.
     pub(crate) fn hear(&self) {
         let live = self.0.live.read().unwrap_or_else(PoisonError::into_inner);

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod atomic;
+pub(crate) mod commands;
 pub(crate) mod errors;
 mod held;
 pub(crate) mod once;
@@ -30,6 +31,7 @@ mod sweep;
 mod take;
 mod wait;
 
+use commands::Commands;
 use errors::{command_error, silent};
 use replies::{answer, bytes, reply, text};
 use scripts::Scripts;
@@ -207,16 +209,14 @@ impl Redis {
         answer(self.link.address(), command, key, value)
     }
 
-    /// Adds a plan to a pipeline: its one command, or the script that runs all of them at once.
-    pub(crate) fn add(&self, pipeline: &mut Pipeline, plan: &Plan) -> Result<(), ExecuteError> {
+    /// Adds a plan to others: its one command, or the script that runs all of them at once.
+    pub(crate) fn add(&self, out: &mut Commands, plan: &Plan) -> Result<(), ExecuteError> {
         match &*plan.commands {
             [] => {}
-            [one] => {
-                pipeline.add_command(command(one));
-            }
+            [one] => out.add(command(one)),
             commands => {
                 let needs = needs(commands)?;
-                pipeline.invoke_script(&atomic::invocation(&self.scripts.run, plan, &needs)?);
+                out.add_script(&atomic::invocation(&self.scripts.run, plan, &needs)?);
             }
         }
         Ok(())

@@ -2,14 +2,14 @@
 
 use std::{collections::VecDeque, future::poll_fn, task::Poll};
 
-use ::redis::{Pipeline, RedisResult, Value};
+use ::redis::Value;
 use futures_util::future::{BoxFuture, FutureExt};
 use keyrail_core::kombu::Plan;
 
-use super::{Asked, Confirm, Message, Prepared, ProduceError, Producer, is_nowhere, push::Push};
+use super::{Asked, Confirm, Message, Prepared, ProduceError, Producer, ROOM, is_nowhere};
 use crate::{
     ExecuteError, Freshness,
-    executor::{Once, Ran},
+    executor::{Commands, Once, Ran},
     publish::Ways,
 };
 
@@ -18,12 +18,12 @@ const PIPELINE: usize = 64;
 /// Pipelines under way.
 const UNDER_WAY: usize = 4;
 
-type Answer = RedisResult<Vec<Value>>;
+type Answer = Result<Vec<Value>, ExecuteError>;
 
 /// A pipeline that was sent.
 struct UnderWay<'m> {
     sent: Vec<Sent<'m>>,
-    answering: BoxFuture<'static, Answer>,
+    answering: BoxFuture<'m, Answer>,
     /// The answer, where it came before anybody waited for it.
     early: Option<Answer>,
 }
@@ -73,9 +73,9 @@ impl Producer {
         answers.into_iter().flatten().collect()
     }
 
-    async fn in_pipelines(
-        &self,
-        messages: &[Message],
+    async fn in_pipelines<'m>(
+        &'m self,
+        messages: &'m [Message],
         answers: &mut [Option<Result<Confirm, ProduceError>>],
     ) {
         // An error here comes back for the message that meets it.
@@ -83,12 +83,10 @@ impl Producer {
         let mut under_way = VecDeque::with_capacity(UNDER_WAY);
         for (chunk, messages) in messages.chunks(PIPELINE).enumerate() {
             let mut sent = Vec::with_capacity(messages.len());
-            let mut pipeline = Pipeline::with_capacity(messages.len());
-            // One error must not hide which message it belongs to, nor the answers to the others.
-            pipeline.ignore_errors();
+            let mut commands = Commands::to(&self.redis, messages.len(), ROOM);
             for (n, message) in messages.iter().enumerate() {
                 let place = chunk * PIPELINE + n;
-                match self.add(&mut pipeline, place, message).await {
+                match self.add(&mut commands, place, message).await {
                     Ok(Some(added)) => sent.push(added),
                     // Published alone, afterwards.
                     Ok(None) => {}
@@ -101,9 +99,8 @@ impl Producer {
             if under_way.len() == UNDER_WAY {
                 self.settle(under_way.pop_front(), answers).await;
             }
-            let mut link = self.redis.link().clone();
-            let query = async move { pipeline.query_async(&mut link).await };
-            let mut answering = query.boxed();
+            let redis = &self.redis;
+            let mut answering = async move { commands.send(redis).await }.boxed();
             // It is sent now, while the next ones are planned.
             let early = poll_fn(|context| match answering.poll_unpin(context) {
                 Poll::Ready(answer) => Poll::Ready(Some(answer)),
@@ -120,7 +117,7 @@ impl Producer {
     /// Adds what a message needs to the pipeline. Nothing for a message that needs more than that.
     async fn add<'m>(
         &'m self,
-        pipeline: &mut Pipeline,
+        out: &mut Commands,
         place: usize,
         message: &'m Message,
     ) -> Result<Option<Sent<'m>>, ProduceError> {
@@ -128,8 +125,7 @@ impl Producer {
         let (reach, mut ways) = self.declared_ways(&prepared).await?;
         let dead_lettered = self.dead_letter(&mut ways);
         self.check_mandatory(&prepared.asked, is_nowhere(&ways))?;
-        if let Some(Push { command, list }) = self.only_push(&prepared, &ways, reach.as_deref()) {
-            pipeline.add_command(command);
+        if let Some(list) = self.add_push(out, &prepared, &ways, reach.as_deref()) {
             let sending = Sending::Push { asked: prepared.asked, list };
             return Ok(Some(Sent { place, ways, dead_lettered, sending }));
         }
@@ -139,8 +135,8 @@ impl Producer {
             return Ok(None);
         }
         match &once {
-            Some(once) => self.redis.add_once(pipeline, &plan, once)?,
-            None => self.redis.add(pipeline, &plan)?,
+            Some(once) => self.redis.add_once(out, &plan, once)?,
+            None => self.redis.add(out, &plan)?,
         }
         let sending = Sending::Plan { prepared: Box::new(prepared), plan, once };
         Ok(Some(Sent { place, ways, dead_lettered, sending }))
@@ -156,7 +152,7 @@ impl Producer {
             Some(answer) => answer,
             None => answering.await,
         };
-        let mut values = answer.map(Vec::into_iter).map_err(|error| self.redis.error(error));
+        let mut values = answer.map(Vec::into_iter);
         let mut next = || match &mut values {
             Ok(values) => Ok(values.next().unwrap_or(Value::Nil)),
             Err(error) => Err(error.clone()),

@@ -2,11 +2,10 @@
 
 use std::cell::RefCell;
 
-use ::redis::Cmd;
 use uuid::Uuid;
 
 use super::{Prepared, Producer, expires_ms};
-use crate::{ExecuteError, Redis, publish::Ways, table::Reach};
+use crate::{executor::Commands, publish::Ways, table::Reach};
 
 thread_local! {
     /// Where payloads are written before their length is known.
@@ -16,20 +15,15 @@ thread_local! {
 /// A larger buffer is not kept.
 const KEPT: usize = 1 << 20;
 
-/// An `LPUSH` that is written, and the list it goes to.
-pub(super) struct Push {
-    pub(super) command: Cmd,
-    pub(super) list: String,
-}
-
 impl Producer {
-    /// Nothing for a message that needs more than one command.
-    pub(super) fn only_push(
+    /// Adds the push of a message that needs no other command, and returns the list it goes to.
+    pub(super) fn add_push(
         &self,
+        out: &mut Commands,
         prepared: &Prepared<'_>,
         ways: &Ways,
         reach: Option<&Reach>,
-    ) -> Option<Push> {
+    ) -> Option<String> {
         let ([queue], []) = (&*ways.queues, &*ways.fanout) else { return None };
         // What is published once needs a script that sees to it.
         if self.options.once.is_some() {
@@ -46,23 +40,14 @@ impl Producer {
             true => ("", queue.as_bytes()),
             false => (asked.exchange, asked.routing_key),
         };
-        let command = PAYLOAD.with_borrow_mut(|payload| {
+        PAYLOAD.with_borrow_mut(|payload| {
             payload.clear();
             envelope.write(payload, exchange, routing_key, tag);
-            let mut push = Cmd::with_capacity(3, "LPUSH".len() + list.len() + payload.len());
-            push.arg("LPUSH").arg(&list).arg(payload.as_bytes());
+            out.push(&list, payload.as_bytes());
             if payload.capacity() > KEPT {
                 *payload = String::new();
             }
-            push
         });
-        Some(Push { command, list })
-    }
-}
-
-impl Push {
-    pub(super) async fn run(&self, redis: &Redis) -> Result<(), ExecuteError> {
-        let answer = redis.send(&self.command).await?;
-        redis.read_one("LPUSH", &self.list, answer).map(drop)
+        Some(list)
     }
 }

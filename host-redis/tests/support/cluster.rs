@@ -14,12 +14,7 @@ pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Three nodes that share the slots.
 pub(crate) async fn cluster() -> [RedisServer; 3] {
-    let nodes = [(); 3].map(|()| {
-        let bus = free_port().to_string();
-        let arguments =
-            ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "15000"];
-        (RedisServer::start_on(free_port(), &arguments), bus)
-    });
+    let nodes = [(); 3].map(|()| node());
     let first = (nodes[0].0.port.to_string(), nodes[0].1.clone());
     for (n, (node, _)) in nodes.iter().enumerate() {
         let (from, to) = ([0, 5461, 10923][n].to_string(), [5460, 10922, 16383][n].to_string());
@@ -37,4 +32,38 @@ pub(crate) async fn cluster() -> [RedisServer; 3] {
         .await;
     }
     nodes.map(|(node, _)| node)
+}
+
+/// A node without slots, and the port of its bus.
+fn node() -> (RedisServer, String) {
+    let bus = free_port().to_string();
+    let arguments = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "15000"];
+    (RedisServer::start_on(free_port(), &arguments), bus)
+}
+
+/// One more node of such a cluster, as this one's replica; `known` is how many nodes there are with it.
+pub(crate) async fn replica_of(primary: &RedisServer, known: usize) -> RedisServer {
+    let replica = node().0;
+    let (_, bus) = address(primary);
+    let met = replica.command(&["CLUSTER", "MEET", "127.0.0.1", &primary.port.to_string(), &bus]);
+    assert_eq!(met, "+OK\r\n");
+    let knows = format!("cluster_known_nodes:{known}");
+    until("it is known", || {
+        [&replica, primary].iter().all(|node| node.command(&["CLUSTER", "INFO"]).contains(&knows))
+    })
+    .await;
+    let id = primary.command(&["CLUSTER", "MYID"]).lines().nth(1).expect("an id").to_owned();
+    until("it replicates", || replica.command(&["CLUSTER", "REPLICATE", &id]) == "+OK\r\n").await;
+    until("it follows", || replica.command(&["INFO", "replication"]).contains("master_link_status:up")).await;
+    replica
+}
+
+/// Port and bus port, as the node names itself.
+fn address(node: &RedisServer) -> (String, String) {
+    let nodes = node.command(&["CLUSTER", "NODES"]);
+    let myself = nodes.lines().find(|line| line.contains("myself")).expect("itself");
+    let address = myself.split(' ').nth(1).expect("an address");
+    let (_, ports) = address.rsplit_once(':').expect("ports");
+    let (port, bus) = ports.split_once('@').expect("a bus port");
+    (port.to_owned(), bus.split(',').next().expect("a number").to_owned())
 }

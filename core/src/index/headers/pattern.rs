@@ -3,7 +3,7 @@
 use alloc::{boxed::Box, vec::Vec};
 use core::cmp::Ordering;
 
-use crate::{Table, Value, error::BindError, message::BCC};
+use crate::{Table, Value, error::BindError, message::BCC, sort};
 
 /// Which arguments of a headers binding must agree with the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +120,8 @@ impl<'a> SortedHeaders<'a> {
             let places = (0..).zip(table.iter());
             order.extend(places.filter(|(_, (name, _))| *name != BCC).map(|(place, _)| place));
             // By place where names are equal: that is a stable sort without its allocation.
-            order.sort_unstable_by_key(|place| (table.entry(*place).map(|(name, _)| name), *place));
+            let name = |place: u32| table.entry(place).map(|(name, _)| name);
+            sort::sort_by(order, |a, b| name(*a).cmp(&name(*b)).then(a.cmp(b)));
         }
         SortedHeaders { table, order }
     }

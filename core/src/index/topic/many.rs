@@ -242,7 +242,7 @@ impl Many {
                 pattern(id).is_some_and(|pattern| self.matches_along(pattern, key, words, work))
             });
         }
-        patterns.sort_unstable();
+        crate::sort::sort(patterns);
         patterns.iter().filter_map(pattern).for_each(|pattern| pattern.entries.for_each(found));
     }
 

@@ -26,8 +26,8 @@ impl Link {
         }
         let client = self.client().await?;
         let changes = self.0.settings.changes.clone().filter(|_| self.speaks_resp3());
-        // What watches keys has a connection of the library's.
-        if self.0.settings.tracking != Tracking::KeysRead {
+        // What watches keys has a connection of the library's, and so has TLS.
+        if self.takes_bytes() {
             let info = client.get_connection_info();
             let limit = self.0.timeouts.response_timeout;
             let lane = Lane::connect(info, self.keepalive().as_ref(), changes.clone(), limit).await?;

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use ::redis::{Pipeline, ScriptInvocation, Value, aio::MultiplexedConnection};
+use ::redis::{ScriptInvocation, Value, aio::MultiplexedConnection};
 use keyrail_core::kombu::Plan;
 
 use super::super::needs::needs;
-use super::{Redis, atomic};
+use super::{Redis, atomic, commands::Commands};
 use crate::{ExecuteError, Reply};
 
 /// What makes a plan one that is run once.
@@ -50,14 +50,9 @@ impl Redis {
         value.map(|value| self.ran(plan, value)).transpose()
     }
 
-    /// Adds it to a pipeline.
-    pub(crate) fn add_once(
-        &self,
-        pipeline: &mut Pipeline,
-        plan: &Plan,
-        once: &Once,
-    ) -> Result<(), ExecuteError> {
-        pipeline.invoke_script(&self.once(plan, once)?);
+    /// Adds it to others.
+    pub(crate) fn add_once(&self, out: &mut Commands, plan: &Plan, once: &Once) -> Result<(), ExecuteError> {
+        out.add_script(&self.once(plan, once)?);
         Ok(())
     }
 
