@@ -71,6 +71,7 @@ impl Automata {
         key: &[u8],
         work: &mut Work,
     ) -> Known<'_> {
+        self.wanted = None;
         if !self.are_of(router) {
             self.machines.clear();
             self.awake = false;

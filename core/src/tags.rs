@@ -183,6 +183,11 @@ impl<V: Vacant> Tags<V> {
         Some(value)
     }
 
+    /// How many tables of slots there are, each of some thousand at most; they stay until the last entry goes.
+    pub(crate) const fn segments(&self) -> usize {
+        self.segments.len()
+    }
+
     /// Every tag and value, in no order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &V)> {
         let slots = self.segments.iter().flat_map(|segment| &segment.slots);

@@ -149,8 +149,9 @@ function bytes(value: unknown, path: string): unknown {
   if (isBytes(value)) return copied(value, path);
   if (typeof value === 'object' && value !== null) {
     const { hex } = fields(value, HEX, path) as { hex: string };
-    if (!/^([0-9a-f]{2})*$/i.test(hex)) throw expected('pairs of hexadecimal digits', hex, `${path}.hex`);
-    return Uint8Array.from(hex.match(/../g) ?? [], (octet) => Number.parseInt(octet, 16));
+    if (hex.length % 2 || /[^0-9a-f]/i.test(hex))
+      throw expected('pairs of hexadecimal digits', hex, `${path}.hex`);
+    return Uint8Array.from({ length: hex.length / 2 }, (_, at) => Number.parseInt(hex.substr(at * 2, 2), 16));
   }
   throw expected('a string or a Uint8Array', value, path);
 }

@@ -58,7 +58,7 @@ function reachable(entries) {
   const visit = (file) => {
     if (found.has(file)) return;
     found.add(file);
-    for (const [, path] of readFileSync(file, 'utf8').matchAll(/'(\.[^']+)\.js'/g)) {
+    for (const [, path] of readFileSync(file, 'utf8').matchAll(/["'](\.[^"']+)\.js["']/g)) {
       visit(join(dirname(file), `${path}.d.ts`));
     }
   };

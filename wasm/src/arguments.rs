@@ -68,7 +68,11 @@ fn tagged(parts: &[Node], depth: usize) -> Read<Value> {
         "i" => Value::U32(signed(value, tag)?),
         "l" | "L" => Value::I64(signed(value, tag)?),
         "T" => Value::Timestamp(unsigned(value, tag)?),
-        "f" => Value::F32(double(value)? as f32),
+        // A finite number may be infinite as a single: such a value could be written, and not be read again.
+        "f" => match double(value)? as f32 {
+            single if single.is_finite() => Value::F32(single),
+            _ => return Err(expected("a finite number in the range of the field type f")),
+        },
         "d" => Value::F64(double(value)?),
         "D" => match value {
             Node::List(parts) if parts.len() == 2 => {
@@ -149,10 +153,10 @@ fn unsigned(node: &Node, tag: &str) -> Read<u64> {
 
 fn double(node: &Node) -> Read<f64> {
     match node {
-        Node::Number(number) => Ok(*number),
+        Node::Number(number) if number.is_finite() => Ok(*number),
         Node::Signed(number) => Ok(*number as f64),
         Node::Unsigned(number) => Ok(*number as f64),
-        _ => Err(expected("a number")),
+        _ => Err(expected("a finite number")),
     }
 }
 

@@ -136,7 +136,11 @@ pub(crate) fn json(node: &Node) -> Read<Json> {
         Node::Bool(value) => Json::Bool(*value),
         Node::Number(number) => node.integer().map_or(Json::Float(*number), Json::Int),
         Node::Signed(number) => Json::Int(*number),
-        Node::Unsigned(number) => Json::Float(*number as f64),
+        Node::Unsigned(number) => {
+            return Err(Problem(
+                ["`", &number.to_string(), "` is no whole number of 64 bits with a sign"].concat().into(),
+            ));
+        }
         Node::Text(text) => Json::String((**text).into()),
         Node::Bytes(_) => return Err(Problem("JSON has no bytes".into())),
         Node::List(items) => Json::Array(items.iter().map(json).collect::<Read<_>>()?),

@@ -90,6 +90,10 @@ const CASES = [
   ['invalid-argument', 'binding.dialect is `kombu`', () => bind({ dialect: 'kombu' })],
   ['invalid-argument', 'binding.routingKey is 1', () => bind({ routingKey: 1 })],
   ['invalid-argument', '`zz`', () => bind({ routingKey: { hex: 'zz' } })],
+  ['invalid-argument', '`abc`', () => bind({ routingKey: { hex: 'abc' } })],
+  ['key-too-long', '8000000 bytes', () => bind({ routingKey: { hex: 'ab'.repeat(8_000_000) } })],
+  // Finite, and infinite as a single: it could be written, and not be read again.
+  ['invalid-argument', 'field type f', () => bind({ arguments: [['x', 'f', 1e39]] })],
   ['invalid-argument', 'binding.arguments is 1', () => bind({ arguments: 1 })],
   ['invalid-argument', 'for queues', () => bind({ destination: { exchange: 'x' }, pattern: '^a$' })],
   ['key-too-long', '300 bytes', () => bind({ routingKey: LONG })],
@@ -261,6 +265,11 @@ const CASES = [
   // Plans.
   ['invalid-argument', 'publish.body is missing', () => router.plan({ exchange: '', routingKey: 'q' })],
   ['invalid-argument', 'publish is null', () => router.plan(null)],
+  [
+    'invalid-argument',
+    '18446744073709551615',
+    () => router.planTask({ exchange: '', routingKey: 'q', name: 't', id: 'i', args: [2n ** 64n - 1n] }),
+  ],
   [
     'invalid-argument',
     'deliveryTag() is 5',

@@ -1,7 +1,7 @@
 // What a program downloads. README.md names the sizes; whoever adds to one of them moves its limit, and says what for.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
@@ -65,6 +65,16 @@ test('no module names a directory of the machine that built it', () => {
     for (const path of [root, homedir(), '.cargo', 'registry/src']) {
       assert.ok(!text.includes(path), `${name} has ${path}`);
     }
+  }
+});
+
+test('no file of the package names a directory of the machine that built it', () => {
+  const files = readdirSync(dist, { recursive: true }).filter((name) => /\.(js|map|ts)$/.test(name));
+  assert.ok(files.some((name) => name.endsWith('.map')));
+  for (const name of files) {
+    const text = readFileSync(join(dist, name), 'utf8');
+    for (const path of [join(import.meta.dirname, '..', '..'), homedir()])
+      assert.ok(!text.includes(path), `${name} has ${path}`);
   }
 });
 

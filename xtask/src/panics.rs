@@ -22,7 +22,7 @@ const ENTRIES: &[&str] = &[
     "6option13expect_failed",
     "6result13unwrap_failed",
     "7raw_vec12handle_error",
-    "17capacity_overflow",
+    "7raw_vec17capacity_overflow",
     "18handle_alloc_error",
     "8rust_oom",
 ];

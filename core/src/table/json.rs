@@ -255,6 +255,16 @@ fn finite<E: Error>(value: f64) -> Result<f64, E> {
     }
 }
 
+/// A finite number may be infinite as a single: such a value could be written, and not be read again.
+fn single<E: Error>(value: f64) -> Result<f32, E> {
+    let single = value as f32;
+    if single.is_finite() {
+        Ok(single)
+    } else {
+        Err(E::invalid_value(Unexpected::Float(value), &"a finite number in the range of the field type f"))
+    }
+}
+
 /// `[name, tag, value]`.
 struct TripleSeed {
     depth: usize,
@@ -344,7 +354,7 @@ impl<'de> DeserializeSeed<'de> for PayloadSeed {
             'i' => Value::U32(integer(d, self.tag)?),
             'l' | 'L' => Value::I64(integer(d, self.tag)?),
             'T' => Value::Timestamp(integer(d, self.tag)?),
-            'f' => Value::F32(finite(f64::deserialize(d)?)? as f32),
+            'f' => Value::F32(single(f64::deserialize(d)?)?),
             'd' => Value::F64(finite(f64::deserialize(d)?)?),
             'D' => {
                 let (scale, digits) = <(u8, u32)>::deserialize(d)?;
@@ -449,6 +459,14 @@ impl Visitor<'_> for IntegerVisitor {
 mod tests {
     use super::*;
     use alloc::{format, string::String};
+
+    #[test]
+    fn a_single_is_finite() {
+        let parse = serde_json::from_str::<Table>;
+        assert_eq!(parse(r#"[["x","f",3e38]]"#).unwrap().get("x"), Some(&Value::F32(3e38)));
+        let error = parse(r#"[["x","f",1e39]]"#).unwrap_err().to_string();
+        assert!(error.contains("the field type f"), "{error}");
+    }
 
     fn round_trip(json: &str) -> Table {
         let table: Table = serde_json::from_str(json).expect(json);

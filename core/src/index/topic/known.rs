@@ -26,6 +26,8 @@ pub(crate) struct Dictionary {
 
 /// The front is made anew now and then, and no operation moves more entries than these.
 const MOST: usize = 4096;
+/// Nor goes through the slots of more segments of the table.
+const SEGMENTS: usize = 32;
 
 /// A word at a position, found by its placed hash.
 ///
@@ -92,7 +94,9 @@ impl Dictionary {
             }
             None => {
                 self.words.insert(tag(placed), Known { patterns, low, high });
-                if self.words.len() > self.front.len() {
+                // Half as many, so that words that come and go at the limit do not make it anew each time.
+                let most = if self.front.is_empty() { MOST / 2 } else { usize::MAX };
+                if (self.front.len() + 1..=most).contains(&self.words.len()) {
                     self.make_front();
                 }
             }
@@ -118,7 +122,8 @@ impl Dictionary {
     fn make_front(&mut self) {
         self.front = Vec::new();
         self.gone = 0;
-        if self.words.len() > MOST {
+        // A table that was large keeps its slots, and going through them would cost as if it still were.
+        if self.words.len() > MOST || self.words.segments() > SEGMENTS {
             return;
         }
         // Two at least: a shift by all bits of a tag is none.
@@ -180,6 +185,33 @@ mod tests {
         assert!(said < words * 2, "{said} shapes are said of words that are gone");
         (words - 10..words).for_each(|word| dictionary.forget(placed(word)));
         assert!(dictionary.is_empty());
+    }
+
+    #[test]
+    fn a_table_that_was_large_is_not_gone_through_for_each_word() {
+        let mut dictionary = Dictionary::default();
+        (0..200_000).for_each(|word| dictionary.learn(placed(word), 1, 1));
+        (3..200_000).for_each(|word| dictionary.forget(placed(word)));
+        assert!(dictionary.words.segments() > SEGMENTS && dictionary.front.is_empty());
+        assert!((0..3).all(|word| asked(&dictionary, word) == 1));
+        assert_eq!(asked(&dictionary, 5), 0);
+        (0..3).for_each(|word| dictionary.forget(placed(word)));
+        dictionary.learn(placed(7), 2, 1);
+        assert!(dictionary.words.segments() == 1 && !dictionary.front.is_empty());
+    }
+
+    #[test]
+    fn words_at_the_limit_do_not_make_the_front_anew_each_time() {
+        let mut dictionary = Dictionary::default();
+        (0..=MOST as u32).for_each(|word| dictionary.learn(placed(word), 1, 1));
+        assert!(dictionary.front.is_empty());
+        for word in MOST as u32 - 2..MOST as u32 + 2 {
+            dictionary.forget(placed(word));
+            dictionary.learn(placed(word), 1, 1);
+            assert!(dictionary.front.is_empty());
+        }
+        (0..=MOST as u32 * 3 / 4).for_each(|word| dictionary.forget(placed(word)));
+        assert!(!dictionary.front.is_empty());
     }
 
     #[test]
