@@ -264,7 +264,10 @@ impl<E: Executor> Host<E> {
     /// # Errors
     /// The first thing that cannot be written; nothing is written then.
     pub async fn import(&self, topology: &Topology, dialect: Dialect) -> Result<usize, HostError> {
-        let plan = import_plan(&self.layout, topology, dialect, now_ms())?;
+        let expires = topology.queues.iter().any(|queue| registry::expires_ms(&queue.arguments).is_some());
+        // Deadlines are compared with the server's clock, so they are written by it.
+        let now = if expires { (self.executor.now().await? * 1000.0) as u64 } else { 0 };
+        let plan = import_plan(&self.layout, topology, dialect, now)?;
         self.executor.run(&plan).await?;
         Ok(plan.commands.len())
     }
@@ -372,12 +375,6 @@ fn default_router(
     }
     let topology = Topology { queues, ..Topology::default() };
     topology.router().map_err(|error| HostError::NotExpressible { reason: error.to_string().into() })
-}
-
-/// For deadlines an hour and more ahead, this machine's clock will do.
-fn now_ms() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Whether the destination has buckets already, or this very binding is there and lost them: it brings none then.

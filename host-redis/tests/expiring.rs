@@ -117,6 +117,56 @@ async fn a_consumer_refreshes_what_expires_and_lets_its_lists_live() {
     assert_eq!(server.calls(&["pexpire"]), [0]);
 }
 
+/// A user may lack what a sweep needs: his lists live on, and his topology is not written anew each second.
+#[tokio::test]
+async fn a_sweep_that_is_refused_stops_nothing_else() {
+    let server = RedisServer::start();
+    server.command(&["ACL", "SETUSER", "some", "on", ">pw", "~*", "&*", "+@all", "-zrangebyscore"]);
+    let url = format!("redis://some:pw@127.0.0.1:{}/0", server.port);
+    let connection = Connection::new(&url).expect("a URL");
+    let redis = connection.connect().await.expect("Redis");
+    redis.sweep(&Layout::default()).await.expect_err("refused");
+    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let declare = Some((Arc::new(topology(900)), Dialect::Kombu57));
+    let options = ConsumerOptions { prefetch: 1, declare, ..ConsumerOptions::default() };
+    let mut consumer = host.consumer(vec!["eq".into()], options).expect("a consumer");
+    support::cluster::until("it is declared", || score(&server).is_some()).await;
+    let producer = Producer::connect(&connection, ProducerOptions::new().exchange("orders")).await;
+    let producer = producer.expect("a producer");
+    for body in ["1", "2"] {
+        producer.publish(&Message::text(body).routing_key("k")).await.expect("published");
+    }
+    let _held = consumer.next(PATIENCE).await.expect("taken").delivery().expect("a delivery");
+    server.command(&["CONFIG", "RESETSTAT"]);
+    tokio::time::sleep(Duration::from_millis(2700)).await;
+    let calls = server.calls(&["sadd", "pexpire"]);
+    assert_eq!(calls[0], 0, "written again");
+    assert!(calls[1] > 0, "not kept alive");
+    assert_eq!(server.command(&["LLEN", "eq"]), ":1\r\n");
+    consumer.close().await.expect("closed");
+}
+
+/// The clock of this machine may be another: the server's is asked, and only where something expires.
+#[tokio::test]
+async fn deadlines_are_by_the_clock_of_the_server() {
+    let server = RedisServer::start();
+    let connection = Connection::new(&server.url()).expect("a URL");
+    let redis = connection.connect().await.expect("Redis");
+    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let mut stays = topology(900);
+    stays.queues.retain(|queue| &*queue.name == "stays");
+    server.command(&["CONFIG", "RESETSTAT"]);
+    host.import(&stays, Dialect::Kombu57).await.expect("imported");
+    assert_eq!(server.calls(&["time", "zadd"]), [0, 0]);
+    let before = host.executor().now().await.expect("now") * 1000.0;
+    server.command(&["CONFIG", "RESETSTAT"]);
+    host.import(&topology(7_200_000), Dialect::Kombu57).await.expect("imported");
+    assert_eq!(server.calls(&["time", "zadd"]), [1, 1]);
+    let after = host.executor().now().await.expect("now") * 1000.0;
+    let deadline = score(&server).expect("a deadline") as f64;
+    assert!((before.floor()..=after).contains(&(deadline - 14_400_000.0)), "{before} {deadline} {after}");
+}
+
 async fn run(executor: &impl Executor, commands: Vec<Command>) {
     executor.run(&Plan { atomic: false, commands }).await.expect("run");
 }

@@ -60,7 +60,7 @@ impl<E: Executor> Keeper<E> {
         let Some(refreshed) = self.refreshed else {
             self.host.import(&self.topology, self.dialect).await?;
             self.refreshed = Some(Instant::now());
-            return self.sweep().await;
+            return Ok(self.sweep().await);
         };
         let Some(expiring) = &self.expiring else { return Ok(None) };
         if refreshed.elapsed() >= expiring.refresh_every() {
@@ -68,19 +68,25 @@ impl<E: Executor> Keeper<E> {
             self.refreshed = Some(Instant::now());
         }
         self.host.executor().run(&expiring.keep_alive(self.host.layout())).await?;
-        self.sweep().await
+        Ok(self.sweep().await)
     }
 
     /// Clears away what others left behind: who consumes what expires does, as with Kombu, and after refreshing its own.
-    async fn sweep(&mut self) -> Result<Option<Duration>, HostError> {
-        let Some(expiring) = &self.expiring else { return Ok(None) };
+    /// When to come again; nothing if nothing expires.
+    async fn sweep(&mut self) -> Option<Duration> {
+        let expiring = self.expiring.as_ref()?;
         if self.swept.is_none_or(|swept| swept.elapsed() >= SWEEP_EVERY) {
-            let swept = self.host.executor().sweep(self.host.layout()).await?;
-            if swept.deleted > 0 {
-                tracing::info!(deleted = swept.deleted, "tables of bindings that nobody refreshed are gone");
-            }
             self.swept = Some(Instant::now());
+            match self.host.executor().sweep(self.host.layout()).await {
+                Ok(swept) if swept.deleted > 0 => {
+                    let deleted = swept.deleted;
+                    tracing::info!(deleted, "tables of bindings that nobody refreshed are gone");
+                }
+                Ok(_) => {}
+                // Other people's tables: this consumer's own lists live on all the same.
+                Err(error) => tracing::warn!(code = error.code(), "sweeping tables of bindings: {error}"),
+            }
         }
-        Ok(Some(expiring.keep_alive_every().min(SWEEP_EVERY)))
+        Some(expiring.keep_alive_every().min(SWEEP_EVERY))
     }
 }
