@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     task::{Context, Poll},
 };
 
@@ -10,9 +11,10 @@ use ::redis::{
     aio::MultiplexedConnection,
     io::tcp::socket2::{SockRef, TcpKeepalive},
 };
+use futures_util::future::{FutureExt, select_ok};
 use tokio::{
     io::Interest,
-    net::{TcpStream, UnixStream},
+    net::{TcpStream, UnixStream, lookup_host},
 };
 
 /// Read and written by whoever is at hand, hence without `&mut`.
@@ -39,7 +41,7 @@ impl Stream {
     ) -> RedisResult<Option<Self>> {
         match info.addr() {
             ConnectionAddr::Tcp(host, port) => {
-                let stream = TcpStream::connect((&**host, *port)).await?;
+                let stream = first_of(lookup_host((&**host, *port)).await?).await?;
                 stream.set_nodelay(true)?;
                 if let Some(keepalive) = keepalive {
                     SockRef::from(&stream).set_tcp_keepalive(keepalive)?;
@@ -96,6 +98,15 @@ impl Stream {
     }
 }
 
+/// Connects to whichever of the addresses answers first, as the client library does: one of them may lead nowhere.
+async fn first_of(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<TcpStream> {
+    let mut attempts = addresses.map(|address| TcpStream::connect(address).boxed()).peekable();
+    if attempts.peek().is_none() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "the host name has no address"));
+    }
+    Ok(select_ok(attempts).await?.0)
+}
+
 /// The library's greeting, over a second handle of the socket that is closed afterwards. It waits for all answers, so
 /// that nothing is left to be read.
 async fn introduce<S>(info: &ConnectionInfo, handle: S) -> RedisResult<()>
@@ -104,4 +115,45 @@ where
 {
     let config = AsyncConnectionConfig::new();
     MultiplexedConnection::new_with_config(info.redis_settings(), handle, config).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use ::redis::io::tcp::socket2::{Domain, Socket, Type};
+    use tokio::{net::TcpListener, time::timeout};
+
+    use super::*;
+
+    const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+    /// Listens, and has no room for anybody: whoever connects waits for minutes.
+    async fn full() -> (SocketAddr, Socket, Vec<TcpStream>) {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(LOOPBACK).into()).unwrap();
+        socket.listen(0).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        let mut inside = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(address)).await {
+            inside.push(stream.unwrap());
+        }
+        (address, socket, inside)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_leads_nowhere_holds_nobody_up() {
+        let (nowhere, _socket, _inside) = full().await;
+        let closed = TcpListener::bind(SocketAddr::from(LOOPBACK)).await.unwrap().local_addr().unwrap();
+        let server = TcpListener::bind(SocketAddr::from(LOOPBACK)).await.unwrap();
+        let there = server.local_addr().unwrap();
+        for addresses in [[nowhere, closed, there], [there, nowhere, closed]] {
+            let stream = timeout(Duration::from_secs(20), first_of(addresses.into_iter())).await;
+            assert_eq!(stream.expect("no standstill").unwrap().peer_addr().unwrap(), there);
+        }
+        let refused = first_of([closed].into_iter()).await.unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        let error = first_of(std::iter::empty()).await.unwrap_err();
+        assert_eq!(error.to_string(), "the host name has no address");
+    }
 }
