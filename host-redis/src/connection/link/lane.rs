@@ -17,7 +17,7 @@ use std::{
     io,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
@@ -186,7 +186,12 @@ impl Shared {
     /// Does what can be done on the socket now. With a caller, the socket wakes it when there is more to do.
     fn work(&self, mut caller: Option<(usize, &mut Context<'_>)>) {
         loop {
-            let Ok(mut socket) = self.socket.try_lock() else { return };
+            let mut socket = match self.socket.try_lock() {
+                Ok(socket) => socket,
+                Err(TryLockError::WouldBlock) => return,
+                // Somebody panicked at the socket: nobody knows what was sent and read.
+                Err(TryLockError::Poisoned(_)) => return self.fail(&closed()),
+            };
             let done = self.turn(&mut socket, &mut caller);
             let mut woken = std::mem::take(&mut socket.woken);
             let full = socket.sent < socket.sending.len();
@@ -214,7 +219,17 @@ impl Shared {
         loop {
             match self.stream.read(socket.answers.room()) {
                 Ok(0) => return Err(closed()),
-                Ok(_) => self.deliver(socket)?,
+                Ok(_) => {
+                    self.deliver(socket)?;
+                    let mut queue = self.queue();
+                    match caller {
+                        // What else is there is for the next leader: nobody works for others without end.
+                        Some((place, _)) if queue.requests[*place].lacks == 0 => return Ok(()),
+                        Some(_) => {}
+                        // The socket woke the leader, who has not come yet: another is to be woken for the rest.
+                        None => queue.leader = None,
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let Some((place, context)) = caller else { return Ok(()) };
                     if self.queue().expected.is_empty() {
@@ -512,4 +527,130 @@ fn wake(waker: Option<Waker>) {
 
 fn closed() -> RedisError {
     RedisError::from(io::Error::from(io::ErrorKind::BrokenPipe))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{pin::pin, sync::atomic::AtomicUsize, task::Wake};
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixStream,
+    };
+
+    use super::*;
+
+    /// A lane without anybody who looks after it, and the other end.
+    fn lane() -> (Shared, UnixStream) {
+        let (stream, server) = UnixStream::pair().unwrap();
+        let shared = Shared {
+            stream: Stream::Unix(stream),
+            socket: Mutex::default(),
+            queue: Mutex::default(),
+            over: AtomicBool::new(false),
+            changes: None,
+            limit: Duration::from_secs(60),
+            db: 0,
+        };
+        (shared, server)
+    }
+
+    fn ask(lane: &Shared) -> Asking<'_> {
+        Asking { lane, packed: b"*1\r\n$4\r\nPING\r\n", skip: 0, count: 1, place: None }
+    }
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Relaxed);
+        }
+    }
+
+    impl Woken {
+        fn times(&self) -> usize {
+            self.0.load(Relaxed)
+        }
+    }
+
+    /// What the server says is there, as far as the runtime knows.
+    async fn say(lane: &Shared, server: &mut UnixStream, bytes: &[u8]) {
+        server.write_all(bytes).await.unwrap();
+        lane.stream.readable().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_panic_at_the_socket_ends_the_lane() {
+        let (lane, _server) = lane();
+        let mut asking = pin!(ask(&lane));
+        let woken = Arc::new(Woken::default());
+        assert!(asking.as_mut().poll(&mut Context::from_waker(&woken.clone().into())).is_pending());
+        std::thread::scope(|scope| {
+            let panics = scope.spawn(|| {
+                let _socket = lane.socket.lock();
+                panic!("on purpose");
+            });
+            assert!(panics.join().is_err());
+        });
+        lane.work(None);
+        assert!(lane.over.load(Relaxed) && woken.times() == 1);
+        let failed = timeout(Duration::from_secs(20), asking).await.expect("no standstill");
+        assert!(failed.unwrap_err().is_io_error());
+        assert!(ask(&lane).await.is_err());
+    }
+
+    /// He may be busy with something else: who still waits for an answer leads in his place, and is woken for it once.
+    #[tokio::test]
+    async fn a_leader_who_does_not_come_is_replaced_by_whoever_does_his_work() {
+        let (lane, mut server) = lane();
+        let (one, other) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+        let (mut first, mut second) = (pin!(ask(&lane)), pin!(ask(&lane)));
+        let (to_one, to_other) = (one.clone().into(), other.clone().into());
+        let (to_one, to_other) = (&mut Context::from_waker(&to_one), &mut Context::from_waker(&to_other));
+        // The second gathers first, so both look at the socket, and the first looks last.
+        assert!(first.as_mut().poll(to_one).is_pending());
+        assert!(second.as_mut().poll(to_other).is_pending());
+        assert!(second.as_mut().poll(to_other).is_pending());
+        assert!(first.as_mut().poll(to_one).is_pending());
+        server.read_exact(&mut [0; 28]).await.unwrap();
+        let before = other.times();
+        say(&lane, &mut server, b"+PONG\r\n").await;
+        lane.work(None);
+        assert_eq!(other.times(), before + 1, "woken to lead");
+        assert!(second.as_mut().poll(to_other).is_pending());
+        lane.work(None);
+        assert_eq!(other.times(), before + 1, "not again while nothing comes");
+        say(&lane, &mut server, b"+PONG\r\n").await;
+        assert!(other.times() > before + 1, "the socket wakes it");
+        assert!(second.as_mut().poll(to_other).is_ready());
+        assert!(first.as_mut().poll(to_one).is_ready());
+    }
+
+    /// Whoever has his answer goes, and the next one reads what else there is.
+    #[tokio::test]
+    async fn nobody_works_for_others_when_he_has_his_answer() {
+        let (lane, mut server) = lane();
+        let (one, other) = (Arc::new(Woken::default()), Arc::new(Woken::default()));
+        let (mut first, mut second) = (pin!(ask(&lane)), pin!(ask(&lane)));
+        let (to_one, to_other) = (one.clone().into(), other.clone().into());
+        let (to_one, to_other) = (&mut Context::from_waker(&to_one), &mut Context::from_waker(&to_other));
+        assert!(first.as_mut().poll(to_one).is_pending());
+        assert!(second.as_mut().poll(to_other).is_pending());
+        assert!(second.as_mut().poll(to_other).is_pending());
+        assert!(first.as_mut().poll(to_one).is_pending());
+        server.read_exact(&mut [0; 28]).await.unwrap();
+        // More than one read takes in.
+        let room = lane.socket.lock().unwrap().answers.room().capacity();
+        let large = [format!("+PONG\r\n${}\r\n", 4 * room).into_bytes(), vec![b'x'; 4 * room]].concat();
+        say(&lane, &mut server, &large).await;
+        let before = other.times();
+        assert!(first.as_mut().poll(to_one).is_ready());
+        assert!(lane.stream.may_be_read(), "it is left to the next");
+        assert_eq!(other.times(), before + 1, "who is woken for it");
+        server.write_all(b"\r\n").await.unwrap();
+        let answers = timeout(Duration::from_secs(20), second).await.expect("no standstill").unwrap();
+        assert!(matches!(&answers[..], [Value::BulkString(bytes)] if bytes.len() == 4 * room));
+    }
 }
