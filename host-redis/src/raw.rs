@@ -43,6 +43,14 @@ impl RawObject {
         self.value(name).and_then(|value| serde_json::from_str(value.get()).ok()).unwrap_or_default()
     }
 
+    /// The same, but nothing if what stands there is anything else: whoever writes it back would drop it.
+    fn kept(&self, name: &str) -> Option<RawObject> {
+        match self.value(name) {
+            Some(value) if value.get() != "null" => serde_json::from_str(value.get()).ok(),
+            _ => Some(RawObject::default()),
+        }
+    }
+
     fn number(&self, name: &str) -> Option<u64> {
         self.value(name).and_then(|value| value.get().parse().ok())
     }
@@ -73,7 +81,8 @@ impl RawObject {
 
 /// The payload with Kombu's two marks of a message that was delivered before, and the header with which RabbitMQ counts
 /// deliveries; everything else keeps its bytes.
-/// A payload that is no object stays as it is.
+/// A payload that is no object stays as it is, and so does one with a part that cannot be read, a name with half a
+/// surrogate pair for instance.
 pub(crate) fn redelivered(payload: &[u8]) -> Vec<u8> {
     mark(payload).unwrap_or_else(|| payload.to_vec())
 }
@@ -87,12 +96,12 @@ pub(crate) fn routing_key(payload: &[u8]) -> Option<ByteString> {
 
 fn mark(payload: &[u8]) -> Option<Vec<u8>> {
     let mut envelope: RawObject = serde_json::from_slice(payload).ok()?;
-    let mut headers = envelope.object("headers");
+    let mut headers = envelope.kept("headers")?;
     headers.set("redelivered", "true".into())?;
     let count = headers.number("x-delivery-count").unwrap_or_default();
     headers.set("x-delivery-count", count.saturating_add(1).to_string())?;
-    let mut properties = envelope.object("properties");
-    let mut info = properties.object("delivery_info");
+    let mut properties = envelope.kept("properties")?;
+    let mut info = properties.kept("delivery_info")?;
     info.set("redelivered", "true".into())?;
     properties.set("delivery_info", info.text())?;
     envelope.set("headers", headers.text())?;
@@ -112,5 +121,21 @@ mod tests {
         let twice = marked.replace("\"x-delivery-count\": 1", "\"x-delivery-count\": 2");
         assert_eq!(redelivered(marked.as_bytes()), twice.as_bytes());
         assert_eq!(redelivered(b"no object"), b"no object");
+    }
+
+    #[test]
+    fn drops_nothing_that_it_cannot_read() {
+        for payload in [
+            r#"{"headers": {"\ud800": 1, "n": 2}, "properties": {"delivery_tag": "t"}}"#,
+            r#"{"headers": {}, "properties": {"\ud800": 1, "delivery_tag": "t"}}"#,
+            r#"{"headers": {}, "properties": {"delivery_info": {"\udc00": 1}, "delivery_tag": "t"}}"#,
+            r#"{"headers": [1], "properties": {"delivery_tag": "t"}}"#,
+        ] {
+            assert_eq!(String::from_utf8(redelivered(payload.as_bytes())).unwrap(), payload);
+        }
+        let marked = r#"{"headers": {"redelivered": true, "x-delivery-count": 1}, "properties": {"delivery_info": {"redelivered": true}}}"#;
+        for payload in ["{}", r#"{"headers": null, "properties": {"delivery_info": null}}"#] {
+            assert_eq!(String::from_utf8(redelivered(payload.as_bytes())).unwrap(), marked);
+        }
     }
 }
