@@ -82,6 +82,10 @@ impl Producer {
         let _ = self.declare_once().await;
         let mut under_way = VecDeque::with_capacity(UNDER_WAY);
         for (chunk, messages) in messages.chunks(PIPELINE).enumerate() {
+            // Before routing: the tables may change while an answer is waited for.
+            if under_way.len() == UNDER_WAY {
+                self.settle(under_way.pop_front(), answers).await;
+            }
             let mut sent = Vec::with_capacity(messages.len());
             let mut commands = Commands::to(&self.redis, messages.len(), ROOM);
             for (n, message) in messages.iter().enumerate() {
@@ -95,9 +99,6 @@ impl Producer {
             }
             if sent.is_empty() {
                 continue;
-            }
-            if under_way.len() == UNDER_WAY {
-                self.settle(under_way.pop_front(), answers).await;
             }
             let redis = &self.redis;
             let mut answering = async move { commands.send(redis).await }.boxed();
