@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long = "queue", short = 'q', value_name = "NAME", required_unless_present = "fanout")]
     queues: Vec<String>,
 
-    /// Declare what --topology holds before, as Kombu's consumers do, and keep alive what expires in it
+    /// Declare what --topology holds, as Kombu's consumers do, and keep alive what expires in it
     #[arg(long, requires = "topology", conflicts_with = "fanout")]
     declare: bool,
 
