@@ -11,8 +11,9 @@ use ::redis::{Cmd, Value};
 use super::{Confirm, Prepared, ProduceError, Producer, declare::is_unknown_exchange, is_nowhere, route};
 use crate::{executor::Ran, table::Reach};
 
-/// How often a message is routed again before somebody is told.
-const ATTEMPTS: u32 = 32;
+/// How often a message is routed again before somebody is told: a table that changes every few milliseconds overtakes most
+/// attempts of a process that gets little time.
+const ATTEMPTS: u32 = 256;
 
 /// What became of one attempt.
 enum Attempt {
