@@ -6,11 +6,15 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod celery_tasks;
 mod consuming;
 mod declaring;
+mod experiments;
 mod fanout;
 mod findings;
+mod inventory;
 mod managing;
 mod publishing;
 mod stage;
+mod table;
 mod wire;
