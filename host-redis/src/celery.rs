@@ -264,6 +264,7 @@ impl<E: Executor> Job<E> {
                 Ended::Failed(TaskFailure { exc_module: "celery.exceptions".into(), ..failure })
             }
             (None, Some(handler)) => {
+                tracing::debug!("task `{}` starts: `{}`", task.call.name, task.call.id);
                 self.node.started(task, &line).await;
                 match AssertUnwindSafe(handler(task.call.clone())).catch_unwind().await {
                     Ok(Ok(result)) => Ended::Done(result),
@@ -272,6 +273,14 @@ impl<E: Executor> Job<E> {
                 }
             }
         };
+        let (name, id) = (&task.call.name, &task.call.id);
+        match &ended {
+            Ended::Done(_) => tracing::debug!("task `{name}` succeeded: `{id}`"),
+            Ended::Failed(failure) => {
+                tracing::warn!("task `{name}` failed: `{id}`: {}: {}", failure.exc_type, failure.exc_message);
+            }
+            Ended::Revoked => tracing::warn!("task `{name}` came too late and was not run: `{id}`"),
+        }
         self.node.ended(task, &ended, started.elapsed(), self.result_expires).await;
         if let Err(error) = self.delivery.ack().await {
             tracing::error!(

@@ -3,9 +3,9 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use keyrail_core::{ByteString, kombu};
 use serde::{Serialize, Serializer, ser::SerializeMap};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
-use crate::{Compression, payload};
+use crate::{Compression, payload, read_json};
 
 /// A message out of a queue or off a channel.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,6 +38,8 @@ pub struct ReceivedMessage {
 pub enum Body {
     /// `application/json` that is JSON.
     Json(Value),
+    /// The same with a whole number beyond 64 bits, which a [`Value`] would round.
+    Wide(kombu::Json),
     /// Text in UTF-8.
     Text(String),
     /// Anything else.
@@ -60,7 +62,10 @@ impl Body {
         if content_type == "application/json"
             && let Ok(value) = serde_json::from_slice(&raw)
         {
-            return Body::Json(value);
+            return match is_rounded(&value).then(|| read_json(&raw)) {
+                Some(Ok(exact)) if is_wide(&exact) => Body::Wide(exact),
+                _ => Body::Json(value),
+            };
         }
         let readable = content_type.starts_with("text/")
             || matches!(content_type, "" | "application/data" | "application/json" | "application/xml");
@@ -88,12 +93,35 @@ impl Body {
     }
 }
 
+/// Whether a number of it may have been a whole one that does not fit.
+fn is_rounded(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_some_and(|number| number.abs() >= 9e18),
+        Value::Array(items) => items.iter().any(is_rounded),
+        Value::Object(members) => members.values().any(is_rounded),
+        _ => false,
+    }
+}
+
+fn is_wide(json: &kombu::Json) -> bool {
+    match json {
+        kombu::Json::BigInt(number) => number.as_u64().is_none(),
+        kombu::Json::Array(items) => items.iter().any(is_wide),
+        kombu::Json::Object(members) => members.iter().any(|(_, value)| is_wide(value)),
+        _ => false,
+    }
+}
+
 /// `body` for JSON and text, `bodyBase64` for bytes.
 impl Serialize for Body {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1))?;
         match self {
             Body::Json(value) => map.serialize_entry("body", value)?,
+            Body::Wide(value) => {
+                let text = RawValue::from_string(value.to_python()).map_err(serde::ser::Error::custom)?;
+                map.serialize_entry("body", &text)?;
+            }
             Body::Text(text) => map.serialize_entry("body", text)?,
             Body::Bytes(bytes) => map.serialize_entry("bodyBase64", &STANDARD.encode(bytes))?,
         }
@@ -156,10 +184,22 @@ pub(crate) fn delivery_count(read: &kombu::Received) -> u64 {
     counted.max(u64::from(read.redelivered))
 }
 
+/// A whole number beyond 64 bits is shown as its digits, as a text.
 fn object(json: &kombu::Json) -> Map<String, Value> {
-    match serde_json::to_value(json) {
-        Ok(Value::Object(map)) => map,
+    match value(json) {
+        Value::Object(map) => map,
         _ => Map::new(),
+    }
+}
+
+fn value(json: &kombu::Json) -> Value {
+    match json {
+        kombu::Json::BigInt(number) => number.as_u64().map_or_else(|| number.as_str().into(), Value::from),
+        kombu::Json::Array(items) => items.iter().map(value).collect(),
+        kombu::Json::Object(members) => {
+            members.iter().map(|(name, item)| (name.clone(), value(item))).collect()
+        }
+        plain => serde_json::to_value(plain).unwrap_or_default(),
     }
 }
 
@@ -184,6 +224,23 @@ mod tests {
             let lie = Envelope::json(&Json::Null).header("compression", codec);
             assert_eq!(read(lie), Body::Bytes(b"null".to_vec()), "{codec}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_of_any_length_arrive_as_they_were_written() {
+        let digits = "12345678901234567890123";
+        let wide = read_json(format!(r#"{{"n": [{digits}, 1.5]}}"#).as_bytes()).unwrap();
+        let number = read_json(digits.as_bytes()).unwrap();
+        let envelope = Envelope::json(&wide).header("n", number.clone()).property("n", number);
+        let read = ReceivedMessage::decode("q", &envelope.to_bytes("e", "k", "t"));
+        assert_eq!((&read.body, read.body.as_json()), (&Body::Wide(wide), None));
+        assert_eq!((&read.headers["n"], &read.properties["n"]), (&digits.into(), &digits.into()));
+        let shown = serde_json::to_string(&read).unwrap();
+        assert!(shown.contains(r#""body":{"n": [12345678901234567890123, 1.5]}"#), "{shown}");
+        // What fits stays what it was.
+        let fits = Envelope::json(&read_json(b"[18446744073709551615, 1e300]").unwrap());
+        let read = ReceivedMessage::decode("q", &fits.to_bytes("e", "k", "t"));
+        assert_eq!(read.body, Body::Json(serde_json::json!([u64::MAX, 1e300])));
     }
 
     #[test]

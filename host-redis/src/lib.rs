@@ -41,6 +41,7 @@ mod connection;
 mod consumer;
 mod decode;
 mod error;
+mod exact;
 mod executor;
 mod expiring;
 mod fanout;
@@ -64,6 +65,7 @@ pub use connection::{Connection, ConnectionError, Login, QueueOrder, RetryPolicy
 pub use consumer::{Consumer, ConsumerOptions, Delivery, Next, Requeue, Settlement};
 pub use decode::{Body, ReceivedMessage};
 pub use error::{ExecuteError, HostError, LoadError};
+pub use exact::{read_json, wide_number};
 pub use executor::{
     Executor, GiveBack, Heard, Held, Listener, Memory, MemoryWaiter, Overdue, PutBack, Redis, RedisOptions,
     RedisWaiter, Reply, Restore, SetSize, Swept, Take, Taken, Waiter, quarantine_list,

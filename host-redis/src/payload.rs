@@ -5,13 +5,13 @@ use std::borrow::Cow;
 
 use keyrail_core::kombu::{Json, Received, without_surrogates};
 
-use crate::raw;
+use crate::{raw, read_json};
 
 /// The payload as a value: U+FFFD stands for what is no text.
 pub(crate) fn json(payload: &[u8]) -> Result<Json, serde_json::Error> {
-    serde_json::from_slice(payload).or_else(|error| match without_surrogates(payload) {
+    read_json(payload).or_else(|error| match without_surrogates(payload) {
         Cow::Borrowed(_) => Err(error),
-        Cow::Owned(text) => serde_json::from_slice(&text),
+        Cow::Owned(text) => read_json(&text),
     })
 }
 

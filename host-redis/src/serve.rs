@@ -105,10 +105,10 @@ pub fn is_loopback(address: &SocketAddr) -> bool {
 }
 
 async fn page(method: Method, uri: Uri) -> Response {
-    if method != Method::GET && method != Method::HEAD {
-        return method_not_allowed().await.into_response();
-    }
     match keyrail_www::asset(uri.path()) {
+        Some(_) if method != Method::GET && method != Method::HEAD => {
+            method_not_allowed().await.into_response()
+        }
         Some(asset) => {
             let mut headers = HeaderMap::new();
             headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static(asset.content_type));

@@ -136,7 +136,11 @@ async fn problems_have_codes() {
         ("/v1/route", json!({"exchange": "shop.orders", "routingKey": "k".repeat(256)}), 422, "key-too-long"),
         ("/v1/publish", json!({"body": 1, "bodyBase64": ""}), 422, "invalid-body"),
         ("/v1/publish", json!({"bodyBase64": "%"}), 422, "invalid-body"),
-        ("/v1/nope", json!({}), 405, "method-not-allowed"),
+        ("/v1/publish", json!({"routingKey": "eu.vat", "priority": 10}), 422, "invalid-body"),
+        ("/v1/publish", json!({"routingKey": "eu.vat", "priority": 256}), 400, "invalid-request"),
+        ("/v1/nope", json!({}), 404, "not-found"),
+        ("/v1/topology", json!({}), 405, "method-not-allowed"),
+        ("/", json!({}), 405, "method-not-allowed"),
     ] {
         let response = post(&app, path, sent.clone()).await;
         is_problem(&response, StatusCode::from_u16(status).expect("a status"));
@@ -153,6 +157,49 @@ async fn problems_have_codes() {
     is_problem(&missing, StatusCode::NOT_FOUND);
     let method = send(&app, request("DELETE", "/v1/topology").body(Body::empty()).expect("a request")).await;
     is_problem(&method, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn a_wrong_field_is_named() {
+    let app = app();
+    for (sent, expected) in [
+        (r#"{"exchange": 1}"#, "`exchange`: invalid type: integer `1`, expected a string"),
+        (r#"{"priority": 256}"#, "`priority`: "),
+        (r#"{"headers": {"a": {"b": 18446744073709551615}}}"#, "`headers"),
+        (r#"{"nope": 1}"#, "unknown field `nope`"),
+        (
+            r#"{"body": [12345678901234567890123]}"#,
+            "the whole number 12345678901234567890123 has more than 64 bits",
+        ),
+    ] {
+        let request = request("POST", "/v1/publish").header(header::CONTENT_TYPE, "application/json");
+        let response = send(&app, request.body(Body::from(sent)).expect("a request")).await;
+        is_problem(&response, StatusCode::BAD_REQUEST);
+        let problem = body(response).await;
+        assert_eq!(problem["code"], "invalid-request", "{sent}");
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(detail.contains(expected), "{detail}");
+    }
+    let priority =
+        body(post(&app, "/v1/publish", json!({"routingKey": "eu.vat", "priority": 10})).await).await;
+    assert_eq!(priority["detail"], "`priority` is 10, expected 0 to 9");
+    assert_eq!(post(&app, "/v1/queues/eu.vat/get", json!({})).await.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn whole_numbers_of_64_bits_arrive_as_they_were_sent() {
+    let app = app();
+    let sent = json!({"routingKey": "eu.vat", "body": {"n": u64::MAX, "m": i64::MIN}});
+    assert_eq!(post(&app, "/v1/publish", sent).await.status(), StatusCode::OK);
+    let got = body(post(&app, "/v1/queues/eu.vat/get", json!({})).await).await;
+    assert_eq!(got["body"], json!({"n": u64::MAX, "m": i64::MIN}));
+}
+
+#[tokio::test]
+async fn the_status_counts_what_the_topology_holds() {
+    let status = send(&app(), request("GET", "/v1/status").body(Body::empty()).expect("a request")).await;
+    let status = body(status).await;
+    assert_eq!([&status["exchanges"], &status["queues"], &status["bindings"]], [10, 18, 39]);
 }
 
 #[tokio::test]
@@ -219,7 +266,9 @@ async fn a_large_body_is_refused() {
     let app = app_with(serve::Options { max_body: 100, ..serve::Options::default() });
     let response = post(&app, "/v1/publish", json!({"body": "x".repeat(100)})).await;
     is_problem(&response, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(code(response).await, "body-too-large");
+    let problem = body(response).await;
+    assert_eq!(problem["code"], "body-too-large");
+    assert_eq!(problem["detail"], "the body is larger than 100 bytes; raise the limit with --max-body");
 }
 
 #[tokio::test]

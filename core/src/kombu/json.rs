@@ -3,7 +3,7 @@
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
@@ -11,11 +11,13 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::big_int::BigInt;
+
 /// A JSON value whose objects keep their order.
 ///
 /// Kombu's bytes come from Python's `json.dumps`, and [`to_python`](Json::to_python) writes the same bytes: a blank
-/// behind `,` and `:`, nothing but ASCII, floats as `repr` shows them. Reading is left to any serde format; a whole
-/// number beyond `i64` becomes a float there, so forward a payload as its bytes and not as a value.
+/// behind `,` and `:`, nothing but ASCII, floats as `repr` shows them. Reading is left to any serde format. What such a
+/// format cannot read as a whole number, beyond 64 bits, becomes a float there: make it a [`BigInt`] from its text.
 ///
 /// ```
 /// use keyrail_core::kombu::Json;
@@ -32,6 +34,8 @@ pub enum Json {
     Bool(bool),
     /// A whole number.
     Int(i64),
+    /// A whole number beyond that.
+    BigInt(BigInt),
     /// Any other number.
     Float(f64),
     /// A text.
@@ -95,6 +99,7 @@ impl Json {
             Json::Bool(false) => out.push_str("false"),
             // Writing into a String cannot fail, here and below.
             Json::Int(number) => drop(write!(out, "{number}")),
+            Json::BigInt(number) => out.push_str(number.as_str()),
             Json::Float(number) => write_float(out, *number),
             Json::String(text) => write_string(out, text),
             Json::Array(items) => write_array(out, items),
@@ -263,6 +268,11 @@ impl Serialize for Json {
             Json::Null => serializer.serialize_unit(),
             Json::Bool(flag) => serializer.serialize_bool(*flag),
             Json::Int(number) => serializer.serialize_i64(*number),
+            Json::BigInt(number) => match number.as_u64() {
+                Some(number) => serializer.serialize_u64(number),
+                // Formats differ in what they would make of it, or refuse it without a name.
+                None => Err(serde::ser::Error::custom(format_args!("`{number}` has more than 64 bits"))),
+            },
             Json::Float(number) => serializer.serialize_f64(*number),
             Json::String(text) => serializer.serialize_str(text),
             Json::Array(items) => {
@@ -334,7 +344,10 @@ impl<'de> Visitor<'de> for Nested {
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Json, E> {
-        Ok(i64::try_from(number).map_or(Json::Float(number as f64), Json::Int))
+        Ok(match i64::try_from(number) {
+            Ok(number) => Json::Int(number),
+            Err(_) => BigInt::new(&number.to_string()).map_or(Json::Null, Json::BigInt),
+        })
     }
 
     fn visit_f64<E>(self, number: f64) -> Result<Json, E> {
@@ -371,8 +384,6 @@ impl<'de> Visitor<'de> for Nested {
 
 #[cfg(test)]
 mod tests {
-    use alloc::string::ToString;
-
     use super::*;
 
     /// What Python 3.11 prints for `json.dumps` of each.
@@ -420,10 +431,26 @@ mod tests {
         assert_eq!(value.to_python(), text);
         let again: Json = serde_json::from_str(&serde_json::to_string(&value).unwrap()).unwrap();
         assert_eq!(again, value);
-        assert_eq!(
-            serde_json::from_str::<Json>("18446744073709551615").unwrap(),
-            Json::Float(1.8446744073709552e19)
-        );
+    }
+
+    #[test]
+    fn whole_numbers_keep_their_digits() {
+        for text in
+            ["9223372036854775807", "9223372036854775808", "18446744073709551615", "-9223372036854775808"]
+        {
+            let value: Json = serde_json::from_str(text).unwrap();
+            assert_eq!(value.to_python(), text);
+            assert_eq!(serde_json::to_string(&value).unwrap(), text);
+        }
+        for text in
+            ["", "-", "0", "00", "-0", "+1", "1.0", "1e30", "9223372036854775807", "0123456789012345678901"]
+        {
+            assert_eq!(BigInt::new(text), None, "{text}");
+        }
+        let wide = Json::BigInt(BigInt::new("-12345678901234567890123").unwrap());
+        assert_eq!(wide.to_python(), "-12345678901234567890123");
+        let refused = serde_json::to_string(&wide).unwrap_err().to_string();
+        assert_eq!(refused, "`-12345678901234567890123` has more than 64 bits");
     }
 
     #[test]

@@ -34,6 +34,7 @@
 
 mod alnum;
 mod amqp_text;
+mod big_int;
 mod binding_sets;
 mod binding_table;
 mod celery;
@@ -58,6 +59,7 @@ mod surrogates;
 #[cfg(test)]
 mod vectors;
 
+pub use big_int::BigInt;
 pub use binding_sets::{BindingSets, BindingSetsError};
 pub use binding_table::{BindingTable, QuarantinedRow, RowError};
 pub use celery::Task;

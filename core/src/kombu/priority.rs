@@ -60,6 +60,7 @@ impl Priority {
         match property {
             Json::Bool(flag) => Priority(u8::from(*flag)),
             Json::Int(number) => Priority((*number).clamp(0, 9) as u8),
+            Json::BigInt(number) => Priority(if number.as_str().starts_with('-') { 0 } else { 9 }),
             // A cast saturates, and NaN becomes 0.
             Json::Float(number) => Priority::new(*number as u8),
             Json::String(text) => digits(text),
@@ -132,5 +133,9 @@ mod tests {
         assert_eq!(Priority::of(&Json::Float(1e300)).get(), 9);
         assert_eq!(Priority::of(&Json::Float(-0.5)).get(), 0);
         assert_eq!(Priority::of(&Json::Int(i64::MIN)).get(), 0);
+        for (digits, step) in [("99999999999999999999", 9), ("-99999999999999999999", 0)] {
+            let wide = crate::kombu::BigInt::new(digits).unwrap();
+            assert_eq!(Priority::of(&Json::BigInt(wide)).get(), step);
+        }
     }
 }

@@ -77,6 +77,7 @@ impl Received {
         let delivery_tag = match properties.member("delivery_tag") {
             Some(Json::String(tag)) => tag.clone(),
             Some(Json::Int(tag)) => format!("{tag}"),
+            Some(Json::BigInt(tag)) => format!("{tag}"),
             _ => {
                 return Err(EnvelopeError::Missing { field: "delivery_tag" });
             }

@@ -77,7 +77,7 @@ pub(super) struct Task {
     pub(super) group: Option<String>,
     pub(super) argsrepr: String,
     pub(super) kwargsrepr: String,
-    /// What should follow, if anything.
+    /// What should follow, if anything, or else keeps it from being run.
     follows: Option<&'static str>,
 }
 
@@ -90,21 +90,15 @@ impl Task {
         let (Some(name), Some(id)) = (text("task"), text("id")) else {
             return Err("it has no headers `task` and `id`".into());
         };
-        let Body::Json(body) = delivery.message().body else {
-            let content_type = received.content_type.as_deref().unwrap_or("nothing");
-            return Err(format!("its body is {content_type}, expected application/json").into());
+        let (args, kwargs, follows) = match delivery.message().body {
+            Body::Json(body) => call(body)?,
+            // Its caller is to hear of it, and it is a task.
+            Body::Wide(_) => (Vec::new(), Map::new(), Some("wide")),
+            _ => {
+                let content_type = received.content_type.as_deref().unwrap_or("nothing");
+                return Err(format!("its body is {content_type}, expected application/json").into());
+            }
         };
-        let Value::Array(parts) = body else { return Err("its body is no list".into()) };
-        let Ok([Value::Array(args), Value::Object(kwargs), embed]) = <[Value; 3]>::try_from(parts) else {
-            return Err("its body is not [args, kwargs, embed]".into());
-        };
-        let full = |value: &Value| match value {
-            Value::Null => false,
-            Value::Array(list) => !list.is_empty(),
-            _ => true,
-        };
-        let follows =
-            ["callbacks", "errbacks", "chain", "chord"].into_iter().find(|name| full(&embed[*name]));
         let number = |name| match header(name) {
             Some(Json::Int(number)) => u64::try_from(*number).unwrap_or_default(),
             _ => 0,
@@ -148,7 +142,23 @@ impl Task {
             "callbacks" => "this worker runs no callbacks (`link`)",
             "errbacks" => "this worker runs no errbacks (`link_error`)",
             "chain" => "this worker runs no chains",
+            "wide" => "this worker takes no whole numbers of more than 64 bits",
             _ => "this worker runs no chords",
         })
     }
+}
+
+/// The arguments, and what should follow.
+fn call(body: Value) -> Result<(Vec<Value>, Map<String, Value>, Option<&'static str>), Box<str>> {
+    let Value::Array(parts) = body else { return Err("its body is no list".into()) };
+    let Ok([Value::Array(args), Value::Object(kwargs), embed]) = <[Value; 3]>::try_from(parts) else {
+        return Err("its body is not [args, kwargs, embed]".into());
+    };
+    let full = |value: &Value| match value {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        _ => true,
+    };
+    let follows = ["callbacks", "errbacks", "chain", "chord"].into_iter().find(|name| full(&embed[*name]));
+    Ok((args, kwargs, follows))
 }

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{TaskFailure, time};
-use crate::{Executor, Host, HostError, LoadError};
+use crate::{Executor, Host, HostError, LoadError, wide_number};
 
 /// The results in the Redis of a host, which is the `result_backend` of the Celery that shares them.
 ///
@@ -153,8 +153,12 @@ impl TaskResult {
         let refused = |reason: String| {
             HostError::from(LoadError::Registry { key: key(task_id).into(), reason: reason.into() })
         };
+        let text = std::str::from_utf8(stored).ok();
         let stored: Value = serde_json::from_slice(stored)
             .map_err(|error| refused(format!("a result in JSON is expected: {error}")))?;
+        if let Some(wide) = text.and_then(wide_number) {
+            return Err(refused(format!("the whole number {wide} has more than 64 bits")));
+        }
         let Value::Object(mut stored) = stored else {
             return Err(refused("a result is a JSON object".into()));
         };
@@ -296,6 +300,9 @@ mod tests {
             let error = TaskResult::read("t", stored).expect_err("no result").to_string();
             assert!(error.contains("celery-task-meta-t"), "{error}");
         }
+        let wide = TaskResult::read("t", br#"{"status": "SUCCESS", "result": 12345678901234567890123}"#);
+        let wide = wide.expect_err("a number that no value holds").to_string();
+        assert!(wide.contains("12345678901234567890123 has more than 64 bits"), "{wide}");
     }
 
     #[test]

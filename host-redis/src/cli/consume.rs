@@ -235,6 +235,7 @@ fn line(message: &ReceivedMessage, json: bool) -> String {
     let style = Style::of_stdout();
     let body = match &message.body {
         Body::Json(value) => value.to_string(),
+        Body::Wide(value) => value.to_python(),
         Body::Text(text) => text.clone(),
         Body::Bytes(bytes) => bytes.escape_ascii().to_string(),
     };

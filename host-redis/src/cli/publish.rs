@@ -11,16 +11,16 @@ use keyrail_core::{
     Outcome,
     kombu::{Envelope, Json, Priority, Task},
 };
-use keyrail_redis::{Compression, Executor, Host, Memory, Outgoing, Published, celery::Results, load};
-use serde::Serialize;
-use serde_json::Value;
+use keyrail_redis::{Compression, Executor, Host, Memory, Outgoing, load, read_json};
 
 use super::{
     Failure,
     header::{self, Header},
     open::{Source, seconds},
-    show::Style,
 };
+
+mod answer;
+mod check;
 
 /// Publish a message, or send a Celery task.
 ///
@@ -107,7 +107,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", requires = "task", help_heading = "Celery")]
     task_id: Option<String>,
 
-    /// Wait so many seconds for the task's result in this Redis, and print it
+    /// Wait so many seconds for the task's result in this Redis, and print it. What was sent is printed before, or with
+    /// --json together with it, also when no result comes
     #[arg(
         long,
         value_name = "SECONDS",
@@ -125,18 +126,6 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer {
-    outcome: &'static str,
-    queues: Vec<String>,
-    subscribers: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    task_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<Value>,
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
@@ -159,15 +148,21 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         Ok(sent) => sent,
         Err(error) => return Err(Failure::of(&host, error).await),
     };
-    let result = match (&task, args.wait) {
-        (Some(task), Some(limit)) if sent.outcome == Outcome::Routed => {
-            Some(result(&host, &task.id, limit).await?)
+    tracing::debug!(outcome = sent.outcome.as_str(), queues = ?sent.queues, "published");
+    if sent.outcome != Outcome::Routed {
+        return answer::unroutable(args.json, &outgoing, sent);
+    }
+    if outgoing.envelope.body().is_empty() && args.body.is_none() && args.body_file.is_none() {
+        tracing::warn!("the body is empty; --body, --json-body or --body-file gives one");
+    }
+    match (task, args.wait) {
+        (Some(task), Some(limit)) => {
+            // An interrupt must not lose the id of what was sent.
+            let stop = super::consume::interrupt()?;
+            answer::wait(args.json, &host, sent, task.id, limit, stop).await
         }
-        _ => None,
-    };
-    let failed = result.as_ref().is_some_and(|result| result["status"] != "SUCCESS");
-    print(&args, &outgoing, sent, task.map(|task| task.id), result)?;
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        (task, _) => answer::sent(args.json, sent, task.map(|task| task.id)),
+    }
 }
 
 fn outgoing(args: &Args, task: Option<&Task>) -> Result<Outgoing, Failure> {
@@ -179,8 +174,11 @@ fn outgoing(args: &Args, task: Option<&Task>) -> Result<Outgoing, Failure> {
         _ => Envelope::bytes(Vec::new()),
     };
     if let Some(content_type) = &args.content_type {
+        check::is_readable(content_type, envelope.body())?;
         envelope = envelope.content_type(content_type);
     }
+    check::headers(&args.headers)?;
+    check::properties(&args.properties)?;
     for property in &args.properties {
         envelope = envelope.property(property.name(), property.json());
     }
@@ -223,7 +221,7 @@ fn task(args: &Args) -> Result<Option<Task>, Failure> {
 }
 
 fn json(flag: &str, text: &str) -> Result<Json, Failure> {
-    serde_json::from_str(text)
+    read_json(text.as_bytes())
         .map_err(|error| Failure::usage(format!("{flag}: `{text}` is no JSON: {error}")))
 }
 
@@ -237,7 +235,7 @@ fn bytes(path: &Path, limits: &load::Limits) -> Result<Vec<u8>, Failure> {
 async fn dry_run<E: Executor>(args: &Args, host: &Host<E>, outgoing: &Outgoing) -> Result<ExitCode, Failure> {
     let plan = host.plan_publish(outgoing).await?;
     if plan.commands.is_empty() {
-        return Err(unroutable(outgoing));
+        return Err(answer::nobody(outgoing));
     }
     let mut out = io::stdout().lock();
     if args.json {
@@ -251,62 +249,4 @@ async fn dry_run<E: Executor>(args: &Args, host: &Host<E>, outgoing: &Outgoing) 
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn unroutable(outgoing: &Outgoing) -> Failure {
-    let from = match outgoing.exchange.as_str() {
-        "" => "the default exchange".into(),
-        exchange => format!("exchange `{exchange}`"),
-    };
-    Failure::failed(format!("unroutable: nobody gets `{}` from {from}", outgoing.routing_key))
-}
-
-fn print(
-    args: &Args,
-    outgoing: &Outgoing,
-    sent: Published,
-    task_id: Option<String>,
-    result: Option<Value>,
-) -> Result<(), Failure> {
-    let subscribers = sent.fanout.iter().map(|fanout| fanout.subscribers).sum();
-    let outcome = sent.outcome;
-    let mut out = io::stdout().lock();
-    if args.json {
-        let answer = Answer { outcome: outcome.as_str(), queues: sent.queues, subscribers, task_id, result };
-        writeln!(out, "{}", serde_json::to_string(&answer).map_err(io::Error::other)?)?;
-    } else if outcome == Outcome::Routed {
-        let style = Style::of_stdout();
-        for queue in &sent.queues {
-            writeln!(out, "{}", style.queue(queue))?;
-        }
-        if subscribers > 0 {
-            writeln!(
-                out,
-                "{}",
-                style.dim(super::show::count(subscribers.unsigned_abs() as usize, "subscriber"))
-            )?;
-        }
-        if let Some(task_id) = task_id {
-            writeln!(out, "{} {task_id}", style.dim("task"))?;
-        }
-        if let Some(result) = result {
-            writeln!(out, "{} {}", style.dim(result["status"].as_str().unwrap_or("?")), result["result"])?;
-        }
-    }
-    out.flush()?;
-    match outcome {
-        Outcome::Routed => Ok(()),
-        _ => Err(unroutable(outgoing)),
-    }
-}
-
-/// Waits for what a worker stores under the task's id.
-async fn result<E: Executor>(host: &Host<E>, id: &str, limit: Duration) -> Result<Value, Failure> {
-    match Results::new(host).wait(id, limit).await? {
-        Some(result) if result.is_ready() => Ok(result.to_json()),
-        _ => Err(Failure::failed(format!(
-            "task `{id}` was sent, and has no result after {} s; is a worker running, with its results in this Redis?",
-            limit.as_secs_f64()
-        ))),
-    }
 }

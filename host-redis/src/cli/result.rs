@@ -4,7 +4,10 @@ use std::{
     time::Duration,
 };
 
-use keyrail_redis::celery::{Results, TaskFailure, TaskResult};
+use keyrail_redis::{
+    celery::{Results, TaskFailure, TaskResult},
+    wide_number,
+};
 use serde_json::Value;
 
 use super::{
@@ -108,6 +111,10 @@ fn raised(text: &str) -> TaskFailure {
 }
 
 fn json(flag: &str, text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text)
-        .map_err(|error| Failure::usage(format!("{flag}: `{text}` is no JSON: {error}")))
+    let value = serde_json::from_str(text)
+        .map_err(|error| Failure::usage(format!("{flag}: `{text}` is no JSON: {error}")))?;
+    match wide_number(text) {
+        Some(wide) => Err(Failure::usage(format!("{flag}: the whole number {wide} has more than 64 bits"))),
+        None => Ok(value),
+    }
 }

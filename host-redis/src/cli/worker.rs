@@ -1,9 +1,15 @@
 use std::{
+    collections::HashSet,
+    os::unix::fs::PermissionsExt,
+    path::Path,
     process::{ExitCode, Stdio},
     str::FromStr,
 };
 
-use keyrail_redis::celery::{Call, TaskFailure, Worker};
+use keyrail_redis::{
+    celery::{Call, TaskFailure, Worker},
+    wide_number,
+};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command};
 
@@ -13,8 +19,9 @@ use super::{Failure, consume::interrupt, open::Source};
 ///
 /// A program gets `[args, kwargs]` as JSON on standard input and the call in KEYRAIL_TASK_ID and KEYRAIL_TASK_NAME. What
 /// it prints is the result, as JSON if it is JSON and else as text; if it exits with another status than 0, the task has
-/// failed with what it wrote to standard error. A message is acked when its result is stored: if the worker dies before,
-/// the task is run again.
+/// failed: with that status and the last line it wrote to standard error as the message, and all of that as the
+/// traceback. A message is acked when its result is stored: if the worker dies before, the task is run again. Time
+/// limits of a task are not kept.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail worker --redis redis://127.0.0.1/0 --task shop.resize=./resize.sh
@@ -31,7 +38,8 @@ pub(crate) struct Args {
     #[arg(long = "queue", short = 'q', value_name = "NAME")]
     queues: Vec<String>,
 
-    /// The name of this worker [default: keyrail@<host>]
+    /// The name of this worker, as Celery reads it: NAME@HOST, or a HOST alone; %h is this machine's
+    /// [default: keyrail@%h]
     #[arg(long, short = 'n', value_name = "NAME@HOST")]
     hostname: Option<String>,
 
@@ -64,9 +72,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.source.redis.is_none() {
         return Err(Failure::usage("a file holds no messages; worker needs --redis URL"));
     }
+    let name = node_name(args.hostname.as_deref().unwrap_or_default(), &machine())?;
+    check(&args.tasks)?;
     let stop = interrupt()?;
     let host = args.source.tables("").await?;
-    let name = args.hostname.unwrap_or_else(|| format!("keyrail@{}", machine()));
     let mut worker = Worker::new(&host, &name);
     if !args.queues.is_empty() {
         worker = worker.queues(args.queues);
@@ -80,6 +89,49 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     eprintln!("{} is ready", super::show::clean(&name));
     worker.run(stop).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Each task has one program, which is there: else every call of it would fail.
+fn check(tasks: &[Program]) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    for Program { task, path } in tasks {
+        if !seen.insert(task) {
+            return Err(Failure::usage(format!("--task: `{task}` is given twice")));
+        }
+        if let Err(reason) = runnable(path) {
+            return Err(Failure::failed(format!("--task {task}: `{path}` cannot be run: {reason}")));
+        }
+    }
+    Ok(())
+}
+
+/// Looks where a shell would: in PATH, unless the name has a folder.
+fn runnable(path: &str) -> Result<(), String> {
+    let executable = |path: &Path| match path.metadata() {
+        Ok(about) if !about.is_file() => Err("it is no file".to_owned()),
+        Ok(about) if about.permissions().mode() & 0o111 == 0 => Err("it may not be executed".to_owned()),
+        Ok(_) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    };
+    if path.contains('/') {
+        return executable(Path::new(path));
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    match std::env::split_paths(&folders).any(|folder| executable(&folder.join(path)).is_ok()) {
+        true => Ok(()),
+        false => Err("there is no such program in PATH".into()),
+    }
+}
+
+/// A name without `@` is a host, as in Celery.
+fn node_name(given: &str, machine: &str) -> Result<String, Failure> {
+    let given = given.replace("%h", machine);
+    let (name, host) = given.split_once('@').unwrap_or(("", &given));
+    if host.contains('@') || given.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        return Err(Failure::usage(format!("--hostname: `{given}` is no name, expected NAME@HOST")));
+    }
+    let or = |part: &str, other: &str| if part.is_empty() { other.to_owned() } else { part.to_owned() };
+    Ok(format!("{}@{}", or(name, "keyrail"), or(host, machine)))
 }
 
 async fn execute(path: String, call: Call) -> Result<Value, TaskFailure> {
@@ -100,10 +152,20 @@ async fn execute(path: String, call: Call) -> Result<Value, TaskFailure> {
     let output = output.map_err(failed)?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
     if !output.status.success() {
-        let failure = TaskFailure::new("RuntimeError", &format!("{path}: {}", output.status));
-        return Err(TaskFailure { traceback: Some(text(&output.stderr)), ..failure });
+        let wrote = text(&output.stderr);
+        let why = wrote.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
+        let failure = TaskFailure::new("RuntimeError", &format!("{path}: {}{why}", output.status));
+        return Err(TaskFailure { traceback: Some(wrote), ..failure });
     }
-    Ok(serde_json::from_slice(&output.stdout).unwrap_or_else(|_| text(&output.stdout).into()))
+    let printed = text(&output.stdout);
+    match (serde_json::from_slice(&output.stdout), wide_number(&printed)) {
+        (Ok(_), Some(wide)) => {
+            let message = format!("{path}: it printed the whole number {wide}, which has more than 64 bits");
+            Err(TaskFailure::new("OverflowError", &message))
+        }
+        (Ok(value), _) => Ok(value),
+        (Err(_), _) => Ok(printed.into()),
+    }
 }
 
 fn machine() -> String {

@@ -13,12 +13,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use keyrail_core::{Outcome, Table, Topology, Trace, kombu};
+use keyrail_core::{Outcome, Router, Table, Topology, Trace, kombu};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{Problem, Shared};
-use crate::{Executor, Outgoing, ReceivedMessage};
+use crate::{Executor, Outgoing, ReceivedMessage, wide_number};
 
 type Server<E> = State<Arc<Shared<E>>>;
 type Body = Result<Bytes, BytesRejection>;
@@ -122,6 +122,8 @@ pub(super) async fn topology<E: Executor>(State(shared): Server<E>) -> Result<Re
 pub(super) async fn status<E: Executor>(State(shared): Server<E>) -> Result<Response, Problem> {
     let table = shared.host.table(None).await?;
     let (exchanges, queues, bindings) = table.router.counts();
+    // Those that everybody has are no part of the topology, here and at `/v1/topology`.
+    let predeclared = table.router.exchanges().filter(|(_, name, _)| Router::is_predeclared(name)).count();
     let quarantine = table.quarantine.iter().map(|row| QuarantineAnswer {
         exchange: row.exchange.clone(),
         row: row.row.clone(),
@@ -131,7 +133,7 @@ pub(super) async fn status<E: Executor>(State(shared): Server<E>) -> Result<Resp
     let answer = StatusAnswer {
         version: env!("CARGO_PKG_VERSION"),
         executor: shared.host.executor().describe(),
-        exchanges,
+        exchanges: exchanges - predeclared,
         queues,
         bindings,
         quarantine: quarantine.collect(),
@@ -144,7 +146,7 @@ pub(super) async fn route<E: Executor>(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let request: RouteRequest = json(&headers, body)?;
+    let request: RouteRequest = json(&headers, body, shared.options.max_body)?;
     let envelope = kombu::Envelope::bytes(Vec::new());
     let outgoing = Outgoing {
         headers: request.headers,
@@ -160,7 +162,7 @@ pub(super) async fn publish<E: Executor>(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let request: PublishRequest = json(&headers, body)?;
+    let request: PublishRequest = json(&headers, body, shared.options.max_body)?;
     let (mandatory, outgoing) = (request.mandatory, request.outgoing()?);
     let sent = shared.host.publish(&outgoing).await?;
     if mandatory && sent.outcome != Outcome::Routed {
@@ -205,6 +207,9 @@ impl PublishRequest {
     fn outgoing(self) -> Result<Outgoing, Problem> {
         let unprocessable =
             |detail: String| Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid-body", detail);
+        if self.priority > kombu::Priority::LAST.get() {
+            return Err(unprocessable(format!("`priority` is {}, expected 0 to 9", self.priority)));
+        }
         let mut envelope = match (self.body, self.body_base64) {
             (Some(_), Some(_)) => {
                 return Err(unprocessable("`body` and `bodyBase64` exclude each other".into()));
@@ -237,7 +242,7 @@ fn python(value: &Value) -> Result<kombu::Json, Problem> {
 }
 
 /// The request's JSON. It must be declared as JSON: a form of a foreign page cannot declare that.
-fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Problem> {
+fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body, limit: usize) -> Result<T, Problem> {
     let declared =
         headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = declared.split(';').next().unwrap_or_default().trim();
@@ -247,13 +252,27 @@ fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body) -> Result<T, Probl
     }
     let body = body.map_err(|rejection| {
         let status = rejection.status();
-        let code = if status == StatusCode::PAYLOAD_TOO_LARGE { "body-too-large" } else { "body-unreadable" };
-        Problem::new(status, code, rejection.body_text())
+        if status == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("the body is larger than {limit} bytes; raise the limit with --max-body");
+            return Problem::new(status, "body-too-large", detail);
+        }
+        Problem::new(status, "body-unreadable", rejection.body_text())
     })?;
+    let refused = |code, detail: String| Problem::new(StatusCode::BAD_REQUEST, code, detail);
     // By way of an object, because serde would take a list for a request's fields in their order.
-    let request = serde_json::from_slice(&body).map(Value::Object).and_then(serde_json::from_value);
-    request.map_err(|error| {
+    let fields: Map<String, Value> = serde_json::from_slice(&body).map_err(|error| {
         let code = if error.is_data() { "invalid-request" } else { "invalid-json" };
-        Problem::new(StatusCode::BAD_REQUEST, code, error.to_string())
+        refused(code, error.to_string())
+    })?;
+    if let Some(wide) = std::str::from_utf8(&body).ok().and_then(wide_number) {
+        let detail = format!(
+            "the whole number {wide} has more than 64 bits; in a `body`, send it as text, with `contentType`"
+        );
+        return Err(refused("invalid-request", detail));
+    }
+    serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
+        let path = error.path().to_string();
+        let field = if path == "." { String::new() } else { format!("`{path}`: ") };
+        refused("invalid-request", format!("{field}{}", error.into_inner()))
     })
 }
