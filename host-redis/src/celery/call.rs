@@ -149,7 +149,9 @@ impl Task {
 }
 
 /// The arguments, and what should follow.
-fn call(body: Value) -> Result<(Vec<Value>, Map<String, Value>, Option<&'static str>), Box<str>> {
+type Called = (Vec<Value>, Map<String, Value>, Option<&'static str>);
+
+fn call(body: Value) -> Result<Called, Box<str>> {
     let Value::Array(parts) = body else { return Err("its body is no list".into()) };
     let Ok([Value::Array(args), Value::Object(kwargs), embed]) = <[Value; 3]>::try_from(parts) else {
         return Err("its body is not [args, kwargs, embed]".into());

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use keyrail_redis::{Executor, Host, HostError, Outgoing, Published, celery::Results};
+use keyrail_redis::{Executor, Host, Outgoing, Published, celery::Results};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -110,7 +110,7 @@ pub(super) async fn wait<E: Executor>(
 }
 
 async fn result<E: Executor>(host: &Host<E>, id: &str, limit: Duration) -> Result<Value, Failure> {
-    match Results::new(host).wait(id, limit).await.map_err(HostError::from)? {
+    match Results::new(host).wait(id, limit).await? {
         Some(result) if result.is_ready() => Ok(result.to_json()),
         _ => Err(Failure::failed(format!(
             "task `{id}` was sent, and has no result after {} s; is a worker running, with its results in this Redis?",
