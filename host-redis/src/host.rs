@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
     Taken,
+    declare::{ATTEMPTS, declare, moved},
     load::{self, Quarantined},
     publish::{Fanout, Outgoing, Published, Routed, Ways, check_address, route, sealed},
     registry::{self, BucketOwner},
@@ -211,6 +212,16 @@ impl<E: Executor> Host<E> {
     /// A binding that no router takes, a type that contradicts the one that is known, a key that cannot be written;
     /// nothing is written then.
     pub async fn bind(&self, bind: &Bind) -> Result<ExchangeKind, HostError> {
+        for _ in 0..ATTEMPTS {
+            if let Some(kind) = self.try_bind(bind).await? {
+                return Ok(kind);
+            }
+        }
+        Err(moved(&[registry::exchanges_key(&self.layout)]))
+    }
+
+    /// Nothing if somebody declared the exchange meanwhile; nothing is written then.
+    async fn try_bind(&self, bind: &Bind) -> Result<Option<ExchangeKind>, HostError> {
         let binding = &bind.binding;
         let table = self.table(Some(&binding.source)).await?;
         let known = table.router.exchange(&binding.source);
@@ -233,10 +244,17 @@ impl<E: Executor> Host<E> {
         let destination = self.destination_exchange(binding, &table).await?;
         check(binding, kind, destination)?;
         let mut plan = registry::bind(&self.layout, kind, binding, bind.dialect)?;
-        let registry = self.executor.hash(&registry::exchanges_key(&self.layout)).await?;
-        let registered = registry.iter().any(|(name, _)| **name == *binding.source);
+        let exchanges = registry::exchanges_key(&self.layout);
+        let registry = self.executor.hash(&exchanges).await?;
+        let registered = registry.iter().find(|(name, _)| **name == *binding.source);
+        let registered = registered.map(|(name, value)| registry::entry(&exchanges, name, value));
+        let registered: Option<ExchangeDefinition> = registered.transpose()?;
+        // Declared since the table was read.
+        if registered.as_ref().is_some_and(|registered| registered.kind != kind) {
+            return Ok(None);
+        }
         // A type that was told and is not in Redis is told to everyone from now on.
-        if bind.kind.is_some() && !registered && !Router::is_predeclared(&binding.source) {
+        if bind.kind.is_some() && registered.is_none() && !Router::is_predeclared(&binding.source) {
             let exchange = ExchangeDefinition {
                 name: binding.source.clone(),
                 kind,
@@ -254,22 +272,28 @@ impl<E: Executor> Host<E> {
             let owner = BucketOwner { turn, binding: binding.clone() };
             plan.commands.push(registry::own_buckets(&self.layout, &owner));
         }
+        let declares = plan.commands.iter().any(|command| command.key() == exchanges);
         plan.atomic = plan.commands.len() > 1;
+        if declares {
+            return Ok(self.executor.run_adding(&plan, &[exchanges]).await?.map(|_| kind));
+        }
         self.executor.run(&plan).await?;
-        Ok(kind)
+        Ok(Some(kind))
     }
 
     /// Writes a whole topology, in one transaction; what is there already stays.
     ///
     /// # Errors
-    /// The first thing that cannot be written; nothing is written then.
+    /// The first thing that cannot be written, and [`HostError::Declare`] for an exchange or queue that is there with other
+    /// properties, as RabbitMQ compares them; nothing is written then.
     pub async fn import(&self, topology: &Topology, dialect: Dialect) -> Result<usize, HostError> {
         let expires = topology.queues.iter().any(|queue| registry::expires_ms(&queue.arguments).is_some());
         // Deadlines are compared with the server's clock, so they are written by it.
         let now = if expires { (self.executor.now().await? * 1000.0) as u64 } else { 0 };
         let plan = import_plan(&self.layout, topology, dialect, now)?;
-        self.executor.run(&plan).await?;
-        Ok(plan.commands.len())
+        let count = plan.commands.len();
+        declare(&*self.executor, &self.layout, topology, plan).await?;
+        Ok(count)
     }
 
     /// Takes the next message of a queue and acks it at once.

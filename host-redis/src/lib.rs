@@ -39,6 +39,7 @@ pub mod celery;
 mod compression;
 mod connection;
 mod consumer;
+mod declare;
 mod decode;
 mod error;
 mod executor;
