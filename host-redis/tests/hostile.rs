@@ -225,7 +225,7 @@ async fn what_only_ends_like_an_envelope_is_put_aside(executor: impl Executor) {
         })
         .collect();
     aside.sort_unstable();
-    let mut expected = Vec::from([&bad[..], &bad[..1]].concat());
+    let mut expected = [&bad[..], &bad[..1]].concat();
     expected.sort_unstable();
     assert_eq!(aside, expected.into_iter().map(String::into_bytes).collect::<Vec<_>>(), "byte for byte");
 }
