@@ -25,7 +25,7 @@ use super::{
 /// Publish a message, or send a Celery task.
 ///
 /// Every queue gets a copy with a delivery tag of its own, all in one transaction. With --topology and no --redis
-/// nothing is sent: the Redis commands are printed instead. Exits with 1 if nobody gets the message.
+/// beside it nothing is sent: the Redis commands are printed instead. Exits with 1 if nobody gets the message.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail publish --redis redis://127.0.0.1/0 -x orders -k order.eu.paid --json-body '{\"total\": 42}'
@@ -130,7 +130,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     args.source.require()?;
     let task = task(&args)?;
     let outgoing = outgoing(&args, task.as_ref())?;
-    if args.source.redis.is_none() {
+    if args.source.is_offline() {
         let router = args.source.router(Some(&args.exchange)).await?;
         let host = Host::fixed(Memory::new(), args.source.layout()?, router);
         return dry_run(&args, &host, &outgoing).await;
@@ -139,7 +139,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.dry_run {
         return dry_run(&args, &host, &outgoing).await;
     }
-    let sent = host.publish(&outgoing).await?;
+    let sent = host.publish(&outgoing).await.map_err(|error| args.source.failed(error))?;
     let result = match (&task, args.wait) {
         (Some(task), Some(limit)) if sent.outcome == Outcome::Routed => {
             Some(result(&host, &task.id, limit).await?)
@@ -216,7 +216,7 @@ fn bytes(path: &Path, limits: &load::Limits) -> Result<Vec<u8>, Failure> {
 }
 
 async fn dry_run<E: Executor>(args: &Args, host: &Host<E>, outgoing: &Outgoing) -> Result<ExitCode, Failure> {
-    let plan = host.plan_publish(outgoing).await?;
+    let plan = host.plan_publish(outgoing).await.map_err(|error| args.source.failed(error))?;
     if plan.commands.is_empty() {
         return Err(unroutable(outgoing));
     }
