@@ -9,6 +9,7 @@ use super::{
 };
 
 #[derive(clap::Args)]
+#[command(group = clap::ArgGroup::new("to").required(true).args(["queue", "to_exchange"]))]
 pub(crate) struct Ends {
     /// The exchange
     #[arg(long, short = 'x', value_name = "NAME")]
@@ -19,7 +20,7 @@ pub(crate) struct Ends {
     queue: Option<String>,
 
     /// The exchange that gets the messages, instead of a queue
-    #[arg(long, value_name = "NAME", conflicts_with = "queue")]
+    #[arg(long, value_name = "NAME")]
     to_exchange: Option<String>,
 
     /// The binding key; a topic exchange reads * and # in it
