@@ -208,7 +208,7 @@ async fn lists() {
     .await;
     finds(site, "a queue with that name", &[], |site| {
         site.permanent("direct", &plain("q", "q"));
-        site.run(&[b"HSET", b"keyrail.queue", b"q5", format!(r#"{{"name": "q\u0006\u00165"}}"#).as_bytes()]);
+        site.run(&[b"HSET", b"keyrail.queue", b"q5", br#"{"name": "q\u0006\u00165"}"#]);
         site.run(&[b"LPUSH", format!("q{SEP}5").as_bytes(), &good]);
     })
     .await;

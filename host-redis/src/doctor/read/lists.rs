@@ -41,9 +41,9 @@ impl Reader<'_> {
         }
         if !self.redis.link().is_cluster() {
             let patterns = self.redis.send(&cmd("PUBSUB", &[b"NUMPAT"])).await?;
-            // A login that may not ask knows of none.
-            if let Value::Int(patterns) = patterns {
-                self.state.subscriptions = u64::try_from(patterns).ok();
+            match patterns {
+                Value::Int(patterns) => self.state.subscriptions = u64::try_from(patterns).ok(),
+                _ => self.left_out("who listens: this user may not PUBSUB NUMPAT".into()),
             }
         }
         Ok(())
