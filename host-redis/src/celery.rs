@@ -46,12 +46,15 @@ use crate::{ConsumerOptions, Delivery, Executor, Host, HostError, News, Next};
 
 mod call;
 mod control;
+mod held;
 mod node;
 mod results;
 mod time;
 
 pub use call::{Call, TaskFailure};
 use call::{Ended, Task};
+use control::Facts;
+use held::Stage;
 use node::Node;
 pub use results::{Results, TaskResult};
 
@@ -86,6 +89,9 @@ impl<E: Executor> fmt::Debug for Worker<E> {
 
 /// Between two `worker-heartbeat` events, as Celery's.
 const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// Tasks that are taken ahead for each that may run, as Celery's.
+const PREFETCH_MULTIPLIER: usize = 4;
 
 impl<E: Executor> Worker<E> {
     /// A worker under a node name, `name@host`, on the queue `celery`, running as many tasks at once as there are cores.
@@ -144,7 +150,7 @@ impl<E: Executor> Worker<E> {
             executor.run(&plan::bind(layout, queue, &Member::plain(queue, queue))?).await?;
         }
         let mut control = self.host.listen(control::EXCHANGE, "").await?;
-        let prefetch = self.concurrency * 4;
+        let prefetch = self.concurrency * PREFETCH_MULTIPLIER;
         let options = ConsumerOptions { prefetch, no_ack: false, ..self.options.clone() };
         let mut consumer = self.host.consumer(self.queues.clone(), options)?;
         self.node.start().await;
@@ -162,7 +168,7 @@ impl<E: Executor> Worker<E> {
                 _ = beat.tick() => self.node.heartbeat().await,
                 news = control.next(Duration::from_secs(3600)) => {
                     if let Ok(News::Message(message)) = news {
-                        control::answer(&self.node, &self.tasks_known(), &self.queues, &message).await;
+                        control::answer(&self.node, &self.facts(prefetch + waiting), &message).await;
                     }
                 }
                 Some(ended) = running.join_next() => {
@@ -193,14 +199,15 @@ impl<E: Executor> Worker<E> {
         Ok(())
     }
 
-    fn tasks_known(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.tasks.keys().cloned().collect();
-        names.sort_unstable();
-        names
+    fn facts(&self, prefetch: usize) -> Facts<'_> {
+        let mut tasks: Vec<&str> = self.tasks.keys().map(String::as_str).collect();
+        tasks.sort_unstable();
+        let Worker { queues, concurrency, result_expires, .. } = self;
+        Facts { tasks, queues, concurrency: *concurrency, prefetch, result_expires: *result_expires }
     }
 
     fn job(&self, delivery: Delivery, slots: Arc<Semaphore>) -> Job<E> {
-        let task = Task::read(&delivery);
+        let task = Task::read(&delivery).map(Arc::new);
         Job {
             node: self.node.clone(),
             tasks: self.tasks.clone(),
@@ -218,7 +225,7 @@ struct Job<E: Executor> {
     tasks: Arc<HashMap<String, Handler>>,
     result_expires: Duration,
     delivery: Delivery,
-    task: Result<Task, Box<str>>,
+    task: Result<Arc<Task>, Box<str>>,
     slots: Arc<Semaphore>,
 }
 
@@ -234,14 +241,18 @@ impl<E: Executor> Job<E> {
                 return false;
             }
         };
+        // Listed until it is acked or goes back.
+        let line = self.node.held.enter(task, &self.delivery);
         self.node.received(task).await;
         let wait = task.wait();
         if let Some(wait) = wait {
+            line.stage(Stage::Scheduled);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 // The worker stops: the message goes back.
                 () = closed(&self.slots) => return true,
             }
+            line.stage(Stage::Reserved);
         }
         let Ok(_slot) = self.slots.acquire().await else { return wait.is_some() };
         let started = Instant::now();
@@ -253,7 +264,7 @@ impl<E: Executor> Job<E> {
                 Ended::Failed(TaskFailure { exc_module: "celery.exceptions".into(), ..failure })
             }
             (None, Some(handler)) => {
-                self.node.started(task).await;
+                self.node.started(task, &line).await;
                 match AssertUnwindSafe(handler(task.call.clone())).catch_unwind().await {
                     Ok(Ok(result)) => Ended::Done(result),
                     Ok(Err(failure)) => Ended::Failed(failure),

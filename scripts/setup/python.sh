@@ -20,7 +20,7 @@ for peer in kombu57 kombu56; do
     # Debian splits ensurepip off, and a venv without it has no pip.
     python3 -c 'import ensurepip, venv' 2>/dev/null ||
         apt_install python 'Debian keeps the venv module in a package of its own' python3-venv
-    say python "installing $(sed -n 's/^\(kombu=.*\|celery=.*\)/\1/p' $pins | tr '\n' ' ')into $venv: peers for the interop tests"
+    say python "installing $(sed -n 's/^\(kombu=.*\|celery=.*\|flower=.*\)/\1/p' $pins | tr '\n' ' ')into $venv: peers for the interop tests"
     rm -rf $venv
     python3 -m venv $venv || fail python "python3 -m venv $venv failed" 'apt-get install -y python3-venv'
     $venv/bin/python -m pip install --quiet --no-deps --disable-pip-version-check -r $pins >&2 ||

@@ -98,6 +98,8 @@ def main() -> None:
         {"result_of": result_of, "state_of": state_of, "store": store}[verb](app, *arguments)
     elif verb == "inspect":
         inspect(app, *arguments)
+    elif verb == "queue":
+        say(app.amqp.queues["celery"].as_dict(recurse=True))
     elif verb == "inspect_other":
         say(app.control.inspect(destination=["somebody@else"], timeout=0.5).ping())
     elif verb == "enable_events":

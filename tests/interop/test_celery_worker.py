@@ -2,48 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import stat
-import subprocess
 import unittest
-from pathlib import Path
-from typing import Any
 
-from support import HERE, PATIENCE, InteropCase, Process, peer_python, until
-
-ADD = """#!/usr/bin/env python3
-import json, sys
-args, kwargs = json.load(sys.stdin)
-print(json.dumps(sum(args) + sum(kwargs.values())))
-"""
-FAIL = """#!/bin/sh
-echo 'no paper left' >&2
-exit 3
-"""
+from support import HERE, Process, peer_python, until
+from worker_case import WorkerCase
 
 
-class KeyrailWorker(InteropCase):
-    """Celery 5.7.0 is the caller."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        for name, text in (("add", ADD), ("fail", FAIL)):
-            path = self.redis.folder / name
-            path.write_text(text)
-            path.chmod(path.stat().st_mode | stat.S_IXUSR)
-        folder: Path = self.redis.folder
-        self.worker = self.keyrail_process(
-            "worker", "--task", f"shop.add={folder / 'add'}", "--task", f"shop.fail={folder / 'fail'}",
-            "--hostname", "keyrail@test", "-c", "2")
-        self.worker.until("the worker is ready", lambda: "is ready" in self.worker.err)
-        until("it listens", lambda: self.ask("PUBSUB", "NUMPAT") == 1)
-
-    def caller(self, verb: str, *args: Any) -> Any:
-        """Has celery_caller.py do it; what it printed."""
-        command = [peer_python("57"), str(HERE / "celery_caller.py"), self.redis.url, verb, json.dumps(args)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr + self.worker.err)
-        return json.loads(done.stdout)
+class KeyrailWorker(WorkerCase):
+    """What the caller gets, and what remote control says."""
 
     def test_tasks_are_run_and_answered(self) -> None:
         answers = self.caller("call", ["shop.add", [2, 3], {"x": 4}], ["shop.fail", [], {}], ["shop.unknown", [], {}],
@@ -66,9 +32,9 @@ class KeyrailWorker(InteropCase):
     def test_remote_control_is_answered(self) -> None:
         [ping, registered, queues, stats] = self.caller("inspect", "ping", "registered", "active_queues", "stats")
         self.assertEqual(ping, {"keyrail@test": {"ok": "pong"}})
-        self.assertEqual(registered, {"keyrail@test": ["shop.add", "shop.fail"]})
-        self.assertEqual([queue["name"] for queue in queues["keyrail@test"]], ["celery"])
-        self.assertEqual(stats["keyrail@test"]["total"], {"processed": 0})
+        self.assertEqual(registered, {"keyrail@test": ["shop.add", "shop.fail", "shop.wait"]})
+        self.assertEqual(queues["keyrail@test"], [self.caller("queue")])
+        self.assertEqual(stats["keyrail@test"]["total"], {})
         self.assertEqual(self.caller("inspect_other"), None)
 
     def test_events_put_it_on_the_list_of_workers(self) -> None:

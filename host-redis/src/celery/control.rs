@@ -2,22 +2,26 @@
 
 use keyrail_core::kombu::{Member, glob_matches, plan};
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 use uuid::Uuid;
 
-use super::{node::Node, node::envelope, time};
+use super::{PREFETCH_MULTIPLIER, node::Node, node::envelope, time};
 use crate::{Body, Executor, ReceivedMessage, Reply};
 
 /// Where the questions come from.
 pub(super) const EXCHANGE: &str = "celery.pidbox";
 
+/// What a worker tells of its set-up.
+pub(super) struct Facts<'a> {
+    pub(super) tasks: Vec<&'a str>,
+    pub(super) queues: &'a [String],
+    pub(super) concurrency: usize,
+    pub(super) prefetch: usize,
+    pub(super) result_expires: Duration,
+}
+
 /// Answers a question, if it is one and meant for this node.
-pub(super) async fn answer<E: Executor>(
-    node: &Node<E>,
-    tasks: &[String],
-    queues: &[String],
-    message: &ReceivedMessage,
-) {
+pub(super) async fn answer<E: Executor>(node: &Node<E>, facts: &Facts<'_>, message: &ReceivedMessage) {
     let Body::Json(question) = &message.body else { return };
     let clock = message.headers.get("clock").and_then(Value::as_u64).unwrap_or_default();
     let expires = message.headers.get("expires").and_then(Value::as_f64).unwrap_or_default();
@@ -29,14 +33,15 @@ pub(super) async fn answer<E: Executor>(
     let reply = match method {
         "ping" => json!({"ok": "pong"}),
         "hello" => json!({"clock": clock, "revoked": {}}),
-        "registered" => json!(tasks),
-        "active_queues" => queues.iter().map(|queue| queue_of(queue)).collect(),
-        "active" | "reserved" | "scheduled" | "revoked" => json!([]),
-        "stats" => json!({
-            "pid": std::process::id(), "clock": clock.to_string(), "prefetch_count": Value::Null,
-            "total": {"processed": node.processed()}, "broker": {"transport": "redis"},
-            "pool": {"implementation": "keyrail", "active": node.active()},
-        }),
+        "registered" => json!(facts.tasks),
+        "active_queues" => facts.queues.iter().map(|queue| queue_of(queue)).collect(),
+        "active" => node.held.active(&node.name, question["arguments"]["safe"] == true),
+        "reserved" => node.held.reserved(&node.name),
+        "scheduled" => node.held.scheduled(&node.name),
+        // Nothing can be revoked here.
+        "revoked" => json!([]),
+        "stats" => stats(node, facts, clock),
+        "conf" => conf(node, facts),
         "heartbeat" => {
             node.heartbeat().await;
             return;
@@ -50,6 +55,26 @@ pub(super) async fn answer<E: Executor>(
     if let Err(error) = sent {
         tracing::warn!("the answer to `{method}` is lost: {error}");
     }
+}
+
+fn stats<E: Executor>(node: &Node<E>, facts: &Facts<'_>, clock: u64) -> Value {
+    json!({
+        "pid": std::process::id(), "clock": clock.to_string(), "uptime": node.uptime().as_secs(),
+        "prefetch_count": facts.prefetch, "total": node.held.begun(), "broker": {"transport": "redis"},
+        "pool": {
+            "implementation": "keyrail", "max-concurrency": facts.concurrency, "active": node.held.count_active(),
+        },
+    })
+}
+
+/// Celery's settings, as far as there is something here that they name.
+fn conf<E: Executor>(node: &Node<E>, facts: &Facts<'_>) -> Value {
+    json!({
+        "accept_content": ["json"], "result_serializer": "json", "enable_utc": true, "timezone": "UTC",
+        "task_acks_late": true, "task_reject_on_worker_lost": true, "worker_concurrency": facts.concurrency,
+        "worker_prefetch_multiplier": PREFETCH_MULTIPLIER, "result_expires": facts.result_expires.as_secs(),
+        "worker_send_task_events": node.events.load(Ordering::Relaxed),
+    })
 }
 
 fn events<E: Executor>(node: &Node<E>, on: bool) -> Value {
@@ -75,10 +100,17 @@ fn is_for(name: &str, question: &Value) -> bool {
     }
 }
 
+/// Kombu's `Queue.as_dict`, whole: Flower's page of a worker fails if a member is missing.
 fn queue_of(queue: &str) -> Value {
     json!({
-        "name": queue, "exchange": {"name": queue, "type": "direct"}, "routing_key": queue, "durable": true,
-        "exclusive": false, "auto_delete": false, "no_ack": false, "alias": null, "bindings": [],
+        "name": queue, "routing_key": queue, "alias": null, "bindings": [], "no_declare": null,
+        "exchange": {
+            "name": queue, "type": "direct", "arguments": null, "durable": true, "passive": false,
+            "auto_delete": false, "delivery_mode": null, "no_declare": false,
+        },
+        "durable": true, "exclusive": false, "auto_delete": false, "no_ack": false,
+        "queue_arguments": null, "binding_arguments": null, "consumer_arguments": null,
+        "expires": null, "message_ttl": null, "max_length": null, "max_length_bytes": null, "max_priority": null,
     })
 }
 

@@ -7,11 +7,13 @@ use std::{
 
 use keyrail_core::kombu::{Envelope, Json, Plan, plan};
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
     Results, TaskResult,
     call::{Ended, Task},
+    held::{Held, Line},
     time,
 };
 use crate::{ExecuteError, Executor, Host};
@@ -21,7 +23,8 @@ pub(super) struct Node<E: Executor> {
     pub(super) name: String,
     /// Lamport's clock, by which Celery orders events.
     clock: AtomicU64,
-    active: AtomicU64,
+    pub(super) held: Held,
+    born: Instant,
     processed: AtomicU64,
     /// Whether events of tasks are sent, too.
     pub(super) events: AtomicBool,
@@ -36,7 +39,8 @@ impl<E: Executor> Node<E> {
             host: host.clone(),
             name: name.into(),
             clock: AtomicU64::new(0),
-            active: AtomicU64::new(0),
+            held: Held::default(),
+            born: Instant::now(),
             processed: AtomicU64::new(0),
             events: AtomicBool::new(false),
         }
@@ -56,17 +60,13 @@ impl<E: Executor> Node<E> {
 
     fn beat(&self) -> Value {
         json!({
-            "freq": 2.0, "active": self.active(), "processed": self.processed(), "loadavg": load(),
+            "freq": 2.0, "active": self.held.count_active(), "processed": self.processed.load(Ordering::Relaxed), "loadavg": load(),
             "sw_ident": "keyrail", "sw_ver": env!("CARGO_PKG_VERSION"), "sw_sys": "Linux",
         })
     }
 
-    pub(super) fn active(&self) -> u64 {
-        self.active.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn processed(&self) -> u64 {
-        self.processed.load(Ordering::Relaxed)
+    pub(super) fn uptime(&self) -> Duration {
+        self.born.elapsed()
     }
 
     /// The next tick, past what another one's message says.
@@ -88,16 +88,13 @@ impl<E: Executor> Node<E> {
         .await;
     }
 
-    pub(super) async fn started(&self, task: &Task) {
-        self.active.fetch_add(1, Ordering::Relaxed);
+    pub(super) async fn started(&self, task: &Task, line: &Line<'_>) {
+        line.begin();
         self.task_event("task-started", json!({"uuid": task.call.id})).await;
     }
 
     /// Stores the result, and does not give up: without it the caller would wait for ever.
     pub(super) async fn ended(&self, task: &Task, ended: &Ended, runtime: Duration, expires: Duration) {
-        // Not below zero: a task that was refused never started.
-        let _ =
-            self.active.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |active| active.checked_sub(1));
         self.processed.fetch_add(1, Ordering::Relaxed);
         if !task.ignore_result {
             let results = Results::new(&self.host).expires(expires);
