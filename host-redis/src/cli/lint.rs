@@ -12,7 +12,8 @@ use super::{
     Failure,
     fail_on::FailOn,
     open::Source,
-    show::{Style, clean, count, reason},
+    reason::{Kinds, reason},
+    show::{Style, clean, count},
 };
 
 /// Say what is wrong with a topology: needless bindings, dead ends, cycles, dangling names, dialect traps.
@@ -45,7 +46,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    args.source.require()?;
+    args.source.require_to_read()?;
     let topology = match args.source.file()? {
         Some(file) => file.topology,
         None => Topology::of(&args.source.router(None).await?),
@@ -56,11 +57,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&report).map_err(io::Error::other)?)?;
     } else {
-        let style = Style::of_stdout();
+        let (style, kinds) = (Style::of_stdout(), Kinds::of(&topology));
         let (shown, hidden): (Vec<_>, Vec<_>) =
             report.findings.iter().partition(|finding| args.show.includes(finding.severity));
         for finding in &shown {
-            print(&mut out, finding, style)?;
+            print(&mut out, &kinds, finding, style)?;
         }
         let counts = [Severity::Error, Severity::Warning, Severity::Info]
             .map(|severity| count(report.count(severity), severity.as_str()));
@@ -75,7 +76,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn print(out: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
+fn print(out: &mut impl Write, kinds: &Kinds, finding: &Finding, style: Style) -> io::Result<()> {
     let severity = match finding.severity {
         Severity::Info => style.dim(finding.severity),
         Severity::Warning | Severity::Error => style.warn(finding.severity),
@@ -86,7 +87,11 @@ fn print(out: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()
     match &finding.fix {
         Some(Fix::RemoveBinding { .. }) => writeln!(out, "  {}", style.link("fix: take the binding out")),
         Some(Fix::ReplaceBinding { binding, .. }) => {
-            writeln!(out, "  {}", style.link(format_args!("fix: bind {} instead", reason(binding))))
+            writeln!(
+                out,
+                "  {}",
+                style.link(format_args!("fix: bind {} instead", reason(kinds.source(binding), binding)))
+            )
         }
         _ => Ok(()),
     }
