@@ -31,6 +31,7 @@
 //! | [`SimpleQueue`] | put and get, for those who want two calls |
 //! | [`FanoutListener`], [`DurableFanout`] | fanout as Kombu's, and one that waits for its subscribers |
 //! | [`celery`] | run Celery's tasks |
+//! | [`doctor`] | what is wrong in a Redis that is shared, and repairs that can be taken back |
 //! | [`load`] | topologies from files and from Kombu's tables |
 //! | [`serve`] | the HTTP interface |
 //! | [`Shared`] | a table that is replaced while threads route by it |
@@ -41,6 +42,7 @@ mod compression;
 mod connection;
 mod consumer;
 mod decode;
+pub mod doctor;
 mod error;
 mod executor;
 mod expiring;

@@ -3,7 +3,6 @@ use std::{
     process::ExitCode,
 };
 
-use clap::ValueEnum;
 use keyrail_core::{
     Topology,
     lint::{self, Finding, Fix, Severity},
@@ -11,6 +10,7 @@ use keyrail_core::{
 
 use super::{
     Failure,
+    fail_on::FailOn,
     open::Source,
     reason::{Kinds, reason},
     show::{Style, clean, count},
@@ -43,26 +43,6 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// From which severity on.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    Error,
-    Warning,
-    Info,
-    Never,
-}
-
-impl FailOn {
-    fn includes(self, severity: Severity) -> bool {
-        match self {
-            FailOn::Error => severity >= Severity::Error,
-            FailOn::Warning => severity >= Severity::Warning,
-            FailOn::Info => true,
-            FailOn::Never => false,
-        }
-    }
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {

@@ -199,14 +199,19 @@ impl Source {
         parsed.filter(|pair| pair.as_ref().map_or(true, |(name, _)| !name.is_empty())).collect()
     }
 
-    async fn connect(&self) -> Result<(Redis, Layout), Failure> {
+    /// The Redis that is named, with the transport options; nothing is sent.
+    pub(crate) fn connection(&self) -> Result<Connection, Failure> {
         let Some(url) = &self.redis else {
             return Err(Failure::usage("this needs a Redis; give --redis URL"));
         };
         let mut options = self.options()?;
         options.socket_connect_timeout = self.connect_timeout;
         options.socket_timeout = self.response_timeout;
-        let connection = Connection::new(url).map_err(ExecuteError::from)?.transport_options(options);
+        Ok(Connection::new(url).map_err(ExecuteError::from)?.transport_options(options))
+    }
+
+    async fn connect(&self) -> Result<(Redis, Layout), Failure> {
+        let connection = self.connection()?;
         Ok((connection.connect().await?, connection.options().layout.clone()))
     }
 
