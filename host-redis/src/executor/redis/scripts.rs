@@ -28,7 +28,7 @@ impl Scripts {
             run: Script::new(RUN),
             once: around(include_str!("../once.lua")),
             adding: around(include_str!("../adding.lua")),
-            take: Script::new(include_str!("../take.lua")),
+            take: Script::new(concat!(include_str!("../tag.lua"), include_str!("../take.lua"))),
             settle: Script::new(include_str!("../settle.lua")),
             give_back: Script::new(include_str!("../give_back.lua")),
             touch: Script::new(include_str!("../touch.lua")),
