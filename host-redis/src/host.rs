@@ -12,10 +12,12 @@ use keyrail_core::{
 use uuid::Uuid;
 
 use crate::{
-    Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
-    Taken,
+    Consumer, ConsumerOptions, ExecuteError, Executor, GiveBack, HostError, ReceivedMessage, Reply, Shared,
+    Take, Taken,
     load::{self, Quarantined},
+    payload,
     publish::{Fanout, Outgoing, Published, Routed, Ways, check_address, route, sealed},
+    quarantine_list,
     registry::{self, BucketOwner},
 };
 
@@ -223,6 +225,13 @@ impl<E: Executor> Host<E> {
                 }
                 Some(Taken::Quarantined { list, .. }) => {
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`");
+                }
+                Some(Taken::Message { delivery, payload, .. }) if payload::json(&payload).is_err() => {
+                    let list = &quarantine_list(&self.layout, queue);
+                    let (layout, delivery, payload) = (&self.layout, &*delivery, &*payload);
+                    let back = GiveBack { layout, delivery, list, payload, next: false };
+                    self.executor.give_back(&back).await?;
+                    tracing::warn!(queue, "a payload that is no JSON was moved to `{list}`");
                 }
                 Some(Taken::Message { delivery, payload, .. }) => {
                     let message = ReceivedMessage::decode(queue, &payload);
