@@ -7,7 +7,9 @@ use std::{
 };
 
 use keyrail_core::{Dialect, kombu::Subscription};
-use keyrail_redis::{Body, ConsumerOptions, Executor, Host, Next, QueueOrder, ReceivedMessage, Requeue};
+use keyrail_redis::{
+    Body, ConsumerOptions, Executor, Host, HostError, Next, QueueOrder, ReceivedMessage, Requeue,
+};
 
 use super::{
     Failure,
@@ -145,6 +147,12 @@ async fn consume<E: Executor>(
         true => args.source.file()?.map(|file| (Arc::new(file.topology), Dialect::Kombu57)),
         false => None,
     };
+    // What contradicts Redis is better told now than in the log. Whatever else fails, the consumer tries again.
+    if let Some((topology, dialect)) = &declare
+        && let Err(error @ HostError::Declare(_)) = host.import(topology, *dialect).await
+    {
+        return Err(error.into());
+    }
     let options = ConsumerOptions {
         prefetch: args.prefetch as usize,
         queue_order_strategy: args.queue_order_strategy.into(),
