@@ -297,11 +297,7 @@ impl fmt::Display for LoadError {
 impl fmt::Display for ExecuteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExecuteError::Url { reason } => write!(
-                f,
-                "the Redis URL cannot be used: {reason}; expected redis://[user:password@]host[:port][/db] or \
-                 unix:///path"
-            ),
+            ExecuteError::Url { reason } => write!(f, "the Redis URL cannot be used: {reason}"),
             ExecuteError::Unreachable { address, reason } => {
                 write!(f, "no Redis can be reached at {address}: {reason}; is it running?")
             }

@@ -23,6 +23,7 @@ use super::{
   keyrail bind --redis redis://127.0.0.1/0 -x orders --type topic -k 'order.*.paid' -q billing
   keyrail bind --redis redis://127.0.0.1/0 -x invoices --type headers -a x-match=all -a pages:=3 -q print
   keyrail bind --topology shop.json -x orders -k 'order.#' -q audit > new.json")]
+#[group(id = "to", required = true, multiple = false, args = ["queue", "to_exchange"])]
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
@@ -32,11 +33,11 @@ pub(crate) struct Args {
     exchange: String,
 
     /// The queue that gets the messages
-    #[arg(long, short = 'q', value_name = "NAME", required_unless_present = "to_exchange")]
+    #[arg(long, short = 'q', value_name = "NAME")]
     queue: Option<String>,
 
     /// The exchange that gets the messages, instead of a queue
-    #[arg(long, value_name = "NAME", conflicts_with = "queue")]
+    #[arg(long, value_name = "NAME")]
     to_exchange: Option<String>,
 
     /// The binding key; a topic exchange reads * and # in it

@@ -4,7 +4,7 @@ use std::{
     process::ExitCode,
 };
 
-use keyrail_redis::{ExecuteError, HostError, LoadError};
+use keyrail_redis::{ExecuteError, Executor, Host, HostError, LoadError, SetSize};
 
 /// Why the command did not do what was asked: what is printed, and the exit status.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl fmt::Display for Failure {
     }
 }
 
-fn visible(character: char) -> impl Iterator<Item = char> {
+pub(crate) fn visible(character: char) -> impl Iterator<Item = char> {
     let escaped = character.is_control().then(|| character.escape_default());
     let plain = escaped.is_none().then_some(character);
     escaped.into_iter().flatten().chain(plain)
@@ -64,6 +64,34 @@ impl From<HostError> for Failure {
             _ => "",
         };
         Failure::failed(format!("{error}{hint}"))
+    }
+}
+
+impl Failure {
+    /// The same, and of a key of another type what it is.
+    pub(crate) async fn of<E: Executor>(host: &Host<E>, error: HostError) -> Self {
+        let HostError::Execute(ExecuteError::WrongType { key, command }) = &error else {
+            return error.into();
+        };
+        let found = match host.executor().set_size(key).await {
+            Ok(SetSize::OtherType(found)) => found,
+            Ok(SetSize::Members(1..)) => "set".into(),
+            // It is gone, or nobody tells.
+            _ => return error.into(),
+        };
+        Failure::failed(format!("{error}: it is a {found}, expected {}", type_for(command)))
+    }
+}
+
+/// What a command works on, in the server's words.
+fn type_for(command: &str) -> &'static str {
+    match command.as_bytes() {
+        [b'Z', ..] => "a zset",
+        [b'H', ..] => "a hash",
+        [b'X', ..] => "a stream",
+        b"SADD" | b"SREM" | b"SMEMBERS" | b"SCARD" | b"SISMEMBER" => "a set",
+        b"GET" | b"SET" => "a string",
+        _ => "a list",
     }
 }
 

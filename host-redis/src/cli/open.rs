@@ -38,6 +38,7 @@ pub(crate) struct Source {
         long,
         value_name = "JSON",
         env = "KEYRAIL_TRANSPORT_OPTIONS",
+        hide_env_values = true,
         help_heading = "Where the topology is"
     )]
     transport_options: Option<String>,

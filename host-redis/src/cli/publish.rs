@@ -86,7 +86,13 @@ pub(crate) struct Args {
     return_to_queue: bool,
 
     /// Send this Celery task; it goes to the queue `celery` unless --exchange or --key say otherwise
-    #[arg(long, value_name = "NAME", conflicts_with = "content", help_heading = "Celery")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "content",
+        help_heading = "Celery",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
     task: Option<String>,
 
     /// The task's positional arguments, a JSON list
@@ -102,7 +108,14 @@ pub(crate) struct Args {
     task_id: Option<String>,
 
     /// Wait so many seconds for the task's result in this Redis, and print it
-    #[arg(long, value_name = "SECONDS", requires = "task", value_parser = seconds, help_heading = "Celery")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        requires = "task",
+        conflicts_with = "dry_run",
+        value_parser = seconds,
+        help_heading = "Celery"
+    )]
     wait: Option<Duration>,
 
     /// Print the Redis commands and send nothing
@@ -131,6 +144,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let task = task(&args)?;
     let outgoing = outgoing(&args, task.as_ref())?;
     if args.source.redis.is_none() {
+        if args.wait.is_some() {
+            return Err(Failure::usage("--wait: a file has no results; give --redis URL"));
+        }
         let router = args.source.router(Some(&args.exchange)).await?;
         let host = Host::fixed(Memory::new(), args.source.layout()?, router);
         return dry_run(&args, &host, &outgoing).await;
@@ -139,7 +155,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.dry_run {
         return dry_run(&args, &host, &outgoing).await;
     }
-    let sent = host.publish(&outgoing).await?;
+    let sent = match host.publish(&outgoing).await {
+        Ok(sent) => sent,
+        Err(error) => return Err(Failure::of(&host, error).await),
+    };
     let result = match (&task, args.wait) {
         (Some(task), Some(limit)) if sent.outcome == Outcome::Routed => {
             Some(result(&host, &task.id, limit).await?)

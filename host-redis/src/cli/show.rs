@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     fmt::{self, Display},
     io::{self, IsTerminal},
 };
@@ -19,10 +20,6 @@ impl Style {
 
     pub(crate) fn of_stderr() -> Self {
         Style(io::stderr().is_terminal() && !is_unwanted())
-    }
-
-    pub(crate) const fn is_on(self) -> bool {
-        self.0
     }
 
     fn paint(self, code: &str, text: impl Display) -> String {
@@ -52,7 +49,12 @@ impl Style {
 }
 
 fn is_unwanted() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+    is_plain(std::env::var_os("NO_COLOR").as_deref(), std::env::var_os("TERM").as_deref())
+}
+
+/// Whether these variables ask for none.
+fn is_plain(no_color: Option<&OsStr>, terminal: Option<&OsStr>) -> bool {
+    no_color.is_some_and(|value| !value.is_empty()) || terminal.is_some_and(|name| name == "dumb")
 }
 
 /// Names come out of files and servers: nothing of them may steer the terminal.
@@ -202,4 +204,22 @@ pub(crate) fn reason(binding: &BindingDefinition) -> String {
 /// `9 exchanges`, `1 exchange`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_can_be_declined() {
+        for (no_color, terminal, plain) in [
+            (None, None, false),
+            (None, Some("xterm"), false),
+            (None, Some("dumb"), true),
+            (Some(""), Some("xterm"), false),
+            (Some("1"), Some("xterm"), true),
+        ] {
+            assert_eq!(is_plain(no_color.map(OsStr::new), terminal.map(OsStr::new)), plain);
+        }
+    }
 }
