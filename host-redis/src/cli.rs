@@ -9,13 +9,17 @@ mod bind;
 mod consume;
 mod convert;
 mod diff;
+mod doctor;
+mod ends;
 mod explain;
+mod fail_on;
 mod failure;
 mod header;
 mod lint;
 mod log;
 mod open;
 mod publish;
+mod reason;
 mod result;
 mod route;
 mod serve;
@@ -43,10 +47,11 @@ use failure::Failure;
   keyrail explain --topology definitions.json --exchange orders --key order.eu.payed
   keyrail lint --topology definitions.json
   keyrail diff before.json after.json
+  keyrail doctor --redis redis://127.0.0.1/0
   keyrail publish --redis redis://127.0.0.1/0 --exchange orders --key order.eu.paid --body hello
   keyrail consume --redis redis://127.0.0.1/0 --queue billing
 
-Exit status: 0 done, 1 failed, unroutable or (lint, diff) something found, 2 wrong usage."
+Exit status: 0 done, 1 failed, unroutable or (lint, diff, doctor) something found, 2 wrong usage."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -60,6 +65,7 @@ enum Verb {
     Explain(explain::Args),
     Lint(lint::Args),
     Diff(diff::Args),
+    Doctor(doctor::Args),
     Bind(bind::Args),
     Publish(publish::Args),
     Consume(consume::Args),
@@ -92,6 +98,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Explain(args) => explain::run(args).await,
             Verb::Lint(args) => lint::run(args).await,
             Verb::Diff(args) => diff::run(&args),
+            Verb::Doctor(args) => doctor::run(args).await,
             Verb::Bind(args) => bind::run(args).await,
             Verb::Publish(args) => publish::run(args).await,
             Verb::Consume(args) => consume::run(args).await,

@@ -82,8 +82,9 @@ async fn a_recover_that_fails_strands_nothing() {
         put(&host, body).await;
     }
     let deadline = Instant::now() + PATIENCE;
-    while server.command(&["HLEN", "unacked"]) != ":4\r\n" {
-        assert!(Instant::now() < deadline, "four are taken ahead");
+    // Halves are taken, so three or four, as they come.
+    while ![":3\r\n", ":4\r\n"].contains(&&*server.command(&["HLEN", "unacked"])) {
+        assert!(Instant::now() < deadline, "they are taken ahead");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     freeze(&server);

@@ -11,7 +11,9 @@ use keyrail_core::{
     Outcome,
     kombu::{Envelope, Json, Priority, Task},
 };
-use keyrail_redis::{Compression, Executor, Host, Memory, Outgoing, Published, celery::Results, load};
+use keyrail_redis::{
+    Compression, Executor, Host, HostError, Memory, Outgoing, Published, celery::Results, load,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,7 +27,7 @@ use super::{
 /// Publish a message, or send a Celery task.
 ///
 /// Every queue gets a copy with a delivery tag of its own, all in one transaction. With --topology and no --redis
-/// nothing is sent: the Redis commands are printed instead. Exits with 1 if nobody gets the message.
+/// beside it nothing is sent: the Redis commands are printed instead. Exits with 1 if nobody gets the message.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail publish --redis redis://127.0.0.1/0 -x orders -k order.eu.paid --json-body '{\"total\": 42}'
@@ -143,7 +145,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     args.source.require()?;
     let task = task(&args)?;
     let outgoing = outgoing(&args, task.as_ref())?;
-    if args.source.redis.is_none() {
+    if args.source.is_offline() {
         if args.wait.is_some() {
             return Err(Failure::usage("--wait: a file has no results; give --redis URL"));
         }
@@ -157,6 +159,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     let sent = match host.publish(&outgoing).await {
         Ok(sent) => sent,
+        Err(error @ HostError::Publish(_)) => return Err(args.source.failed(error)),
         Err(error) => return Err(Failure::of(&host, error).await),
     };
     let result = match (&task, args.wait) {
@@ -235,7 +238,7 @@ fn bytes(path: &Path, limits: &load::Limits) -> Result<Vec<u8>, Failure> {
 }
 
 async fn dry_run<E: Executor>(args: &Args, host: &Host<E>, outgoing: &Outgoing) -> Result<ExitCode, Failure> {
-    let plan = host.plan_publish(outgoing).await?;
+    let plan = host.plan_publish(outgoing).await.map_err(|error| args.source.failed(error))?;
     if plan.commands.is_empty() {
         return Err(unroutable(outgoing));
     }

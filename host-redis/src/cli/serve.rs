@@ -91,7 +91,7 @@ struct Example {
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let address = address(&args.listen)?;
     let examples = examples(&args)?;
-    if args.source.redis.is_some() {
+    if !args.source.is_offline() {
         let host = args.source.host("").await?;
         return start(args, address, host, examples).await;
     }
@@ -136,7 +136,7 @@ async fn start<E: Executor>(
     host: Host<E>,
     examples: Vec<Example>,
 ) -> Result<ExitCode, Failure> {
-    let in_memory = args.source.redis.is_none();
+    let in_memory = args.source.is_offline();
     // In this process there is nothing to protect but a toy; on Redis there are other people's queues.
     let token =
         args.token.clone().or_else(|| (!in_memory).then(|| uuid::Uuid::new_v4().simple().to_string()));
