@@ -75,13 +75,8 @@ pub use executor::{
 pub use fanout::{FanoutListener, News};
 pub use host::{Host, Table};
 pub use producer::{Confirm, Message, ProduceError, Producer, ProducerOptions, Serializer};
-<<<<<<< HEAD
-pub use publish::{Fanout, Outgoing, Published, Routed, json_of};
-pub use restore::{Left, RestoreOptions, Restored};
-=======
 pub use publish::{Channel, Fanout, Outgoing, Published, Routed, json_of};
-pub use restore::{Left, Restored};
->>>>>>> main
+pub use restore::{Left, RestoreOptions, Restored};
 pub use shared::{Reader, Shared};
 pub use simple::SimpleQueue;
 pub use stream::{DurableFanout, DurableSubscription, StreamMessage};

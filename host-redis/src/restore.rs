@@ -203,13 +203,8 @@ impl<E: Executor> Host<E> {
                 headers: headers.unwrap_or_default(),
                 ..Outgoing::new(&exchange, &routing_key, hashed_properties(&envelope))
             };
-<<<<<<< HEAD
-            let routed = crate::publish::route(&table.router, &outgoing);
-            routed.map(|routed| Ways::of(&routed.trace).queues).unwrap_or_default()
-=======
-            let routed = crate::publish::route(&tables[&exchange].router, layout, &outgoing, 0);
+            let routed = crate::publish::route(&table.router, layout, &outgoing, 0);
             routed.map(|routed| routed.queues).unwrap_or_default()
->>>>>>> main
         };
         if queues.is_empty() {
             let reason = format!("exchange `{exchange}` leads no queue to `{routing_key}`");

@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use keyrail_core::{ExchangeKind, PublishError, Router, kombu::Layout};
 use keyrail_redis::{
-<<<<<<< HEAD
-    Connection, ConsumerOptions, ExecuteError, Host, Redis, TransportOptions,
-=======
-    Connection, ExecuteError, Host, HostError, Memory, Outgoing, Redis, Routed, TransportOptions,
->>>>>>> main
+    Connection, ConsumerOptions, ExecuteError, Host, HostError, Memory, Outgoing, Redis, Routed,
+    TransportOptions,
     load::{self, Limits},
 };
 
@@ -214,19 +211,13 @@ impl Source {
             return Err(Failure::usage("this needs a Redis; give --redis URL"));
         };
         let mut options = self.options()?;
-<<<<<<< HEAD
         options.socket_connect_timeout = self.connect_timeout.unwrap_or(options.socket_connect_timeout);
         options.socket_timeout = self.response_timeout.unwrap_or(options.socket_timeout);
-        let connection = Connection::new(url).map_err(ExecuteError::from)?.transport_options(options);
-=======
-        options.socket_connect_timeout = self.connect_timeout;
-        options.socket_timeout = self.response_timeout;
         Ok(Connection::new(url).map_err(ExecuteError::from)?.transport_options(options))
     }
 
     async fn connect(&self) -> Result<(Redis, Layout), Failure> {
         let connection = self.connection()?;
->>>>>>> main
         Ok((connection.connect().await?, connection.options().layout.clone()))
     }
 
