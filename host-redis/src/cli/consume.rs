@@ -8,7 +8,8 @@ use std::{
 
 use keyrail_core::{Dialect, kombu::Subscription};
 use keyrail_redis::{
-    Body, ConsumerOptions, ExecuteError, Executor, Host, Next, QueueOrder, ReceivedMessage, Requeue,
+    Body, ConsumerOptions, ExecuteError, Executor, Host, HostError, Next, QueueOrder, ReceivedMessage,
+    Requeue,
 };
 
 use super::{
@@ -148,6 +149,12 @@ async fn consume<E: Executor>(
         true => args.source.file()?.map(|file| (Arc::new(file.topology), Dialect::Kombu57)),
         false => None,
     };
+    // What contradicts Redis is better told now than in the log. Whatever else fails, the consumer tries again.
+    if let Some((topology, dialect)) = &declare
+        && let Err(error @ HostError::Declare(_)) = host.import(topology, *dialect).await
+    {
+        return Err(error.into());
+    }
     let transport = args.source.consumer_options()?;
     let options = ConsumerOptions {
         prefetch: args.prefetch as usize,

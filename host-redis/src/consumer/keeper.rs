@@ -30,6 +30,14 @@ pub(super) fn keep<E: Executor>(
         loop {
             let wait = match keeper.tend().await {
                 Ok(wait) => wait,
+                // Not before somebody changes what is there.
+                Err(error @ HostError::Declare(_)) => {
+                    tracing::error!(
+                        code = error.code(),
+                        "what a consumer takes from is not declared: {error}"
+                    );
+                    Some(SWEEP_EVERY)
+                }
                 Err(error) => {
                     tracing::warn!(code = error.code(), "declaring what a consumer takes from: {error}");
                     keeper.refreshed = None;
