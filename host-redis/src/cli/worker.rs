@@ -76,7 +76,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     check(&args.tasks)?;
     let stop = interrupt()?;
     let host = args.source.tables("").await?;
-    let mut worker = Worker::new(&host, &name);
+    let mut worker = Worker::new(&host, &name).consumer_options(args.source.consumer_options()?);
     if !args.queues.is_empty() {
         worker = worker.queues(args.queues);
     }
