@@ -50,6 +50,15 @@ pub struct Table {
     pub quarantine: Vec<Quarantined>,
 }
 
+/// What an import changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// How many exchanges, queues, bindings and policies were not there before.
+    pub new: usize,
+    /// How many bindings gave way to the same key for the same queue in another dialect.
+    pub replaced: usize,
+}
+
 /// How many rows in quarantine are named in the log at each reading.
 const NAMED: usize = 10;
 
@@ -191,13 +200,29 @@ impl<E: Executor> Host<E> {
     ///
     /// # Errors
     /// The first thing that cannot be written; nothing is written then.
-    pub async fn import(&self, topology: &Topology, dialect: Dialect) -> Result<usize, HostError> {
+    pub async fn import(&self, topology: &Topology, dialect: Dialect) -> Result<Imported, HostError> {
         let expires = topology.queues.iter().any(|queue| registry::expires_ms(&queue.arguments).is_some());
         // Deadlines are compared with the server's clock, so they are written by it.
         let now = if expires { (self.executor.now().await? * 1000.0) as u64 } else { 0 };
         let plan = import_plan(&self.layout, topology, dialect, now)?;
-        self.executor.run(&plan).await?;
-        Ok(plan.commands.len())
+        let replies = self.executor.run(&plan).await?;
+        Ok(self.imported(&plan, &replies))
+    }
+
+    fn imported(&self, plan: &Plan, replies: &[Reply]) -> Imported {
+        let tables = self.layout.binding_table("");
+        let (own, buckets) = (registry::bindings_key(&self.layout), registry::buckets_key(&self.layout));
+        let mut imported = Imported::default();
+        let counted = plan.commands.iter().zip(replies);
+        for (command, _) in counted.filter(|(_, reply)| matches!(reply, Reply::Count(1..))) {
+            match command {
+                Command::SAdd { key, .. } if *key == own || key.starts_with(&tables) => imported.new += 1,
+                Command::HSet { key, .. } if *key != buckets => imported.new += 1,
+                Command::SRem { key, .. } if key.starts_with(&tables) => imported.replaced += 1,
+                _ => {}
+            }
+        }
+        imported
     }
 
     /// Takes the next message of a queue and acks it at once.

@@ -59,6 +59,7 @@ mod shared;
 mod simple;
 mod stream;
 mod table;
+mod unbind;
 
 pub use bind::{Bind, Bound};
 pub use compression::{Compression, UnknownCompression};
@@ -71,7 +72,7 @@ pub use executor::{
     RedisWaiter, Reply, Restore, SetSize, Swept, Take, Taken, Waiter, quarantine_list,
 };
 pub use fanout::{FanoutListener, News};
-pub use host::{Host, Table};
+pub use host::{Host, Imported, Table};
 pub use producer::{Confirm, Message, ProduceError, Producer, ProducerOptions, Serializer};
 pub use publish::{Channel, Fanout, Outgoing, Published, Routed, json_of};
 pub use restore::{Left, Restored};
