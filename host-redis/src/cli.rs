@@ -9,8 +9,10 @@ mod bind;
 mod consume;
 mod convert;
 mod diff;
+mod doctor;
 mod ends;
 mod explain;
+mod fail_on;
 mod failure;
 mod header;
 mod import;
@@ -48,10 +50,11 @@ use failure::Failure;
   keyrail explain --topology definitions.json --exchange orders --key order.eu.payed
   keyrail lint --topology definitions.json
   keyrail diff before.json after.json
+  keyrail doctor --redis redis://127.0.0.1/0
   keyrail publish --redis redis://127.0.0.1/0 --exchange orders --key order.eu.paid --body hello
   keyrail consume --redis redis://127.0.0.1/0 --queue billing
 
-Exit status: 0 done, 1 failed, unroutable or (lint, diff) something found, 2 wrong usage or (lint, diff) no answer."
+Exit status: 0 done, 1 failed, unroutable or (lint, diff, doctor) something found, 2 wrong usage or (lint, diff) no answer."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -65,6 +68,7 @@ enum Verb {
     Explain(explain::Args),
     Lint(lint::Args),
     Diff(diff::Args),
+    Doctor(doctor::Args),
     Bind(bind::Args),
     Unbind(unbind::Args),
     Publish(publish::Args),
@@ -98,6 +102,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Explain(args) => explain::run(args).await,
             Verb::Lint(args) => lint::run(args).await.map_err(Failure::without_an_answer),
             Verb::Diff(args) => diff::run(&args).map_err(Failure::without_an_answer),
+            Verb::Doctor(args) => doctor::run(args).await,
             Verb::Bind(args) => bind::run(args).await,
             Verb::Unbind(args) => unbind::run(args).await,
             Verb::Publish(args) => publish::run(args).await,

@@ -12,10 +12,13 @@ use keyrail_core::{
 use uuid::Uuid;
 
 use crate::{
-    Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
-    Taken,
+    Consumer, ConsumerOptions, ExecuteError, Executor, GiveBack, HostError, ReceivedMessage, Reply, Shared,
+    Take, Taken,
+    declare::{Imported, declare},
     load::{self, Quarantined},
+    payload,
     publish::{Fanout, Outgoing, Published, Routed, Ways, check_address, route, sealed},
+    quarantine_list,
     registry::{self, BucketOwner},
 };
 
@@ -48,15 +51,6 @@ pub struct Table {
     pub router: Router,
     /// The rows that were left out.
     pub quarantine: Vec<Quarantined>,
-}
-
-/// What an import changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// How many exchanges, queues, bindings and policies were not there before.
-    pub new: usize,
-    /// How many bindings gave way to the same key for the same queue in another dialect.
-    pub replaced: usize,
 }
 
 /// How many rows in quarantine are named in the log at each reading.
@@ -199,30 +193,14 @@ impl<E: Executor> Host<E> {
     /// Writes a whole topology, in one transaction; what is there already stays.
     ///
     /// # Errors
-    /// The first thing that cannot be written; nothing is written then.
+    /// The first thing that cannot be written, and [`HostError::Declare`] for an exchange or queue that is there with other
+    /// properties, as RabbitMQ compares them; nothing is written then.
     pub async fn import(&self, topology: &Topology, dialect: Dialect) -> Result<Imported, HostError> {
         let expires = topology.queues.iter().any(|queue| registry::expires_ms(&queue.arguments).is_some());
         // Deadlines are compared with the server's clock, so they are written by it.
         let now = if expires { (self.executor.now().await? * 1000.0) as u64 } else { 0 };
         let plan = import_plan(&self.layout, topology, dialect, now)?;
-        let replies = self.executor.run(&plan).await?;
-        Ok(self.imported(&plan, &replies))
-    }
-
-    fn imported(&self, plan: &Plan, replies: &[Reply]) -> Imported {
-        let tables = self.layout.binding_table("");
-        let (own, buckets) = (registry::bindings_key(&self.layout), registry::buckets_key(&self.layout));
-        let mut imported = Imported::default();
-        let counted = plan.commands.iter().zip(replies);
-        for (command, _) in counted.filter(|(_, reply)| matches!(reply, Reply::Count(1..))) {
-            match command {
-                Command::SAdd { key, .. } if *key == own || key.starts_with(&tables) => imported.new += 1,
-                Command::HSet { key, .. } if *key != buckets => imported.new += 1,
-                Command::SRem { key, .. } if key.starts_with(&tables) => imported.replaced += 1,
-                _ => {}
-            }
-        }
-        imported
+        Ok(declare(&*self.executor, &self.layout, topology, plan).await?.imported)
     }
 
     /// Takes the next message of a queue and acks it at once.
@@ -248,6 +226,13 @@ impl<E: Executor> Host<E> {
                 }
                 Some(Taken::Quarantined { list, .. }) => {
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`");
+                }
+                Some(Taken::Message { delivery, payload, .. }) if payload::json(&payload).is_err() => {
+                    let list = &quarantine_list(&self.layout, queue);
+                    let (layout, delivery, payload) = (&self.layout, &*delivery, &*payload);
+                    let back = GiveBack { layout, delivery, list, payload, next: false };
+                    self.executor.give_back(&back).await?;
+                    tracing::warn!(queue, "a payload that is no JSON was moved to `{list}`");
                 }
                 Some(Taken::Message { delivery, payload, .. }) => {
                     let message = ReceivedMessage::decode(queue, &payload);

@@ -31,6 +31,7 @@
 //! | [`SimpleQueue`] | put and get, for those who want two calls |
 //! | [`FanoutListener`], [`DurableFanout`] | fanout as Kombu's, and one that waits for its subscribers |
 //! | [`celery`] | run Celery's tasks |
+//! | [`doctor`] | what is wrong in a Redis that is shared, and repairs that can be taken back |
 //! | [`load`] | topologies from files and from Kombu's tables |
 //! | [`serve`] | the HTTP interface |
 //! | [`Shared`] | a table that is replaced while threads route by it |
@@ -40,7 +41,9 @@ pub mod celery;
 mod compression;
 mod connection;
 mod consumer;
+mod declare;
 mod decode;
+pub mod doctor;
 mod error;
 mod executor;
 mod expiring;
@@ -65,6 +68,7 @@ pub use bind::{Bind, Bound};
 pub use compression::{Compression, UnknownCompression};
 pub use connection::{Connection, ConnectionError, Login, QueueOrder, RetryPolicy, TransportOptions};
 pub use consumer::{Consumer, ConsumerOptions, Delivery, Next, Requeue, Settlement};
+pub use declare::Imported;
 pub use decode::{Body, ReceivedMessage};
 pub use error::{ExecuteError, HostError, LoadError};
 pub use executor::{
@@ -72,10 +76,10 @@ pub use executor::{
     RedisWaiter, Reply, Restore, SetSize, Swept, Take, Taken, Waiter, quarantine_list,
 };
 pub use fanout::{FanoutListener, News};
-pub use host::{Host, Imported, Table};
+pub use host::{Host, Table};
 pub use producer::{Confirm, Message, ProduceError, Producer, ProducerOptions, Serializer};
 pub use publish::{Channel, Fanout, Outgoing, Published, Routed, json_of};
-pub use restore::{Left, Restored};
+pub use restore::{Left, RestoreOptions, Restored};
 pub use shared::{Reader, Shared};
 pub use simple::SimpleQueue;
 pub use stream::{DurableFanout, DurableSubscription, StreamMessage};

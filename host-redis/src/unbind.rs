@@ -1,5 +1,7 @@
 //! Taking a binding out of Redis.
 
+use std::collections::HashSet;
+
 use keyrail_core::{
     BindingDefinition, DestinationName, Dialect, Table,
     kombu::{Command, Member, Plan},
@@ -23,8 +25,8 @@ impl<E: Executor> Host<E> {
         dialect: Option<Dialect>,
     ) -> Result<Vec<BindingDefinition>, HostError> {
         let mut removing = Removing { binding, dialect, commands: Vec::new(), removed: Vec::new() };
-        self.from_kombus_table(&mut removing).await?;
-        self.from_own_keys(&mut removing).await?;
+        self.kombus_rows(&mut removing).await?;
+        self.own_rows(&mut removing).await?;
         let Removing { commands, removed, .. } = removing;
         if !commands.is_empty() {
             let atomic = commands.len() > 1 && !self.executor().spreads();
@@ -33,7 +35,7 @@ impl<E: Executor> Host<E> {
         Ok(removed)
     }
 
-    async fn from_kombus_table(&self, removing: &mut Removing<'_>) -> Result<(), HostError> {
+    async fn kombus_rows(&self, removing: &mut Removing<'_>) -> Result<(), HostError> {
         let (layout, options) = self.tables()?;
         let source = &*removing.binding.source;
         let rows = load::rows(self.executor(), layout, source, &options.limits).await?;
@@ -52,14 +54,14 @@ impl<E: Executor> Host<E> {
                 .removed
                 .extend(Member::parse(&row, &layout.sep).ok().map(|row| definition(source, &row)));
         }
-        let permanent = self.members(layout.permanent_table(source)).await?;
+        let permanent: HashSet<_> = self.members(layout.permanent_table(source)).await?.into_iter().collect();
         if kept.iter().all(|row| permanent.contains(row)) {
             removing.commands.push(Command::ZRem { key: layout.binding_deadlines(), member: source.into() });
         }
         Ok(())
     }
 
-    async fn from_own_keys(&self, removing: &mut Removing<'_>) -> Result<(), HostError> {
+    async fn own_rows(&self, removing: &mut Removing<'_>) -> Result<(), HostError> {
         let key = registry::bindings_key(self.layout());
         let before = removing.removed.len();
         for member in self.members(key.clone()).await? {

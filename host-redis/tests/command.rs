@@ -141,7 +141,7 @@ fn rows_in_redis_are_linted_and_printed_by_their_dialect() {
         .iter()
         .map(|finding| finding["code"].as_str().expect("a code"))
         .collect();
-    assert_eq!(codes, ["bad-row", "dialect-trap", "dialect-trap"], "{found}");
+    assert_eq!(codes, ["malformed-row", "dialect-trap", "dialect-trap"], "{found}");
     assert!(text(&output.stderr).contains("row `no row` of exchange `events` is ignored"), "{output:?}");
 }
 

@@ -106,8 +106,7 @@ fn what_is_converted_is_read() {
     };
     for path in [&lines, &snapshot] {
         assert_eq!(route(path), route(&shop()), "{path}");
-        let same = succeed(["diff", &shop(), path, "--json"]);
-        assert!(!same.contains("\"differs\""), "{path}: {same}");
+        assert!(succeed(["diff", &shop(), path]).ends_with("no message behaves differently\n"), "{path}");
         succeed(["lint", "--topology", path]);
     }
     let redis = support::RedisServer::start();

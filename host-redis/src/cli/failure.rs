@@ -28,6 +28,11 @@ impl Failure {
         Failure { status: 2, ..self }
     }
 
+    /// One line on standard error, and the command goes on.
+    pub(crate) fn warn(&self) {
+        eprintln!("keyrail: {self}");
+    }
+
     /// One line on standard error.
     pub(crate) fn report(self) -> ExitCode {
         if self.message.is_some() {

@@ -17,8 +17,9 @@ use super::{Failure, ends::DialectName, open::Source, reason::Kinds, show::count
 /// Write the topology of a file into Redis, all of it in one transaction.
 ///
 /// Direct and topic bindings of queues go into Kombu's tables, so that every Kombu publisher follows them; what Kombu has
-/// no word for goes into keyrail's own keys. What is in Redis already stays. How many bindings mean something else in the
-/// dialect than in the file is told on standard error.
+/// no word for goes into keyrail's own keys. What is in Redis already stays; an exchange or queue that is there with other
+/// properties is named, and nothing is written. How many bindings mean something else in the dialect than in the file is
+/// told on standard error.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail topology import --topology definitions.json --redis redis://127.0.0.1/0 --dialect amqp

@@ -3,7 +3,6 @@ use std::{
     process::ExitCode,
 };
 
-use clap::ValueEnum;
 use keyrail_core::{
     Topology,
     lint::{self, Culprit, Finding, Fix, Severity},
@@ -12,6 +11,7 @@ use serde::Serialize;
 
 use super::{
     Failure,
+    fail_on::FailOn,
     open::Source,
     reason::{Kinds, reason},
     rows::RowFinding,
@@ -46,26 +46,6 @@ pub(crate) struct Args {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// From which severity on.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    Error,
-    Warning,
-    Info,
-    Never,
-}
-
-impl FailOn {
-    fn includes(self, severity: Severity) -> bool {
-        match self {
-            FailOn::Error => severity >= Severity::Error,
-            FailOn::Warning => severity >= Severity::Warning,
-            FailOn::Info => true,
-            FailOn::Never => false,
-        }
-    }
 }
 
 /// The worst first.

@@ -9,7 +9,8 @@ use std::{
 use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use keyrail_core::{ExchangeKind, PublishError, Router, kombu::Layout};
 use keyrail_redis::{
-    Connection, ExecuteError, Host, HostError, Memory, Outgoing, Redis, Routed, TransportOptions,
+    Connection, ConsumerOptions, ExecuteError, Host, HostError, Memory, Outgoing, Redis, Routed,
+    TransportOptions,
     load::{self, Limits},
 };
 
@@ -56,13 +57,13 @@ pub(crate) struct Source {
     #[arg(long = "type", value_name = "[NAME=]TYPE", help_heading = "Where the topology is")]
     pub(crate) kinds: Vec<String>,
 
-    /// The longest time to connect to Redis, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, help_heading = "Limits")]
-    connect_timeout: Duration,
+    /// The longest time to connect to Redis, in seconds [default: socket_connect_timeout of the transport options, else 5]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
+    connect_timeout: Option<Duration>,
 
-    /// The longest time for one answer of Redis, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds, help_heading = "Limits")]
-    response_timeout: Duration,
+    /// The longest time for one answer of Redis, in seconds [default: socket_timeout of the transport options, else 20]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
+    response_timeout: Option<Duration>,
 
     /// The largest file to read, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().file_bytes, help_heading = "Limits")]
@@ -189,6 +190,11 @@ impl Source {
         Ok(self.options()?.layout)
     }
 
+    /// How the transport options want to consume.
+    pub(crate) fn consumer_options(&self) -> Result<ConsumerOptions, Failure> {
+        Ok(ConsumerOptions::from(&self.options()?))
+    }
+
     fn options(&self) -> Result<TransportOptions, Failure> {
         let Some(text) = &self.transport_options else { return Ok(TransportOptions::default()) };
         text.parse().map_err(|error| Failure::usage(format!("--transport-options: {error}")))
@@ -209,14 +215,19 @@ impl Source {
         parsed.filter(|pair| pair.as_ref().map_or(true, |(name, _)| !name.is_empty())).collect()
     }
 
-    async fn connect(&self) -> Result<(Redis, Layout), Failure> {
+    /// The Redis that is named, with the transport options; nothing is sent.
+    pub(crate) fn connection(&self) -> Result<Connection, Failure> {
         let Some(url) = &self.redis else {
             return Err(Failure::usage("this needs a Redis; give --redis URL"));
         };
         let mut options = self.options()?;
-        options.socket_connect_timeout = self.connect_timeout;
-        options.socket_timeout = self.response_timeout;
-        let connection = Connection::new(url).map_err(ExecuteError::from)?.transport_options(options);
+        options.socket_connect_timeout = self.connect_timeout.unwrap_or(options.socket_connect_timeout);
+        options.socket_timeout = self.response_timeout.unwrap_or(options.socket_timeout);
+        Ok(Connection::new(url).map_err(ExecuteError::from)?.transport_options(options))
+    }
+
+    async fn connect(&self) -> Result<(Redis, Layout), Failure> {
+        let connection = self.connection()?;
         Ok((connection.connect().await?, connection.options().layout.clone()))
     }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 /// As a finding of the core, with a culprit that is in no topology.
 #[derive(Serialize)]
 pub(super) struct RowFinding {
-    /// `bad-row`, `bad-table` or `dangling-binding`.
+    /// As of `doctor`: `malformed-row`, `unexecutable-row`, `wrong-type`; or `dangling-binding`.
     pub(super) code: &'static str,
     pub(super) severity: Severity,
     pub(super) culprit: RowCulprit,
@@ -34,11 +34,12 @@ impl RowFinding {
         let Quarantined { exchange, row, reason } = quarantined;
         let (exchange, row) = (exchange.clone(), row.clone());
         let (code, culprit) = match reason {
-            Reason::Table { .. } => ("bad-table", RowCulprit::Table { exchange }),
+            Reason::Table { .. } => ("wrong-type", RowCulprit::Table { exchange }),
             Reason::Bind(BindError::ExchangeNotFound { .. } | BindError::QueueNotFound { .. }) => {
                 ("dangling-binding", RowCulprit::Row { exchange, row })
             }
-            _ => ("bad-row", RowCulprit::Row { exchange, row }),
+            Reason::Matcher(_) => ("unexecutable-row", RowCulprit::Row { exchange, row }),
+            _ => ("malformed-row", RowCulprit::Row { exchange, row }),
         };
         // Kombu takes a row apart into three fields, and compiles its text, whatever the message.
         let raises = match reason {
