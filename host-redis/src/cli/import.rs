@@ -99,9 +99,10 @@ fn line(answer: &Answer) -> String {
         1 => counts.push("1 policy".into()),
         more => counts.push(format!("{more} policies")),
     }
-    let was_there = match exchanges + queues + bindings + policies - new {
+    let was_there = match (exchanges + queues + bindings + policies).saturating_sub(new) {
         0 => String::new(),
         _ if new == 0 => "; all of it was there already".into(),
+        1 => "; 1 of them was there already".into(),
         was_there => format!("; {was_there} of them were there already"),
     };
     let replaced = match replaced {
@@ -120,13 +121,17 @@ fn read_differently(topology: &Topology, dialect: Dialect) -> Vec<&BindingDefini
             && binding.dialect != dialect
             && binding.arguments.is_empty()
             && binding.pattern.is_none()
+            && binding.routing_key.iter().any(|byte| matches!(byte, b'*' | b'#'))
     };
     let written: Vec<&BindingDefinition> = topology.bindings.iter().filter(is_written).collect();
     let mut keys: HashMap<(&[u8], Dialect), bool> = HashMap::new();
+    let mut asked = Vec::new();
     for binding in &written {
-        keys.insert((&*binding.routing_key, binding.dialect), false);
+        let key = (&*binding.routing_key, binding.dialect);
+        if keys.insert(key, false).is_none() {
+            asked.push(key);
+        }
     }
-    let asked: Vec<(&[u8], Dialect)> = keys.keys().copied().collect();
     let Ok(report) = alone(&asked).lint(&lint::Options::default().cost(u64::MAX)) else { return Vec::new() };
     for Finding { code, culprit, keys: answers, .. } in &report.findings {
         let (Code::DialectTrap, Culprit::Binding { at, .. }) = (code, culprit) else { continue };
