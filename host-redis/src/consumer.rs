@@ -75,7 +75,8 @@ pub struct ConsumerOptions {
     pub restore_interval: Duration,
     /// Declares these exchanges, queues and bindings at the start and after an outage, as Kombu's `Consumer` does, topic
     /// bindings with the text of this dialect. Queues with `x-expires` live on as long as the consumer does, and their
-    /// bindings are refreshed as Kombu 5.7 refreshes them. Default nothing.
+    /// bindings are refreshed as Kombu 5.7 refreshes them. What contradicts a declaration in Redis is not written but named
+    /// in the log; [`Host::import`](crate::Host::import) returns it as an error. Default nothing.
     pub declare: Option<(Arc<Topology>, Dialect)>,
 }
 

@@ -8,8 +8,9 @@ use keyrail_core::{DestinationName, Router, Topology};
 
 use super::{
     Failure,
-    bind::DialectName,
+    ends::DialectName,
     open::Source,
+    reason::reason,
     show::{Style, clean, count},
 };
 
@@ -46,7 +47,8 @@ struct Print {
 /// Write the topology of a file into Redis, all of it in one transaction.
 ///
 /// Direct and topic bindings of queues go into Kombu's tables, so that every Kombu publisher follows them; what Kombu has
-/// no word for goes into keyrail's own keys. What is in Redis already stays.
+/// no word for goes into keyrail's own keys. What is in Redis already stays; an exchange or queue that is there with other
+/// properties is named, and nothing is written.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   keyrail topology import --topology definitions.json --redis redis://127.0.0.1/0")]
@@ -97,7 +99,7 @@ fn list(out: &mut impl Write, router: &Router, topology: &Topology) -> io::Resul
                     format!("{} {}", style.dim("exchange"), clean(exchange))
                 }
             };
-            writeln!(out, "  {} ─▶ {to}", style.dim(super::show::reason(&definition)))?;
+            writeln!(out, "  {} ─▶ {to}", style.dim(reason(exchange.kind(), &definition)))?;
         }
     }
     let counts = [

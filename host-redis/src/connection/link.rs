@@ -17,16 +17,17 @@ use ::redis::{
     aio::{ConnectionLike, MultiplexedConnection, PubSub},
     cluster_async::ClusterConnection,
 };
-use futures_util::{FutureExt, future::join_all};
+use futures_util::FutureExt;
 use tokio::{sync::Mutex, time::timeout};
 
+mod cluster;
 mod dial;
 mod lane;
 
 use super::{Address, Connection, Node, Place, slots};
 use crate::{
     ExecuteError, RedisOptions,
-    executor::errors::{connect_error, mute},
+    executor::errors::{connect_error, is_not_permitted, mute},
 };
 use dial::node_address;
 use lane::Lane;
@@ -320,7 +321,8 @@ impl Link {
             // The client of a cluster looks after its nodes itself.
             Wire::Cluster(_) => Ok(Ok(Value::Okay)),
         };
-        let answers = matches!(answer, Ok(Ok(_)));
+        // A user who may not send it is answered, too.
+        let answers = answer.is_ok_and(|answer| answer.as_ref().err().is_none_or(is_not_permitted));
         if answers {
             self.was_heard();
         }
@@ -433,7 +435,7 @@ impl ConnectionLike for Link {
             let answer = match live.wire {
                 Wire::Lane(mut lane) => lane.req_packed_command(cmd).await,
                 Wire::One(mut one) => one.send_packed_command(cmd).await,
-                Wire::Cluster(mut cluster) => cluster.req_packed_command(cmd).await,
+                Wire::Cluster(_) => self.on_cluster(live.clone(), cmd).await,
             };
             self.answered(live.epoch, answer)
         }
@@ -451,18 +453,7 @@ impl ConnectionLike for Link {
             let answer = match live.wire {
                 Wire::Lane(mut lane) => lane.req_packed_commands(pipeline, offset, count).await,
                 Wire::One(mut one) => one.send_packed_commands(pipeline, offset, count).await,
-                Wire::Cluster(mut cluster) if pipeline.is_transaction() => {
-                    cluster.req_packed_commands(pipeline, offset, count).await
-                }
-                // The keys may lie on several servers, so each command goes its own way; those for one server keep
-                // their order.
-                Wire::Cluster(cluster) => {
-                    let answers = pipeline.cmd_iter().map(|cmd| {
-                        let mut cluster = cluster.clone();
-                        async move { cluster.req_packed_command(cmd).await }
-                    });
-                    join_all(answers).await.into_iter().collect()
-                }
+                Wire::Cluster(_) => self.all_on_cluster(live.clone(), pipeline, offset, count).await,
             };
             self.answered(live.epoch, answer)
         }

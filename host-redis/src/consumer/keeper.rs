@@ -29,6 +29,14 @@ pub(super) fn keep<E: Executor>(
             let wait = match keeper.tend().await {
                 Ok(Some(wait)) => wait,
                 Ok(None) => return,
+                // Not before somebody changes what is there.
+                Err(error @ HostError::Declare(_)) => {
+                    tracing::error!(
+                        code = error.code(),
+                        "what a consumer takes from is not declared: {error}"
+                    );
+                    SWEEP_EVERY
+                }
                 Err(error) => {
                     tracing::warn!(code = error.code(), "declaring what a consumer takes from: {error}");
                     // What comes back may have forgotten everything.

@@ -32,7 +32,7 @@ mod take;
 mod wait;
 
 use commands::Commands;
-use errors::{command_error, silent};
+use errors::{command_error, silent, words};
 use replies::{answer, bytes, reply, text};
 use scripts::Scripts;
 pub use wait::RedisWaiter;
@@ -226,7 +226,9 @@ impl Redis {
     pub(crate) fn read_added(&self, plan: &Plan, value: Value) -> Result<Vec<Reply>, ExecuteError> {
         match (&*plan.commands, value) {
             ([one], value) => Ok(vec![reply(self.link.address(), one, value)?]),
-            (_, Value::ServerError(error)) => Err(ExecuteError::Server { message: error.to_string().into() }),
+            (_, Value::ServerError(error)) => {
+                Err(ExecuteError::Server { message: words(error.code(), error.details()).into() })
+            }
             (commands, value) => self.at_once(plan, &needs(commands)?, value),
         }
     }
@@ -283,6 +285,15 @@ impl Executor for Redis {
             return self.run_at_once(plan).await;
         }
         self.run_each(&plan.commands).await?.into_iter().collect()
+    }
+
+    async fn run_adding(&self, plan: &Plan, hashes: &[String]) -> Result<Option<Vec<Reply>>, ExecuteError> {
+        let needs = needs(&plan.commands)?;
+        let script = atomic::invocation_adding(&self.scripts.adding, plan, &needs, hashes)?;
+        match self.invoke(&script).await? {
+            Value::Nil => Ok(None),
+            value => self.at_once(plan, &needs, value).map(Some),
+        }
     }
 
     fn spreads(&self) -> bool {
