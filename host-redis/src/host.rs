@@ -12,10 +12,13 @@ use keyrail_core::{
 use uuid::Uuid;
 
 use crate::{
-    Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
-    Taken,
+    Consumer, ConsumerOptions, ExecuteError, Executor, GiveBack, HostError, ReceivedMessage, Reply, Shared,
+    Take, Taken,
+    declare::declare,
     load::{self, Quarantined},
+    payload,
     publish::{Fanout, Outgoing, Published, Routed, Ways, check_address, route, sealed},
+    quarantine_list,
     registry::{self, BucketOwner},
 };
 
@@ -190,14 +193,16 @@ impl<E: Executor> Host<E> {
     /// Writes a whole topology, in one transaction; what is there already stays.
     ///
     /// # Errors
-    /// The first thing that cannot be written; nothing is written then.
+    /// The first thing that cannot be written, and [`HostError::Declare`] for an exchange or queue that is there with other
+    /// properties, as RabbitMQ compares them; nothing is written then.
     pub async fn import(&self, topology: &Topology, dialect: Dialect) -> Result<usize, HostError> {
         let expires = topology.queues.iter().any(|queue| registry::expires_ms(&queue.arguments).is_some());
         // Deadlines are compared with the server's clock, so they are written by it.
         let now = if expires { (self.executor.now().await? * 1000.0) as u64 } else { 0 };
         let plan = import_plan(&self.layout, topology, dialect, now)?;
-        self.executor.run(&plan).await?;
-        Ok(plan.commands.len())
+        let count = plan.commands.len();
+        declare(&*self.executor, &self.layout, topology, plan).await?;
+        Ok(count)
     }
 
     /// Takes the next message of a queue and acks it at once.
@@ -223,6 +228,13 @@ impl<E: Executor> Host<E> {
                 }
                 Some(Taken::Quarantined { list, .. }) => {
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`");
+                }
+                Some(Taken::Message { delivery, payload, .. }) if payload::json(&payload).is_err() => {
+                    let list = &quarantine_list(&self.layout, queue);
+                    let (layout, delivery, payload) = (&self.layout, &*delivery, &*payload);
+                    let back = GiveBack { layout, delivery, list, payload, next: false };
+                    self.executor.give_back(&back).await?;
+                    tracing::warn!(queue, "a payload that is no JSON was moved to `{list}`");
                 }
                 Some(Taken::Message { delivery, payload, .. }) => {
                     let message = ReceivedMessage::decode(queue, &payload);
