@@ -14,11 +14,7 @@ use keyrail_core::{
     Dialect, Topology,
     kombu::{Envelope, Layout},
 };
-use keyrail_redis::{
-    Connection, ConsumerOptions, Host, Next, Outgoing,
-    doctor::{Code, Limits},
-    load,
-};
+use keyrail_redis::{Connection, ConsumerOptions, Host, Next, Outgoing, doctor::Limits, load};
 use support::{
     PATIENCE,
     cluster::until,
@@ -191,7 +187,7 @@ async fn beside_a_busy_deployment_nothing_is_wrong_and_nothing_is_lost() {
 #[tokio::test]
 async fn it_reads_in_pages_and_never_all_at_once() {
     let mut site = Site::start().await;
-    let large = 20_000;
+    let large = 5000;
     for n in 0..large {
         let name = n.to_string();
         site.permanent("orders", &topic(&name, "q", Dialect::Kombu57));
@@ -219,7 +215,7 @@ async fn it_reads_in_pages_and_never_all_at_once() {
         .into_iter()
         .zip(site.server.calls(&["scan", "sscan", "hscan", "zscan"]))
     {
-        assert!(pages >= 30, "{command}: {pages}");
+        assert!(pages >= 8, "{command}: {pages}");
     }
     // A result of a task is listed and not asked about.
     let types = site.server.calls(&["type"])[0];
