@@ -53,6 +53,7 @@ pub mod plan;
 mod priority;
 mod received;
 mod recognise;
+mod repr;
 #[cfg(feature = "regex")]
 mod safe_subset;
 mod surrogates;
@@ -79,4 +80,5 @@ pub use plan::Plan;
 pub use priority::Priority;
 pub use received::{EnvelopeError, Received};
 pub use recognise::{Recognised, recognise};
+pub use repr::python_repr;
 pub use surrogates::{read_text, without_surrogates};
