@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use keyrail_core::{Dialect, Topology};
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{Instant, timeout_at},
+    time::timeout_at,
 };
 use uuid::Uuid;
 
-use crate::{ExecuteError, Executor, Host, QueueOrder, TransportOptions};
+use crate::{ExecuteError, Executor, Host, QueueOrder, TransportOptions, deadline::deadline};
 
 mod delivery;
 mod driver;
@@ -160,7 +160,7 @@ impl Consumer {
     /// [`ExecuteError::Closed`] if there is no consumer any more.
     pub async fn next(&mut self, limit: Duration) -> Result<Next, ExecuteError> {
         // Beyond a century there is no instant, and nobody waits that long.
-        let deadline = Instant::now() + limit.min(Duration::from_secs(3_000_000_000));
+        let deadline = deadline(limit);
         loop {
             let event = match self.events.try_recv() {
                 Ok(event) => event,
