@@ -78,7 +78,7 @@ pub use fanout::{FanoutListener, News};
 pub use host::{Host, Table};
 pub use producer::{Confirm, Message, ProduceError, Producer, ProducerOptions, Serializer};
 pub use publish::{Channel, Fanout, Outgoing, Published, Routed, json_of};
-pub use restore::{Left, Restored};
+pub use restore::{Left, RestoreOptions, Restored};
 pub use shared::{Reader, Shared};
 pub use simple::SimpleQueue;
 pub use stream::{DurableFanout, DurableSubscription, StreamMessage};
