@@ -108,6 +108,9 @@ async fn a_database_that_was_emptied_stops_no_subscriber() {
         fanout.publish("k", &Envelope::text("3")).await.expect("published");
     });
     assert_eq!(got.expect("read").expect("a message").message.body.as_text(), Some("3"));
+    server.command(&["FLUSHALL"]);
+    fanout.publish("k", &Envelope::text("4")).await.expect("published");
+    audit.close().await.expect("nothing to give back");
 }
 
 #[tokio::test]
