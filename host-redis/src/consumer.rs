@@ -175,8 +175,15 @@ impl Consumer {
                 }
                 Event::Delivery(inner) => {
                     self.unread.one_less();
-                    if inner.hand_out() {
-                        return Ok(Next::Delivery(Delivery::new(inner, self.requests.clone())));
+                    if !inner.hand_out() {
+                        continue;
+                    }
+                    match Delivery::read(inner, &self.requests) {
+                        Ok(delivery) => return Ok(Next::Delivery(delivery)),
+                        // It is put aside first, and named then.
+                        Err((delivery, reason)) => {
+                            let _ = self.requests.send(Request::Poison { delivery, reason });
+                        }
                     }
                 }
             }

@@ -35,7 +35,7 @@ impl<E: Executor> Driver<E> {
                     self.fail(error);
                 }
                 Err(error) => {
-                    self.held.insert(delivery.id.clone(), delivery);
+                    self.held.insert(delivery.place, delivery);
                     let _ = done.send(Err(error));
                 }
             }
@@ -116,7 +116,7 @@ impl<E: Executor> Driver<E> {
                     return Err(error);
                 }
             }
-            self.held.remove(&delivery.id);
+            self.held.remove(&delivery.place);
         }
         Ok(returned)
     }
