@@ -33,6 +33,9 @@ type Woken = Result<(Option<MultiplexedConnection>, bool), ExecuteError>;
 /// The longest wait where not every list wakes: after it they are looked at again.
 const GLANCE: Duration = Duration::from_millis(200);
 
+/// The longest wait anywhere: a server that is gone without a word is found out after it.
+const LONGEST: Duration = Duration::from_secs(1);
+
 /// How many lists have a connection. The others are found by looking again.
 const CONNECTIONS: usize = 8;
 
@@ -56,6 +59,8 @@ impl std::fmt::Debug for RedisWaiter {
 
 impl Waiter for RedisWaiter {
     async fn wait(&mut self, limit: Duration) -> Result<(), ExecuteError> {
+        // No time at all would be for ever to Redis.
+        let limit = limit.clamp(Duration::from_millis(1), LONGEST);
         let look = Instant::now() + if self.all { limit } else { limit.min(GLANCE) };
         if self.slots.is_empty() {
             tokio::time::sleep_until(look).await;
