@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicBool, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
 
 /// Forwards to one port until the process ends.
@@ -15,6 +16,7 @@ pub(crate) struct Proxy {
     pub(crate) port: u16,
     open: Arc<Mutex<Vec<TcpStream>>>,
     silent: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -25,6 +27,8 @@ impl Proxy {
         let kept = open.clone();
         let silent = Arc::new(AtomicBool::new(false));
         let swallow = silent.clone();
+        let held = Arc::new(AtomicBool::new(false));
+        let hold = held.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // As a server that is not there, it hangs up.
@@ -32,12 +36,12 @@ impl Proxy {
                 let ends = [client.try_clone(), server.try_clone(), client.try_clone(), server.try_clone()];
                 let [Ok(from), Ok(to), Ok(one), Ok(other)] = ends else { continue };
                 kept.lock().expect("no panic").extend([one, other]);
-                let swallow = swallow.clone();
-                thread::spawn(move || forward(from, server, &AtomicBool::new(false)));
-                thread::spawn(move || forward(to, client, &swallow));
+                let (swallow, hold) = (swallow.clone(), hold.clone());
+                thread::spawn(move || forward(from, server, &AtomicBool::new(false), &hold));
+                thread::spawn(move || forward(to, client, &swallow, &AtomicBool::new(false)));
             }
         });
-        Proxy { port, open, silent }
+        Proxy { port, open, silent, held }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -49,6 +53,11 @@ impl Proxy {
         self.silent.store(swallow, SeqCst);
     }
 
+    /// Whether what the server is asked waits here. What it says by itself arrives all the same.
+    pub(crate) fn hold_requests(&self, hold: bool) {
+        self.held.store(hold, SeqCst);
+    }
+
     /// Cuts every connection, whatever is on its way; how many there were.
     pub(crate) fn cut(&self) -> usize {
         let open = std::mem::take(&mut *self.open.lock().expect("no panic"));
@@ -56,9 +65,12 @@ impl Proxy {
     }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream, swallow: &AtomicBool) {
+fn forward(mut from: TcpStream, mut to: TcpStream, swallow: &AtomicBool, hold: &AtomicBool) {
     let mut buffer = [0; 65536];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
+        while hold.load(SeqCst) {
+            thread::sleep(Duration::from_millis(2));
+        }
         if !swallow.load(SeqCst) && to.write_all(&buffer[..length]).is_err() {
             break;
         }
