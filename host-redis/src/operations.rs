@@ -8,7 +8,9 @@ use keyrail_core::{
 };
 
 use crate::{
-    Executor, Host, HostError, load,
+    Executor, Host, HostError, LoadError,
+    declare::{ATTEMPTS, moved},
+    load,
     registry::{self, BucketOwner},
 };
 
@@ -39,9 +41,35 @@ impl<E: Executor> Host<E> {
     /// # Cost
     /// Reads all tables.
     pub async fn apply(&self, operation: &Operation) -> Result<(), HostError> {
+        let (layout, _) = self.tables()?;
+        let definitions = [registry::exchanges_key(layout), registry::queues_key(layout)];
+        for _ in 0..ATTEMPTS {
+            let commands = self.changes(operation).await?;
+            if commands.is_empty() {
+                return Ok(());
+            }
+            // Whoever declares the same at the same time is compared with.
+            let plan = Plan { atomic: commands.len() > 1, commands };
+            if self.executor().run_adding(&plan, &definitions).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(moved(&definitions))
+    }
+
+    /// What the operation changes in Redis as it is now.
+    async fn changes(&self, operation: &Operation) -> Result<Vec<Command>, HostError> {
         let (layout, options) = self.tables()?;
-        let load::Read { mut router, buckets, .. } =
+        let load::Read { mut router, buckets, quarantine, .. } =
             load::read_tables(self.executor(), layout, None, options).await?;
+        // What is in such a table cannot be changed, and a deletion has to.
+        let foreign = quarantine.into_iter().find_map(|row| match row.reason {
+            load::Reason::Table { key, found } => Some(LoadError::TableType { key, found }),
+            _ => None,
+        });
+        if let Some(error) = foreign {
+            return Err(error.into());
+        }
         let turns = Turns::of(&router, &buckets);
         let mut before = Entries::of(layout, &router, &turns)?;
         // What lies there without effect must not come to life again.
@@ -58,11 +86,7 @@ impl<E: Executor> Host<E> {
         if let Operation::QueueDelete { queue, .. } = operation {
             commands.extend(layout.lists(queue).map(|key| Command::Del { key }));
         }
-        if commands.is_empty() {
-            return Ok(());
-        }
-        self.executor().run(&Plan { atomic: commands.len() > 1, commands }).await?;
-        Ok(())
+        Ok(commands)
     }
 }
 

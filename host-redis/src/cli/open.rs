@@ -1,11 +1,16 @@
 //! The flags that every command shares: where the topology is, and where the messages are.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use keyrail_core::{ExchangeKind, PublishError, Router, kombu::Layout};
 use keyrail_redis::{
-    Connection, ExecuteError, Host, HostError, Memory, Outgoing, Redis, Routed, TransportOptions,
+    Connection, ConsumerOptions, ExecuteError, Host, HostError, Memory, Outgoing, Redis, Routed,
+    TransportOptions,
     load::{self, Limits},
 };
 
@@ -17,7 +22,8 @@ pub(crate) struct Source {
     #[command(flatten)]
     from_env: FromEnv,
 
-    /// A topology file: keyrail's JSON or RabbitMQ's definitions.json, told apart by what is in it
+    /// A topology file: keyrail's JSON, lines or snapshot, or RabbitMQ's definitions.json, told apart by what is in it;
+    /// - is standard input
     #[arg(long, value_name = "FILE", help_heading = "Where the topology is")]
     pub(crate) topology: Option<PathBuf>,
 
@@ -51,13 +57,13 @@ pub(crate) struct Source {
     #[arg(long = "type", value_name = "[NAME=]TYPE", help_heading = "Where the topology is")]
     pub(crate) kinds: Vec<String>,
 
-    /// The longest time to connect to Redis, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, help_heading = "Limits")]
-    connect_timeout: Duration,
+    /// The longest time to connect to Redis, in seconds [default: socket_connect_timeout of the transport options, else 5]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
+    connect_timeout: Option<Duration>,
 
-    /// The longest time for one answer of Redis, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds, help_heading = "Limits")]
-    response_timeout: Duration,
+    /// The longest time for one answer of Redis, in seconds [default: socket_timeout of the transport options, else 20]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
+    response_timeout: Option<Duration>,
 
     /// The largest file to read, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().file_bytes, help_heading = "Limits")]
@@ -91,6 +97,11 @@ impl FromArgMatches for FromEnv {
         *self = FromEnv::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// The file of this name; `-` is standard input.
+pub(crate) fn named(path: &Path) -> &Path {
+    if path == Path::new("-") { Path::new("/dev/stdin") } else { path }
 }
 
 /// Seconds above zero, fractions allowed.
@@ -172,11 +183,16 @@ impl Source {
     /// The file, if one is named.
     pub(crate) fn file(&self) -> Result<Option<load::Loaded>, Failure> {
         let Some(path) = &self.topology else { return Ok(None) };
-        Ok(Some(load::read(path, self.vhost.as_deref(), &self.limits())?))
+        Ok(Some(load::read(named(path), self.vhost.as_deref(), &self.limits())?))
     }
 
     pub(crate) fn layout(&self) -> Result<Layout, Failure> {
         Ok(self.options()?.layout)
+    }
+
+    /// How the transport options want to consume.
+    pub(crate) fn consumer_options(&self) -> Result<ConsumerOptions, Failure> {
+        Ok(ConsumerOptions::from(&self.options()?))
     }
 
     fn options(&self) -> Result<TransportOptions, Failure> {
@@ -205,8 +221,8 @@ impl Source {
             return Err(Failure::usage("this needs a Redis; give --redis URL"));
         };
         let mut options = self.options()?;
-        options.socket_connect_timeout = self.connect_timeout;
-        options.socket_timeout = self.response_timeout;
+        options.socket_connect_timeout = self.connect_timeout.unwrap_or(options.socket_connect_timeout);
+        options.socket_timeout = self.response_timeout.unwrap_or(options.socket_timeout);
         Ok(Connection::new(url).map_err(ExecuteError::from)?.transport_options(options))
     }
 
