@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use keyrail_core::{Dialect, Topology};
 use keyrail_redis::{Connection, Consumer, ConsumerOptions, Message, Producer, ProducerOptions};
-use support::{Folder, PATIENCE, RedisServer, cluster::until, fail, host, succeed};
+use support::{Folder, PATIENCE, RedisServer, cluster::until, host, keyrail, succeed, text};
 
 const TABLE: &str = "_kombu.binding.orders";
 
@@ -87,13 +87,16 @@ async fn the_command_declares_before_it_takes() {
     let file = folder.file("t.json", serde_json::to_string(&topology(false)).expect("JSON"));
     let args = ["consume", "--redis", &server.url(), "-q", "q", "--declare", "--topology", &file, "-n", "1"];
 
-    server.command(&["SET", "keyrail.queue", "no hash"]);
-    let error = fail(1, args);
-    assert!(error.contains("`keyrail.queue`"), "{error}");
-    assert_eq!(server.command(&["LLEN", "q"]), ":1\r\n", "taken though it is said to have failed");
-    assert_eq!(server.command(&["EXISTS", "unacked"]), ":0\r\n");
-
-    server.command(&["DEL", "keyrail.queue"]);
     assert_eq!(succeed(args), "q q x\n");
     assert!(is_declared(&server));
+
+    // What cannot be declared yet is told and stops nobody.
+    server.command(&["FLUSHALL"]);
+    server.command(&["SET", "keyrail.queue", "no hash"]);
+    producer.publish(&Message::text("y").routing_key("q")).await.expect("published");
+    let output = keyrail(args);
+    let told = text(&output.stderr);
+    assert!(told.starts_with("keyrail: `keyrail.queue` holds another type"), "{told}");
+    assert_eq!((output.status.code(), &*text(&output.stdout)), (Some(0), "q q y\n"));
+    assert_eq!(server.command(&["EXISTS", TABLE, "q", "unacked"]), ":0\r\n");
 }
