@@ -139,6 +139,20 @@ impl<E: Executor> Host<E> {
 
     /// As [`route`](Self::route), with as many of the bindings that nearly matched.
     ///
+    /// ```
+    /// use keyrail_core::{Topology, kombu::{Envelope, Layout}};
+    /// use keyrail_redis::{Host, Memory, Outgoing};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let topology = Topology::from_lines("orders topic: order.*.paid -> billing").unwrap();
+    /// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+    /// let outgoing = Outgoing::new("orders", "order.eu.payed", Envelope::text("x"));
+    /// let routed = host.explain(&outgoing, 1).await.unwrap();
+    /// assert!(routed.queues.is_empty());
+    /// assert_eq!(routed.trace.near_misses()[0].mismatch.to_string(), "word 3 is `payed`, expected `paid`");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// As [`route`](Self::route).
     pub async fn explain(&self, outgoing: &Outgoing, near_misses: usize) -> Result<Routed, HostError> {

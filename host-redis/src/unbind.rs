@@ -17,8 +17,25 @@ impl<E: Executor> Host<E> {
     /// leaves the row, and a Kombu process that declares the queue again writes it again. [`apply`](Self::apply) unbinds as
     /// a broker does, one dialect at a time.
     ///
+    /// ```
+    /// use keyrail_core::{BindingDefinition, Dialect, ExchangeKind, kombu::Layout};
+    /// use keyrail_redis::{Bind, Host, Memory, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let json = r#"{"source": "orders", "destination": {"queue": "billing"}, "routingKey": "*.paid"}"#;
+    /// let binding: BindingDefinition = serde_json::from_str(json).unwrap();
+    /// let (kind, dialect) = (Some(ExchangeKind::Topic), Dialect::Kombu57);
+    /// host.bind(&Bind { binding: binding.clone(), kind, dialect }).await.unwrap();
+    /// assert_eq!(host.unbind(&binding, None).await.unwrap()[0].dialect, Dialect::Kombu57);
+    /// assert!(host.unbind(&binding, None).await.unwrap().is_empty());
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of [`load::from_tables`], and of the executor; nothing is removed then.
+    /// # Cost
+    /// Reads the table of the exchange, its permanent rows if one of them goes, and keyrail's own bindings.
     pub async fn unbind(
         &self,
         binding: &BindingDefinition,

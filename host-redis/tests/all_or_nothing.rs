@@ -7,10 +7,10 @@ use keyrail_core::{
     kombu::{Command, Envelope, Layout, Plan},
 };
 use keyrail_redis::{
-    Bind, ExecuteError, Executor, GiveBack, Host, Memory, Outgoing, Redis, RedisOptions, Reply, Take, Taken,
-    load, quarantine_list,
+    Bind, ExecuteError, Executor, GiveBack, Memory, Outgoing, Redis, RedisOptions, Reply, Take, Taken, load,
+    quarantine_list,
 };
-use support::{RedisServer, on_both};
+use support::{RedisServer, host, on_both};
 
 on_both!(
     a_publish_of_which_one_copy_cannot_be_written_writes_none,
@@ -25,10 +25,6 @@ on_both!(
     what_cannot_go_back_stays_registered,
     a_tag_is_a_text_or_a_whole_number,
 );
-
-fn host<E: Executor>(executor: E) -> Host<E> {
-    Host::from_tables(executor, Layout::default(), load::Options::default())
-}
 
 fn push(key: &str, value: &str) -> Command {
     Command::LPush { key: key.into(), value: value.into() }

@@ -6,19 +6,15 @@ use std::time::Duration;
 
 use keyrail_core::{
     BindingDefinition, ByteString, DestinationName, Dialect, ExchangeKind, Table,
-    kombu::{Command, Envelope, Layout, Plan},
+    kombu::{Command, Envelope, Plan},
 };
 use keyrail_redis::{
     Bind, Connection, ConsumerOptions, Executor, Freshness, Host, Memory, Message, Next, Producer,
-    ProducerOptions, Redis, RedisOptions, load,
+    ProducerOptions, Redis, RedisOptions,
 };
-use support::{PATIENCE, RedisServer, on_both};
+use support::{PATIENCE, RedisServer, host, on_both};
 
 const KEY: &[u8] = b"\xff.end";
-
-fn hosted<E: Executor>(executor: E) -> Host<E> {
-    Host::from_tables(executor, Layout::default(), load::Options::default())
-}
 
 fn wanted(exchange: &str, kind: ExchangeKind, key: &[u8], queue: &str) -> Bind {
     let binding = BindingDefinition {
@@ -43,7 +39,7 @@ async fn push(executor: &impl Executor, list: &str, value: Vec<u8>) {
 
 /// A consumer takes it, puts it back and takes it again; the bytes in Redis are those of Python.
 async fn a_key_of_bytes_outlives_a_requeue(executor: impl Executor) {
-    let host = hosted(executor);
+    let host = host(executor);
     push(host.executor(), "q", Envelope::text("x").to_bytes("t", KEY, "tag")).await;
     let mut consumer = host.consumer(vec!["q".into()], ConsumerOptions::default()).expect("a consumer");
     for again in [false, true] {
@@ -63,7 +59,7 @@ async fn a_key_of_bytes_outlives_a_requeue(executor: impl Executor) {
 
 /// What a Kombu that died has registered goes back by its key.
 async fn what_kombu_held_is_restored_by_a_key_of_bytes(executor: impl Executor) {
-    let host = hosted(executor);
+    let host = host(executor);
     bind(&host, "t", ExchangeKind::Topic, b"*.end", "ends").await;
     bind(&host, "t", ExchangeKind::Topic, b"*", "words").await;
     let payload = Envelope::text("x").to_bytes("t", KEY, "tag");
@@ -83,7 +79,7 @@ async fn what_kombu_held_is_restored_by_a_key_of_bytes(executor: impl Executor) 
 
 /// A tag that is none of ours to read is a name all the same, and what is no message still goes to quarantine.
 async fn surrogates_elsewhere_are_no_poison(executor: impl Executor) {
-    let host = hosted(executor);
+    let host = host(executor);
     for tag in [r"\udc80", r"\ud800", r"\\udcff", "t"] {
         let payload = format!(
             r#"{{"body": "eA==", "headers": {{"\ud800": "\udfff"}}, "properties": {{"body_encoding": "base64", "delivery_tag": "{tag}"}}}}"#
@@ -105,7 +101,7 @@ async fn surrogates_elsewhere_are_no_poison(executor: impl Executor) {
 /// A binding whose key is no UTF-8 is refused by name, and nothing is written: a topology is text. (A publish with such a
 /// key is matched all the same, by wildcards.)
 async fn a_binding_of_bytes_is_refused(executor: impl Executor) {
-    let host = hosted(executor);
+    let host = host(executor);
     for kind in [ExchangeKind::Direct, ExchangeKind::Topic, ExchangeKind::Headers] {
         let error = host.bind(&wanted("x", kind, KEY, "q")).await.expect_err("bytes");
         assert_eq!(error.code(), "key-not-utf8");
@@ -126,7 +122,7 @@ on_both!(
 async fn producers_publish_keys_of_bytes_and_refuse_queues_of_bytes() {
     let server = RedisServer::start();
     let connection = Connection::new(&server.url()).expect("a URL");
-    let host = hosted(connection.connect().await.expect("Redis"));
+    let host = host(connection.connect().await.expect("Redis"));
     bind(&host, "t", ExchangeKind::Topic, b"*.end", "q").await;
     for freshness in [Freshness::Tracked, Freshness::Strict, Freshness::EachPublish] {
         for once in [None, Some(Duration::from_secs(60))] {

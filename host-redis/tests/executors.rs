@@ -12,7 +12,7 @@ use keyrail_redis::{
     ExecuteError, Executor, Host, Memory, Outgoing, Redis, RedisOptions, Reply, Take, Taken, Waiter, load,
     quarantine_list,
 };
-use support::{PATIENCE, RedisServer, on_both};
+use support::{PATIENCE, RedisServer, host, on_both};
 
 on_both!(
     commands_answer_as_in_redis,
@@ -31,10 +31,6 @@ on_both!(
     the_default_exchange_takes_any_queue,
     queues_without_a_name_of_their_own_are_queues,
 );
-
-fn host<E: Executor>(executor: E) -> Host<E> {
-    Host::from_tables(executor, Layout::default(), load::Options::default())
-}
 
 async fn run(executor: &impl Executor, commands: Vec<Command>) -> Vec<Reply> {
     executor.run(&Plan { commands, atomic: true }).await.expect("replies")

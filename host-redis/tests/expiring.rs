@@ -9,10 +9,10 @@ use keyrail_core::{
     kombu::{Command, Layout, Plan},
 };
 use keyrail_redis::{
-    Connection, ConsumerOptions, Executor, Freshness, Host, Memory, Message, Next, Producer, ProducerOptions,
-    Redis, RedisOptions, Swept, load,
+    Connection, Consumer, ConsumerOptions, Delivery, Executor, Freshness, Memory, Message, Next, Producer,
+    ProducerOptions, Redis, RedisOptions, Swept,
 };
-use support::{PATIENCE, RedisServer, on_both};
+use support::{PATIENCE, RedisServer, cluster::until, host, on_both};
 
 const TABLE: &str = "_kombu.binding.orders";
 const DEADLINES: &str = "_kombu.binding_deadlines";
@@ -58,6 +58,36 @@ async fn later(minutes: u64) {
     tokio::time::resume();
 }
 
+/// Of two messages, one is held, and one waits in a list that would have expired three times meanwhile. The bindings are
+/// not written again for that.
+async fn one_held_and_one_waiting(server: &RedisServer, url: &str) -> (Consumer, Delivery) {
+    let connection = Connection::new(url).expect("a URL");
+    let mut consumer = declaring(&connection, topology(900), "eq").await;
+    until("it is declared", || score(server).is_some()).await;
+    let producer = Producer::connect(&connection, ProducerOptions::new().exchange("orders")).await;
+    let producer = producer.expect("a producer");
+    for body in ["1", "2"] {
+        let confirm = producer.publish(&Message::text(body).routing_key("k")).await.expect("published");
+        assert_eq!(confirm.queues, ["eq"]);
+    }
+    let held = consumer.next(PATIENCE).await.expect("taken").delivery().expect("a delivery");
+    server.command(&["CONFIG", "RESETSTAT"]);
+    tokio::time::sleep(Duration::from_millis(2700)).await;
+    let calls = server.calls(&["sadd", "pexpire"]);
+    assert_eq!(calls[0], 0, "written again");
+    assert!(calls[1] > 0, "not kept alive");
+    assert_eq!(server.command(&["LLEN", "eq"]), ":1\r\n");
+    (consumer, held)
+}
+
+/// A consumer of this queue that declares this topology.
+async fn declaring(connection: &Connection, topology: Topology, queue: &str) -> Consumer {
+    let declare = Some((Arc::new(topology), Dialect::Kombu57));
+    let options = ConsumerOptions { prefetch: 1, declare, ..ConsumerOptions::default() };
+    let redis = connection.connect().await.expect("Redis");
+    host(redis).consumer(vec![queue.into()], options).expect("a consumer")
+}
+
 #[tokio::test]
 async fn a_producer_refreshes_what_expires_every_twenty_minutes() {
     let server = RedisServer::start();
@@ -87,28 +117,12 @@ async fn a_producer_refreshes_what_expires_every_twenty_minutes() {
 #[tokio::test]
 async fn a_consumer_refreshes_what_expires_and_lets_its_lists_live() {
     let server = RedisServer::start();
-    let connection = Connection::new(&server.url()).expect("a URL");
-    let redis = connection.connect().await.expect("Redis");
-    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
-    let declare = Some((Arc::new(topology(900)), Dialect::Kombu57));
-    let options = ConsumerOptions { prefetch: 1, declare, ..ConsumerOptions::default() };
-    let mut consumer = host.consumer(vec!["eq".into()], options).expect("a consumer");
-    support::cluster::until("it is declared", || score(&server).is_some()).await;
-    let producer = Producer::connect(&connection, ProducerOptions::new().exchange("orders")).await;
-    let producer = producer.expect("a producer");
-    for body in ["1", "2"] {
-        let confirm = producer.publish(&Message::text(body).routing_key("k")).await.expect("published");
-        assert_eq!(confirm.queues, ["eq"]);
-    }
-    // One is held, one waits in a list that would expire three times meanwhile.
-    let held = consumer.next(PATIENCE).await.expect("taken").delivery().expect("a delivery");
-    tokio::time::sleep(Duration::from_millis(2700)).await;
-    assert_eq!(server.command(&["LLEN", "eq"]), ":1\r\n");
+    let (mut consumer, held) = one_held_and_one_waiting(&server, &server.url()).await;
     held.ack().await.expect("acked");
     assert!(matches!(consumer.next(PATIENCE).await, Ok(Next::Delivery(_))));
     wipe(&server);
     later(21).await;
-    support::cluster::until("it is refreshed", || score(&server).is_some()).await;
+    until("it is refreshed", || score(&server).is_some()).await;
     assert_refreshed(&server);
     // Nobody keeps alive what nobody consumes any more.
     consumer.close().await.expect("closed");
@@ -123,26 +137,9 @@ async fn a_sweep_that_is_refused_stops_nothing_else() {
     let server = RedisServer::start();
     server.command(&["ACL", "SETUSER", "some", "on", ">pw", "~*", "&*", "+@all", "-zrangebyscore"]);
     let url = format!("redis://some:pw@127.0.0.1:{}/0", server.port);
-    let connection = Connection::new(&url).expect("a URL");
-    let redis = connection.connect().await.expect("Redis");
+    let redis = Connection::new(&url).expect("a URL").connect().await.expect("Redis");
     redis.sweep(&Layout::default()).await.expect_err("refused");
-    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
-    let declare = Some((Arc::new(topology(900)), Dialect::Kombu57));
-    let options = ConsumerOptions { prefetch: 1, declare, ..ConsumerOptions::default() };
-    let mut consumer = host.consumer(vec!["eq".into()], options).expect("a consumer");
-    support::cluster::until("it is declared", || score(&server).is_some()).await;
-    let producer = Producer::connect(&connection, ProducerOptions::new().exchange("orders")).await;
-    let producer = producer.expect("a producer");
-    for body in ["1", "2"] {
-        producer.publish(&Message::text(body).routing_key("k")).await.expect("published");
-    }
-    let _held = consumer.next(PATIENCE).await.expect("taken").delivery().expect("a delivery");
-    server.command(&["CONFIG", "RESETSTAT"]);
-    tokio::time::sleep(Duration::from_millis(2700)).await;
-    let calls = server.calls(&["sadd", "pexpire"]);
-    assert_eq!(calls[0], 0, "written again");
-    assert!(calls[1] > 0, "not kept alive");
-    assert_eq!(server.command(&["LLEN", "eq"]), ":1\r\n");
+    let (consumer, _held) = one_held_and_one_waiting(&server, &url).await;
     consumer.close().await.expect("closed");
 }
 
@@ -152,7 +149,7 @@ async fn deadlines_are_by_the_clock_of_the_server() {
     let server = RedisServer::start();
     let connection = Connection::new(&server.url()).expect("a URL");
     let redis = connection.connect().await.expect("Redis");
-    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let host = host(redis);
     let mut stays = topology(900);
     stays.queues.retain(|queue| &*queue.name == "stays");
     server.command(&["CONFIG", "RESETSTAT"]);
@@ -248,26 +245,16 @@ async fn a_consumer_of_what_expires_sweeps_and_no_other() {
     let message = Message::text("x").routing_key("k");
     assert_eq!(producer.publish(&message).await.expect("published").queues, ["old"]);
 
-    let host = |redis| Host::from_tables(redis, Layout::default(), load::Options::default());
     let stays: Topology =
         serde_json::from_value(serde_json::json!({"queues": [{"name": "stays"}]})).expect("one");
-    let declare = Some((Arc::new(stays), Dialect::Kombu57));
-    let other = host(connection.connect().await.expect("Redis"));
-    let other =
-        other.consumer(vec!["stays".into()], ConsumerOptions { declare, ..ConsumerOptions::default() });
-    support::cluster::until("it is declared", || {
-        server.command(&["HEXISTS", "keyrail.queue", "stays"]) == ":1\r\n"
-    })
-    .await;
+    let other = declaring(&connection, stays, "stays").await;
+    until("it is declared", || server.command(&["HEXISTS", "keyrail.queue", "stays"]) == ":1\r\n").await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!is_gone(), "a consumer of nothing that expires");
 
-    let declare = Some((Arc::new(topology(900)), Dialect::Kombu57));
-    let options = ConsumerOptions { declare, ..ConsumerOptions::default() };
-    let redis = connection.connect().await.expect("Redis");
-    let consumer = host(redis).consumer(vec!["eq".into()], options).expect("a consumer");
-    support::cluster::until("it sweeps at its start", is_gone).await;
-    support::cluster::until("its own table is there", || score(&server).is_some()).await;
+    let consumer = declaring(&connection, topology(900), "eq").await;
+    until("it sweeps at its start", is_gone).await;
+    until("its own table is there", || score(&server).is_some()).await;
     let deadline = std::time::Instant::now() + PATIENCE;
     let refused = loop {
         match producer.publish(&message).await {
@@ -281,8 +268,8 @@ async fn a_consumer_of_what_expires_sweeps_and_no_other() {
     tokio::time::sleep(Duration::from_millis(700)).await;
     assert!(!is_gone(), "a minute is not over");
     later(1).await;
-    support::cluster::until("it sweeps again", is_gone).await;
+    until("it sweeps again", is_gone).await;
     assert_eq!(server.command(&["EXISTS", TABLE]), ":1\r\n");
     consumer.close().await.expect("closed");
-    other.expect("a consumer").close().await.expect("closed");
+    other.close().await.expect("closed");
 }

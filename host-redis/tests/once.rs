@@ -4,10 +4,8 @@ mod support;
 
 use std::{collections::BTreeSet, time::Duration};
 
-use keyrail_core::{Outcome, kombu::Layout};
-use keyrail_redis::{
-    Connection, Freshness, Host, Message, News, Producer, ProducerOptions, RetryPolicy, load,
-};
+use keyrail_core::Outcome;
+use keyrail_redis::{Connection, Freshness, Message, News, Producer, ProducerOptions, RetryPolicy};
 use support::{
     PATIENCE, RedisServer,
     trap::{ANSWER, REQUEST, Trap, marked},
@@ -33,7 +31,7 @@ fn tables(server: &RedisServer) {
 /// The bodies and delivery tags that lie in a queue, which is empty afterwards.
 async fn drained(server: &RedisServer, queue: &str) -> Vec<(String, String)> {
     let redis = Connection::new(&server.url()).expect("a URL").connect().await.expect("Redis");
-    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let host = support::host(redis);
     let mut messages = Vec::new();
     while let Some(message) = host.get(queue).await.expect("got") {
         let tag = message.properties.get("delivery_tag").map(ToString::to_string).unwrap_or_default();
@@ -155,7 +153,7 @@ async fn once_is_true_of_a_batch_and_of_fanout() {
     tables(&server);
     let trap = Trap::before(server.port);
     let redis = Connection::new(&server.url()).expect("a URL").connect().await.expect("Redis");
-    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let host = support::host(redis);
     let producer = producer(&trap, &server, options(Freshness::Tracked).once(WINDOW)).await;
     let batch: Vec<Message> = (0..100).map(|n| message(&n.to_string(), "both")).collect();
     let answers = trap.around(ANSWER, producer.publish_all(&batch)).await;

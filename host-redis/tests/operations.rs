@@ -120,7 +120,44 @@ async fn a_binding_may_lead_to_an_exchange_that_nothing_leads_to_yet<E: Executor
     assert_eq!(error.code(), "exchange-not-found", "{error}");
 }
 
+/// Whoever wrote it and in whichever dialect, unless one is named; other queues and keys stay.
+async fn an_unbind_finds_every_dialect<E: Executor>(executor: E) {
+    let host = hosted(executor).await;
+    let layout = host.layout().clone();
+    let table = layout.binding_table("orders");
+    let kept = [row("a.*", "audit", Dialect::Kombu56), row("a.b", "billing", Dialect::Kombu57)];
+    let twins = [Dialect::Kombu56, Dialect::Kombu57].map(|dialect| row("a.*", "billing", dialect));
+    for member in kept.iter().chain(&twins) {
+        add(&host, vec![Command::SAdd { key: table.clone(), member: member.clone() }]).await;
+    }
+    let permanent = Command::SAdd { key: layout.permanent_table("orders"), member: twins[1].clone() };
+    add(&host, vec![permanent]).await;
+    let binding = BindingDefinition {
+        source: "orders".into(),
+        destination: DestinationName::Queue("billing".into()),
+        routing_key: "a.*".into(),
+        pattern: None,
+        dialect: Dialect::Amqp,
+        arguments: Table::new(),
+    };
+    assert!(host.unbind(&binding, Some(Dialect::Amqp)).await.expect("asked").is_empty());
+    let dialects = |removed: Vec<BindingDefinition>| {
+        let mut dialects: Vec<&str> = removed.iter().map(|binding| binding.dialect.as_str()).collect();
+        dialects.sort_unstable();
+        dialects.join(" ")
+    };
+    assert_eq!(dialects(host.unbind(&binding, None).await.expect("removed")), "kombu56 kombu57");
+    let mut left = members(&host, table).await;
+    left.sort_unstable();
+    let mut expected = kept.to_vec();
+    expected.sort_unstable();
+    assert_eq!(left, expected);
+    assert!(members(&host, layout.permanent_table("orders")).await.is_empty());
+    assert!(host.unbind(&binding, None).await.expect("asked").is_empty());
+}
+
 on_both!(
+    an_unbind_finds_every_dialect,
     a_binding_may_lead_to_an_exchange_that_nothing_leads_to_yet,
     a_deletion_knows_the_rows_of_every_dialect_and_process,
     an_unbind_removes_the_row_that_was_written,

@@ -36,7 +36,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     ends: Ends,
 
-    /// What * and # mean to whoever publishes: as Kombu 5.7 writes it, as Kombu up to 5.6 wrote it, or as RabbitMQ
+    /// What * and # mean to whoever publishes: as Kombu 5.7 writes it, as Kombu up to 5.6 wrote it, or as RabbitMQ; of a
+    /// fanout exchange, whether messages wait in the queue (amqp) or it only listens, as Kombu's do
     /// [default: kombu57 in Kombu's tables, amqp in keyrail's own keys and in a file]
     #[arg(long, value_name = "DIALECT")]
     dialect: Option<DialectName>,

@@ -149,11 +149,14 @@ async fn consume<E: Executor>(
         true => args.source.file()?.map(|file| (Arc::new(file.topology), Dialect::Kombu57)),
         false => None,
     };
+    // Before taking, since a consumer declares beside it: one that takes what is there may be gone before that is done.
     // What contradicts Redis is better told now than in the log. Whatever else fails, the consumer tries again.
-    if let Some((topology, dialect)) = &declare
-        && let Err(error @ HostError::Declare(_)) = host.import(topology, *dialect).await
-    {
-        return Err(error.into());
+    if let Some((topology, dialect)) = &declare {
+        match host.import(topology, *dialect).await {
+            Ok(_) => {}
+            Err(error @ HostError::Declare(_)) => return Err(error.into()),
+            Err(error) => Failure::of(host, error).await.warn(),
+        }
     }
     let transport = args.source.consumer_options()?;
     let options = ConsumerOptions {

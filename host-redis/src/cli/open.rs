@@ -32,7 +32,8 @@ pub(crate) struct Source {
     vhost: Option<String>,
 
     /// The Redis that Kombu uses: redis://[user:password@]host[:port][/db], rediss://, unix:///path,
-    /// sentinel://host:port;sentinel://host:port or redis+cluster://host:port
+    /// sentinel://host:port;sentinel://host:port or redis+cluster://host:port. From the environment it is passed over where
+    /// --topology is enough
     #[arg(
         long,
         value_name = "URL",

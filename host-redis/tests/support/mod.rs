@@ -10,6 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use keyrail_core::kombu::Layout;
+use keyrail_redis::load;
+
 pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod operations;
@@ -37,6 +40,11 @@ macro_rules! on_both {
     };
 }
 pub(crate) use on_both;
+
+/// A host that reads its tables from there, by Kombu's own names.
+pub(crate) fn host<E: keyrail_redis::Executor>(executor: E) -> keyrail_redis::Host<E> {
+    keyrail_redis::Host::from_tables(executor, Layout::default(), load::Options::default())
+}
 
 /// Far more than anything here takes, so that a hang is a failure and a busy machine is not.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);

@@ -18,6 +18,7 @@ pub(crate) struct Proxy {
     silent: Arc<AtomicBool>,
     generation: Arc<AtomicU64>,
     milliseconds: Arc<AtomicU64>,
+    held: Arc<AtomicBool>,
 }
 
 impl Proxy {
@@ -32,6 +33,8 @@ impl Proxy {
         let current = generation.clone();
         let milliseconds = Arc::new(AtomicU64::new(0));
         let slow = milliseconds.clone();
+        let held = Arc::new(AtomicBool::new(false));
+        let hold = held.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // As a server that is not there, it hangs up.
@@ -41,8 +44,16 @@ impl Proxy {
                 kept.lock().expect("no panic").extend([one, other]);
                 let (swallow, mine) = (swallow.clone(), current.load(SeqCst));
                 let (one, other, slow) = (current.clone(), current.clone(), slow.clone());
+                let hold = hold.clone();
                 let is_frozen = move |now: &AtomicU64| now.load(SeqCst) != mine;
-                thread::spawn(move || forward(from, server, || is_frozen(&one)));
+                thread::spawn(move || {
+                    forward(from, server, || {
+                        while hold.load(SeqCst) {
+                            thread::sleep(Duration::from_millis(2));
+                        }
+                        is_frozen(&one)
+                    })
+                });
                 thread::spawn(move || {
                     forward(to, client, || {
                         thread::sleep(Duration::from_millis(slow.load(SeqCst)));
@@ -51,7 +62,7 @@ impl Proxy {
                 });
             }
         });
-        Proxy { port, open, silent, generation, milliseconds }
+        Proxy { port, open, silent, generation, milliseconds, held }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -61,6 +72,11 @@ impl Proxy {
     /// Whether what the server answers gets lost. What it is asked arrives all the same.
     pub(crate) fn swallow_answers(&self, swallow: bool) {
         self.silent.store(swallow, SeqCst);
+    }
+
+    /// Whether what the server is asked waits here. What it says by itself arrives all the same.
+    pub(crate) fn hold_requests(&self, hold: bool) {
+        self.held.store(hold, SeqCst);
     }
 
     /// Leaves every connection half-open: nothing arrives any more, in either direction, and nobody hears of an end. New
