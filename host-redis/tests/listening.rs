@@ -96,7 +96,7 @@ async fn what_waits_is_bounded_in_bytes_too() {
     let length = match &message.body {
         Body::Bytes(bytes) => bytes.len(),
         Body::Text(text) => text.len(),
-        Body::Json(_) => 0,
+        Body::Json(_) | Body::Wide(_) => 0,
     };
     assert_eq!(length, 10 * SIZE);
     for _ in 0..20 {
