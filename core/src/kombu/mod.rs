@@ -39,6 +39,7 @@ mod binding_table;
 mod celery;
 mod celery_config;
 mod command;
+mod digits;
 mod envelope;
 mod fanout;
 #[cfg(feature = "regex")]
