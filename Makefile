@@ -10,7 +10,7 @@ ARGS ?=
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-run: ## route the shop's messages, print where they went and why, then serve the page
+run: ## route the shop's messages, print where they went and why, then serve the page (ARGS='--listen 127.0.0.1:9000')
 	@scripts/release.sh keyrail
 	@exec env -u KEYRAIL_REDIS $(SERVE) $(ARGS)
 

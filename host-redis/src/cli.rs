@@ -3,19 +3,23 @@
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt};
 
 mod bench;
 mod bind;
 mod consume;
 mod convert;
 mod diff;
+mod doctor;
+mod ends;
 mod explain;
+mod fail_on;
 mod failure;
 mod header;
 mod lint;
+mod log;
 mod open;
 mod publish;
+mod reason;
 mod result;
 mod route;
 mod serve;
@@ -43,10 +47,11 @@ use failure::Failure;
   keyrail explain --topology definitions.json --exchange orders --key order.eu.payed
   keyrail lint --topology definitions.json
   keyrail diff before.json after.json
+  keyrail doctor --redis redis://127.0.0.1/0
   keyrail publish --redis redis://127.0.0.1/0 --exchange orders --key order.eu.paid --body hello
   keyrail consume --redis redis://127.0.0.1/0 --queue billing
 
-Exit status: 0 done, 1 failed, unroutable or (lint, diff) something found, 2 wrong usage."
+Exit status: 0 done, 1 failed, unroutable or (lint, diff, doctor) something found, 2 wrong usage."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -60,6 +65,7 @@ enum Verb {
     Explain(explain::Args),
     Lint(lint::Args),
     Diff(diff::Args),
+    Doctor(doctor::Args),
     Bind(bind::Args),
     Publish(publish::Args),
     Consume(consume::Args),
@@ -71,17 +77,7 @@ enum Verb {
 }
 
 pub(crate) fn main() -> ExitCode {
-    let wanted = std::env::var("KEYRAIL_LOG").ok().filter(|wanted| !wanted.is_empty());
-    let filter = wanted.and_then(|wanted| EnvFilter::try_new(wanted).ok());
-    let filter = filter.unwrap_or_else(|| EnvFilter::new("keyrail=warn"));
-    let writer = std::io::stderr.with_max_level(tracing::Level::TRACE);
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_target(false)
-        .without_time()
-        .with_ansi(show::Style::of_stderr().is_on())
-        .try_init();
+    log::start();
     match parse().and_then(run) {
         Ok(status) => status,
         Err(failure) => failure.report(),
@@ -102,6 +98,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Explain(args) => explain::run(args).await,
             Verb::Lint(args) => lint::run(args).await,
             Verb::Diff(args) => diff::run(&args),
+            Verb::Doctor(args) => doctor::run(args).await,
             Verb::Bind(args) => bind::run(args).await,
             Verb::Publish(args) => publish::run(args).await,
             Verb::Consume(args) => consume::run(args).await,
@@ -131,12 +128,24 @@ fn parse() -> Result<Cli, Failure> {
         let first = text.split("\n\n").next().unwrap_or_default();
         let message = first.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
         let message = message.replace('\'', "`");
-        let verb = std::env::args()
-            .nth(1)
-            .filter(|verb| Cli::command().get_subcommands().any(|known| known.get_name() == verb));
-        let help = verb.map_or_else(|| "keyrail --help".into(), |verb| format!("keyrail {verb} --help"));
-        Failure::usage(format!("{message}; see `{help}`"))
+        let meant = text.lines().find_map(|line| line.trim().strip_prefix("tip: a similar "));
+        let meant = meant.and_then(|tip| tip.split_once('\'')?.1.split_once('\''));
+        let meant = meant.map(|(meant, _)| format!(", did you mean `{meant}`?")).unwrap_or_default();
+        Failure::usage(format!("{message}{meant}; see `{} --help`", asked()))
     })
+}
+
+/// The command that was asked for, as far as it is one: `keyrail topology print`.
+fn asked() -> String {
+    let mut command = Cli::command();
+    let mut asked = command.get_name().to_owned();
+    for word in std::env::args().skip(1) {
+        let Some(verb) = command.find_subcommand(&word) else { break };
+        command = verb.clone();
+        asked.push(' ');
+        asked.push_str(&word);
+    }
+    asked
 }
 
 /// A variable that is set to nothing says nothing, as where a script or a unit file clears it. An empty flag remains an

@@ -168,11 +168,7 @@ impl ConnectionError {
 impl fmt::Display for ConnectionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ConnectionError::Url { reason } => write!(
-                f,
-                "the Redis URL cannot be used: {reason}; expected redis://[user:password@]host[:port][/db], \
-                 rediss://, unix:///path, sentinel:// or redis+cluster://"
-            ),
+            ConnectionError::Url { reason } => write!(f, "the Redis URL cannot be used: {reason}"),
             ConnectionError::Options { reason } => {
                 write!(f, "the transport options cannot be used: {reason}")
             }

@@ -33,6 +33,13 @@ pub enum HostError {
         /// The name that was asked for.
         queue: Box<str>,
     },
+    /// There is no such record of repairs.
+    RecordNotFound {
+        /// The name that was asked for.
+        record: Box<str>,
+        /// Those that there are.
+        known: Vec<Box<str>>,
+    },
     /// What was asked cannot be written in Kombu's keys.
     NotExpressible {
         /// What and why.
@@ -194,6 +201,7 @@ impl HostError {
             HostError::Refused(error) => error.code(),
             HostError::NotEmpty { .. } => "queue-not-empty",
             HostError::QueueNotFound { .. } => "queue-not-found",
+            HostError::RecordNotFound { .. } => "record-not-found",
             HostError::NotExpressible { .. } => "not-expressible",
             HostError::Load(error) => error.code(),
             HostError::Execute(error) => error.code(),
@@ -259,6 +267,12 @@ impl fmt::Display for HostError {
             HostError::Refused(error) => error.fmt(f),
             HostError::NotEmpty { queue } => write!(f, "queue `{queue}` has messages"),
             HostError::QueueNotFound { queue } => write!(f, "there is no queue `{queue}`"),
+            HostError::RecordNotFound { record, known } => match &known[..] {
+                [] => write!(f, "there is no record `{record}` of repairs, nor any other"),
+                known => {
+                    write!(f, "there is no record `{record}` of repairs; there are {}", known.join(", "))
+                }
+            },
             HostError::NotExpressible { reason } => f.write_str(reason),
             HostError::Load(error) => error.fmt(f),
             HostError::Execute(error) => error.fmt(f),
@@ -297,11 +311,7 @@ impl fmt::Display for LoadError {
 impl fmt::Display for ExecuteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ExecuteError::Url { reason } => write!(
-                f,
-                "the Redis URL cannot be used: {reason}; expected redis://[user:password@]host[:port][/db] or \
-                 unix:///path"
-            ),
+            ExecuteError::Url { reason } => write!(f, "the Redis URL cannot be used: {reason}"),
             ExecuteError::Unreachable { address, reason } => {
                 write!(f, "no Redis can be reached at {address}: {reason}; is it running?")
             }

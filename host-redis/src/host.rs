@@ -6,17 +6,18 @@ use std::{
 };
 
 use keyrail_core::{
-    BindError, BindingDefinition, Destination, DestinationName, Dialect, Exchange, ExchangeDefinition,
-    ExchangeKind, Outcome, Queue, Router, Topology,
+    BindError, DestinationName, Dialect, ExchangeKind, Outcome, Router, Topology,
     kombu::{Command, Layout, Plan, plan},
 };
 use uuid::Uuid;
 
 use crate::{
-    Consumer, ConsumerOptions, ExecuteError, Executor, HostError, ReceivedMessage, Reply, Shared, Take,
-    Taken,
+    Consumer, ConsumerOptions, ExecuteError, Executor, GiveBack, HostError, ReceivedMessage, Reply, Shared,
+    Take, Taken,
     load::{self, Quarantined},
+    payload,
     publish::{Fanout, Outgoing, Published, Routed, Ways, check_address, route, sealed},
+    quarantine_list,
     registry::{self, BucketOwner},
 };
 
@@ -53,17 +54,6 @@ pub struct Table {
 
 /// How many rows in quarantine are named in the log at each reading.
 const NAMED: usize = 10;
-
-/// A binding to be written to Redis.
-#[derive(Clone, Debug)]
-pub struct Bind {
-    /// The binding.
-    pub binding: BindingDefinition,
-    /// The type of its exchange, if the caller knows it.
-    pub kind: Option<ExchangeKind>,
-    /// The dialect of a topic binding's text.
-    pub dialect: Dialect,
-}
 
 impl<E: Executor> Host<E> {
     /// Routes by this router, whatever Redis holds.
@@ -138,32 +128,26 @@ impl<E: Executor> Host<E> {
         }
     }
 
-    /// The exchange that a binding leads to, if it leads to one. What `table` reaches of the topology need not hold it yet.
-    async fn destination_exchange(
-        &self,
-        binding: &BindingDefinition,
-        table: &Table,
-    ) -> Result<Option<Exchange>, HostError> {
-        let DestinationName::Exchange(name) = &binding.destination else { return Ok(None) };
-        let find = |router: &Router| router.exchange_properties(router.exchange(name)?).cloned();
-        match find(&table.router) {
-            Some(exchange) => Ok(Some(exchange)),
-            None => Ok(find(&self.table(Some(name)).await?.router)),
-        }
-    }
-
     /// Says where a message would go, and why. Nothing is sent.
     ///
     /// # Errors
     /// An unknown or internal exchange, a key that is too long; and those of [`table`](Self::table).
     pub async fn route(&self, outgoing: &Outgoing) -> Result<Routed, HostError> {
+        self.explain(outgoing, 0).await
+    }
+
+    /// As [`route`](Self::route), with as many of the bindings that nearly matched.
+    ///
+    /// # Errors
+    /// As [`route`](Self::route).
+    pub async fn explain(&self, outgoing: &Outgoing, near_misses: usize) -> Result<Routed, HostError> {
         let Outgoing { exchange, routing_key, headers, .. } = outgoing;
         check_address(exchange, routing_key)?;
         if exchange.is_empty() && !self.is_fixed() {
-            return route(&default_router(routing_key, headers)?, outgoing);
+            return route(&default_router(routing_key, headers)?, &self.layout, outgoing, near_misses);
         }
         let table = self.table(Some(exchange)).await?;
-        route(&table.router, outgoing)
+        route(&table.router, &self.layout, outgoing, near_misses)
     }
 
     /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one transaction.
@@ -205,60 +189,6 @@ impl<E: Executor> Host<E> {
         Ok((ways, plan))
     }
 
-    /// Writes a binding, with the exchange's type where Kombu cannot tell it. Binding twice is binding once.
-    ///
-    /// # Errors
-    /// A binding that no router takes, a type that contradicts the one that is known, a key that cannot be written;
-    /// nothing is written then.
-    pub async fn bind(&self, bind: &Bind) -> Result<ExchangeKind, HostError> {
-        let binding = &bind.binding;
-        let table = self.table(Some(&binding.source)).await?;
-        let known = table.router.exchange(&binding.source);
-        let known = known.and_then(|id| table.router.exchange_properties(id));
-        let kind = match (known, bind.kind) {
-            (Some(known), Some(kind)) if known.kind() != kind => {
-                return Err(HostError::NotExpressible {
-                    reason: format!(
-                        "exchange `{}` is {} already and cannot become {kind}",
-                        binding.source,
-                        known.kind()
-                    )
-                    .into(),
-                });
-            }
-            (_, Some(kind)) => kind,
-            (Some(known), None) => known.kind(),
-            (None, None) => return Err(BindError::ExchangeNotFound { name: binding.source.clone() }.into()),
-        };
-        let destination = self.destination_exchange(binding, &table).await?;
-        check(binding, kind, destination)?;
-        let mut plan = registry::bind(&self.layout, kind, binding, bind.dialect)?;
-        let registry = self.executor.hash(&registry::exchanges_key(&self.layout)).await?;
-        let registered = registry.iter().any(|(name, _)| **name == *binding.source);
-        // A type that was told and is not in Redis is told to everyone from now on.
-        if bind.kind.is_some() && !registered && !Router::is_predeclared(&binding.source) {
-            let exchange = ExchangeDefinition {
-                name: binding.source.clone(),
-                kind,
-                durable: true,
-                auto_delete: false,
-                internal: false,
-                alternate_exchange: None,
-                arguments: keyrail_core::Table::new(),
-            };
-            plan.commands.insert(0, registry::declare_exchange(&self.layout, &exchange));
-        }
-        let owns = known.is_some_and(|_| owns_buckets(&table.router, binding));
-        if kind == ExchangeKind::ConsistentHash && !owns {
-            let turn = registry::next_turn(&registry::buckets(&*self.executor, &self.layout).await?);
-            let owner = BucketOwner { turn, binding: binding.clone() };
-            plan.commands.push(registry::own_buckets(&self.layout, &owner));
-        }
-        plan.atomic = plan.commands.len() > 1;
-        self.executor.run(&plan).await?;
-        Ok(kind)
-    }
-
     /// Writes a whole topology, in one transaction; what is there already stays.
     ///
     /// # Errors
@@ -295,6 +225,13 @@ impl<E: Executor> Host<E> {
                 }
                 Some(Taken::Quarantined { list, .. }) => {
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`");
+                }
+                Some(Taken::Message { delivery, payload, .. }) if payload::json(&payload).is_err() => {
+                    let list = &quarantine_list(&self.layout, queue);
+                    let (layout, delivery, payload) = (&self.layout, &*delivery, &*payload);
+                    let back = GiveBack { layout, delivery, list, payload, next: false };
+                    self.executor.give_back(&back).await?;
+                    tracing::warn!(queue, "a payload that is no JSON was moved to `{list}`");
                 }
                 Some(Taken::Message { delivery, payload, .. }) => {
                     let message = ReceivedMessage::decode(queue, &payload);
@@ -375,42 +312,6 @@ fn default_router(
     }
     let topology = Topology { queues, ..Topology::default() };
     topology.router().map_err(|error| HostError::NotExpressible { reason: error.to_string().into() })
-}
-
-/// Whether the destination has buckets already, or this very binding is there and lost them: it brings none then.
-fn owns_buckets(router: &Router, binding: &BindingDefinition) -> bool {
-    let Some(exchange) = router.exchange(&binding.source) else { return false };
-    let Ok(destination) = binding.destination.find(router) else { return false };
-    let owner = router.bucket_owners(exchange).any(|owner| owner.destination == destination);
-    let mut bound = router.bindings_from(exchange).filter(|bound| bound.destination == destination);
-    owner || bound.any(|bound| BindingDefinition::of(router, &bound) == *binding)
-}
-
-/// Tries the binding on a copy of the topology, so that nothing is written which no router could load.
-fn check(
-    binding: &BindingDefinition,
-    kind: ExchangeKind,
-    exchange: Option<Exchange>,
-) -> Result<(), HostError> {
-    let mut trial = Router::with_predeclared_exchanges();
-    let source = match trial.exchange(&binding.source) {
-        Some(source) => source,
-        None => trial.declare_exchange(&binding.source, Exchange::new(kind))?,
-    };
-    let destination: Destination = match &binding.destination {
-        DestinationName::Queue(queue) => trial.declare_queue(queue, Queue::new())?.into(),
-        DestinationName::Exchange(name) => {
-            let Some(known) = exchange else {
-                return Err(BindError::ExchangeNotFound { name: name.clone() }.into());
-            };
-            match trial.exchange(name) {
-                Some(id) => id.into(),
-                None => trial.declare_exchange(name, known)?.into(),
-            }
-        }
-    };
-    trial.bind(source, destination, &binding.binding())?;
-    Ok(())
 }
 
 /// Everything of a topology that can be written, as one plan.

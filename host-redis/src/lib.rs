@@ -31,15 +31,18 @@
 //! | [`SimpleQueue`] | put and get, for those who want two calls |
 //! | [`FanoutListener`], [`DurableFanout`] | fanout as Kombu's, and one that waits for its subscribers |
 //! | [`celery`] | run Celery's tasks |
+//! | [`doctor`] | what is wrong in a Redis that is shared, and repairs that can be taken back |
 //! | [`load`] | topologies from files and from Kombu's tables |
 //! | [`serve`] | the HTTP interface |
 //! | [`Shared`] | a table that is replaced while threads route by it |
 
+mod bind;
 pub mod celery;
 mod compression;
 mod connection;
 mod consumer;
 mod decode;
+pub mod doctor;
 mod error;
 mod executor;
 mod expiring;
@@ -59,6 +62,7 @@ mod simple;
 mod stream;
 mod table;
 
+pub use bind::{Bind, Bound};
 pub use compression::{Compression, UnknownCompression};
 pub use connection::{Connection, ConnectionError, Login, QueueOrder, RetryPolicy, TransportOptions};
 pub use consumer::{Consumer, ConsumerOptions, Delivery, Next, Requeue, Settlement};
@@ -69,9 +73,9 @@ pub use executor::{
     RedisWaiter, Reply, Restore, SetSize, Swept, Take, Taken, Waiter, quarantine_list,
 };
 pub use fanout::{FanoutListener, News};
-pub use host::{Bind, Host, Table};
+pub use host::{Host, Table};
 pub use producer::{Confirm, Message, ProduceError, Producer, ProducerOptions, Serializer};
-pub use publish::{Fanout, Outgoing, Published, Routed, json_of};
+pub use publish::{Channel, Fanout, Outgoing, Published, Routed, json_of};
 pub use restore::{Left, Restored};
 pub use shared::{Reader, Shared};
 pub use simple::SimpleQueue;

@@ -6,7 +6,6 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use ::redis::Value;
@@ -33,6 +32,7 @@ mod message;
 mod once;
 mod options;
 mod push;
+mod replicas;
 mod route;
 mod strict;
 
@@ -66,6 +66,8 @@ pub struct Producer {
     tags: Tags,
     /// The strict way guards its connection, one publish at a time.
     strict: tokio::sync::Mutex<()>,
+    /// One waits for replicas at a time.
+    waiting: tokio::sync::Mutex<()>,
     declared: tokio::sync::Mutex<Declared>,
     /// What of the declarations expires.
     expiring: Option<Expiring>,
@@ -142,6 +144,7 @@ impl Producer {
             },
             tags: Tags { first: Uuid::new_v4().as_u128(), messages: AtomicU64::new(0) },
             strict: tokio::sync::Mutex::new(()),
+            waiting: tokio::sync::Mutex::new(()),
             declared: tokio::sync::Mutex::new(Declared::never()),
             expiring,
         })
@@ -225,9 +228,15 @@ impl Producer {
 
     async fn attempt(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
         self.declare_once().await?;
-        if self.options.freshness == Freshness::Strict {
-            return self.strictly(prepared).await;
-        }
+        let (confirm, epoch) = match self.options.freshness {
+            Freshness::Strict => self.strictly(prepared).await?,
+            _ => self.at_once(prepared).await?,
+        };
+        Ok(Confirm { replicas: self.replicate(epoch).await, ..confirm })
+    }
+
+    /// Publishes by the tables that are known, and says on which connection.
+    async fn at_once(&self, prepared: &Prepared<'_>) -> Result<(Confirm, u64), ProduceError> {
         let (reach, mut ways) = self.declared_ways(prepared).await?;
         let dead_lettered = self.dead_letter(&mut ways);
         self.check_mandatory(&prepared.asked, is_nowhere(&ways))?;
@@ -236,12 +245,10 @@ impl Producer {
         if self.add_push(&mut push, prepared, &ways, reach.as_deref()) {
             let answer = push.send(&self.redis).await?.pop().unwrap_or(Value::Nil);
             self.pushed(&ways, prepared.envelope.priority_of(), answer)?;
-            let confirm = self.confirm(&prepared.asked, ways, &[], &[], dead_lettered)?;
-            return Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm });
+            return Ok((self.confirm(&prepared.asked, ways, &[], &[], dead_lettered)?, epoch));
         }
         let plan = self.plan(prepared, &ways, reach.as_deref());
-        let confirm = self.carry_out(prepared, ways, &plan, dead_lettered).await?;
-        Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm })
+        Ok((self.carry_out(prepared, ways, &plan, dead_lettered).await?, epoch))
     }
 
     /// Where the message goes, and by which table.
@@ -355,21 +362,6 @@ impl Producer {
             }
         }
         Ok(replies)
-    }
-
-    /// Waits for replicas, on the connection that wrote.
-    async fn replicate(&self, epoch: u64) -> Result<Option<u32>, ProduceError> {
-        let Some((count, limit)) = self.options.replicas else { return Ok(None) };
-        // A limit of 0 would be none.
-        let limit = limit.max(Duration::from_millis(1));
-        let mut wait = ::redis::cmd("WAIT");
-        wait.arg(count).arg(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
-        let reached: u32 = wait
-            .query_async(&mut self.redis.link().clone())
-            .await
-            .map_err(|error| self.redis.error(error))?;
-        // Another connection wrote nothing, and nothing is what every replica has.
-        Ok(Some(if self.redis.link().epoch() == epoch { reached } else { 0 }))
     }
 
     fn confirm(

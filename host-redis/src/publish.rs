@@ -3,9 +3,11 @@
 use std::collections::HashSet;
 
 use keyrail_core::{
-    ByteString, DestinationName, Dialect, ExchangeKind, Message, Outcome, Router, Table, Trace, Value,
+    ByteString, DestinationName, Dialect, ExchangeKind, Hop, Match, Message, Outcome, Router, Table, Trace,
+    Value,
     kombu::{Envelope, Json, Layout, Plan, plan},
 };
+use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use crate::HostError;
 
@@ -79,14 +81,47 @@ pub(crate) fn sealed(envelope: Envelope, message: &Message<'_>) -> Envelope {
 }
 
 /// Where a message would go.
+///
+/// # JSON
+/// `{"outcome": "routed", "queues": ["audit"], "hops": […], "nearMisses": […], "channels": […]}`, the last two only where
+/// there are any: the same for `route` and `explain`, from the command and over HTTP.
 #[derive(Debug)]
 pub struct Routed {
-    /// What routing came to.
+    /// Routed if at least one queue gets a copy.
     pub outcome: Outcome,
-    /// The queues, each once.
+    /// The queues that get a copy, each once.
     pub queues: Vec<String>,
-    /// Why.
+    /// The channels on which whoever listens at that moment hears it too.
+    pub channels: Vec<Channel>,
+    /// Why. A queue that only listens to a channel is among those of the trace.
     pub trace: Trace,
+}
+
+/// The channel of a fanout exchange, as Kombu has them: nothing of it waits for anybody.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Channel {
+    /// The exchange.
+    pub exchange: String,
+    /// The channel in Redis.
+    pub channel: String,
+    /// The queues whose consumers hear this message there, if they run.
+    pub listeners: Vec<String>,
+}
+
+impl Serialize for Routed {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("outcome", self.outcome.as_str())?;
+        map.serialize_entry("queues", &self.queues)?;
+        map.serialize_entry("hops", self.trace.hops())?;
+        if !self.trace.near_misses().is_empty() {
+            map.serialize_entry("nearMisses", self.trace.near_misses())?;
+        }
+        if !self.channels.is_empty() {
+            map.serialize_entry("channels", &self.channels)?;
+        }
+        map.end()
+    }
 }
 
 /// Where a message went.
@@ -111,21 +146,45 @@ pub struct Fanout {
     pub subscribers: i64,
 }
 
-/// Routes with the checks of a broker's publish, and writes down why.
-pub(crate) fn route(router: &Router, outgoing: &Outgoing) -> Result<Routed, HostError> {
+/// Routes with the checks of a broker's publish, and writes down why, with as many near misses as are asked for.
+pub(crate) fn route(
+    router: &Router,
+    layout: &Layout,
+    outgoing: &Outgoing,
+    near_misses: usize,
+) -> Result<Routed, HostError> {
     let (id, message) = router.message(&outgoing.exchange, &outgoing.routing_key, Some(&outgoing.headers))?;
     // What random exchanges choose by.
     let message = hashed(message, &outgoing.envelope).random(uuid::Uuid::new_v4().as_u64_pair().0);
-    let mut trace = Trace::new();
-    let outcome = router.explain(id, &message, &mut trace);
-    let queues = trace.queues().map(Into::into).collect();
-    Ok(Routed { outcome, queues, trace })
+    let mut trace = Trace::new().with_near_misses(near_misses);
+    let _ = router.explain(id, &message, &mut trace);
+    let Ways { queues, fanout } = Ways::of(&trace);
+    let key = String::from_utf8_lossy(&outgoing.routing_key);
+    let channels = fanout.into_iter().map(|exchange| Channel {
+        channel: layout.fanout_channel(&exchange, &key),
+        listeners: listeners(&trace, &exchange),
+        exchange,
+    });
+    let channels = channels.collect();
+    let outcome = if queues.is_empty() { Outcome::Unroutable } else { Outcome::Routed };
+    Ok(Routed { outcome, queues, channels, trace })
+}
+
+/// Whether the binding is a subscription of Kombu's, whose queue has no list that anybody reads.
+fn listens(hop: &Hop, matched: &Match) -> bool {
+    hop.kind == ExchangeKind::Fanout && matched.binding.dialect != Dialect::Amqp
+}
+
+fn listeners(trace: &Trace, exchange: &str) -> Vec<String> {
+    let here = trace.hops().iter().filter(|hop| *hop.exchange == *exchange);
+    let listening = here.flat_map(|hop| hop.matches.iter().filter(move |matched| listens(hop, matched)));
+    listening.map(|matched| matched.binding.destination.name().to_owned()).collect()
 }
 
 /// The ways out of a trace: queues with a list of their own, and fanout exchanges with a channel.
 ///
-/// A fanout binding of a Kombu dialect is a subscription: its queue has no list that anybody reads. One of the dialect
-/// `amqp` is keyrail's own and gets a copy that waits.
+/// A fanout binding of a Kombu dialect is a subscription. One of the dialect `amqp` is keyrail's own and gets a copy that
+/// waits.
 pub(crate) struct Ways {
     pub(crate) queues: Vec<String>,
     pub(crate) fanout: Vec<String>,
@@ -136,14 +195,12 @@ impl Ways {
         let mut ways = Ways { queues: Vec::new(), fanout: Vec::new() };
         let mut known = HashSet::new();
         for hop in trace.hops() {
-            let fans_out = hop.kind == ExchangeKind::Fanout;
-            if fans_out {
+            if hop.kind == ExchangeKind::Fanout {
                 ways.fanout.push(hop.exchange.to_string());
             }
             for matched in &hop.matches {
-                let subscription = fans_out && matched.binding.dialect != Dialect::Amqp;
                 if let DestinationName::Queue(queue) = &matched.binding.destination
-                    && !subscription
+                    && !listens(hop, matched)
                     && known.insert(&**queue)
                 {
                     ways.queues.push(queue.to_string());

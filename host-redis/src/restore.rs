@@ -11,8 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     ExecuteError, Executor, Held, Host, HostError, Overdue, PutBack, Restore, Table, payload,
-    publish::{Outgoing, Ways},
-    raw,
+    publish::Outgoing, raw,
 };
 
 /// What a restore came to.
@@ -158,8 +157,8 @@ impl<E: Executor> Host<E> {
                 headers: headers.unwrap_or_default(),
                 ..Outgoing::new(&exchange, &routing_key, hashed_properties(&envelope))
             };
-            let routed = crate::publish::route(&tables[&exchange].router, &outgoing);
-            routed.map(|routed| Ways::of(&routed.trace).queues).unwrap_or_default()
+            let routed = crate::publish::route(&tables[&exchange].router, layout, &outgoing, 0);
+            routed.map(|routed| routed.queues).unwrap_or_default()
         };
         if queues.is_empty() {
             let reason = format!("exchange `{exchange}` leads no queue to `{routing_key}`");
@@ -245,6 +244,11 @@ struct Address<'r> {
     payload: &'r [u8],
     exchange: String,
     routing_key: ByteString,
+}
+
+/// The message of a record, byte for byte; nothing of a record that nobody can restore.
+pub(crate) fn payload_of(record: &[u8]) -> Option<&[u8]> {
+    address(record).map(|address| address.payload)
 }
 
 /// How many places a record is cut at before it is given up.

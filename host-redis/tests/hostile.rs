@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use keyrail_core::kombu::{Command, Envelope, Layout, Plan};
 use keyrail_redis::{
-    Body, Consumer, ConsumerOptions, Delivery, Executor, Host, Memory, Next, Redis, RedisOptions, Requeue,
-    load,
+    Body, Consumer, ConsumerOptions, Delivery, Executor, Host, Memory, Next, Redis, RedisOptions, Reply,
+    Requeue, Take, load, quarantine_list,
 };
 use support::{PATIENCE, RedisServer, on_both};
 
@@ -92,7 +92,7 @@ async fn priorities_beyond_the_steps_keep_their_list(executor: impl Executor) {
         consumer.close().await.expect("closed");
         let length = Plan { atomic: false, commands: vec![Command::LLen { key: list.into() }] };
         let length = host.executor().run(&length).await.expect("counted");
-        assert_eq!(length, [keyrail_redis::Reply::Count(1)], "{priority} goes back to {list:?}");
+        assert_eq!(length, [Reply::Count(1)], "{priority} goes back to {list:?}");
         run(host.executor(), vec![Command::Del { key: list.into() }]).await;
     }
 }
@@ -181,7 +181,57 @@ async fn shapes_without_measure_go_their_way(executor: impl Executor) {
     assert_eq!((texts, quarantined), (vec!["long tag".to_owned(), "good".into()], 2));
 }
 
+/// The script that takes reads a tag at the end of an envelope without decoding it, so that Redis hands out what only ends
+/// like one. Its reader puts it aside: a consumer's, a getter's, and after a restore the next one's.
+async fn what_only_ends_like_an_envelope_is_put_aside(executor: impl Executor) {
+    let host = hosted(executor);
+    let list = quarantine_list(host.layout(), "q");
+    let end =
+        r#", "properties": {"delivery_info": {}, "delivery_tag": "11111111-2222-4333-8444-555555555555"}}"#;
+    let bad = [r#"{"body": "eA"#, "{\"body\": NaN", "no object", r#"{"headers": {"#]
+        .map(|begin| format!("{begin}{end}"));
+    for payload in &bad {
+        push(host.executor(), "q", payload.as_bytes()).await;
+    }
+    good(host.executor()).await;
+    let queues = ["q".to_owned()];
+    let take =
+        Take { layout: host.layout(), queues: &queues, limit: 9, in_turn: true, owner: Some("dead.0") };
+    assert_eq!(host.executor().take(&take).await.expect("taken").len(), 5);
+    let restored = host.restore(Duration::ZERO).await.expect("restored");
+    // In memory all of them are aside already; in Redis what does not begin like one either.
+    let in_redis = host.executor().describe().starts_with("redis");
+    assert_eq!((restored.restored, restored.left_count), (if in_redis { 4 } else { 1 }, 0));
+    let mut consumer = consumer(&host, HOUR);
+    for _ in 0..restored.restored {
+        match consumer.next(PATIENCE).await.expect("an event") {
+            Next::Quarantined { queue, list: to, .. } => assert_eq!((&*queue, &to), ("q", &list)),
+            Next::Delivery(good) => assert_eq!(good.requeue(Requeue::Last).await, Ok(true)),
+            Next::Idle => panic!("they do not come"),
+        }
+    }
+    consumer.close().await.expect("closed");
+    run(host.executor(), vec![Command::RPush { key: "q".into(), value: bad[0].clone().into_bytes() }]).await;
+    assert_eq!(host.get("q").await.expect("got").expect("the good one").body.as_text(), Some("good"));
+    assert_eq!(host.get("q").await.expect("got"), None);
+    assert_eq!(host.executor().keys("").await.expect("keys"), [&*list]);
+    let pops = vec![Command::RPop { key: list }; 6];
+    let replies = host.executor().run(&Plan { atomic: false, commands: pops }).await.expect("popped");
+    let mut aside: Vec<_> = replies
+        .into_iter()
+        .filter_map(|reply| match reply {
+            Reply::Value(payload) => payload,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    aside.sort_unstable();
+    let mut expected = [&bad[..], &bad[..1]].concat();
+    expected.sort_unstable();
+    assert_eq!(aside, expected.into_iter().map(String::into_bytes).collect::<Vec<_>>(), "byte for byte");
+}
+
 on_both!(
+    what_only_ends_like_an_envelope_is_put_aside,
     what_nobody_should_decode_comes_as_bytes,
     priorities_beyond_the_steps_keep_their_list,
     clocks_that_disagree_lose_nothing,

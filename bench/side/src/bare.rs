@@ -40,12 +40,17 @@ fn median_us(mut times: Vec<Duration>) -> f64 {
     times[times.len() / 2].as_secs_f64() * 1e6
 }
 
+const TAKE: &str = concat!(
+    include_str!("../../../host-redis/src/executor/tag.lua"),
+    include_str!("../../../host-redis/src/executor/take.lua")
+);
+
 /// The consumer's two scripts, in pipelines of an ack of the last batch and a take of the next.
 pub(crate) async fn consume(side: &Side, queue: &str, count: usize) -> f64 {
     let client = redis::Client::open(&*side.url).expect("a URL");
     let mut connection = client.get_multiplexed_async_connection().await.expect("Redis");
     let layout = Layout::default();
-    let take = load(&mut connection, include_str!("../../../host-redis/src/executor/take.lua")).await;
+    let take = load(&mut connection, TAKE).await;
     let settle = load(&mut connection, include_str!("../../../host-redis/src/executor/settle.lua")).await;
     let lists: Vec<String> = layout.lists(queue).collect();
     let (mut done, mut turn) = (0, 0);
@@ -76,15 +81,12 @@ async fn load(connection: &mut MultiplexedConnection, script: &str) -> String {
     Cmd::new().arg("SCRIPT").arg("LOAD").arg(script).query_async(connection).await.expect("loaded")
 }
 
-/// The names of what was taken.
+/// The names of what was taken, each behind its place and before its payload.
 fn deliveries(taken: Value) -> Vec<Vec<u8>> {
     let Value::Array(taken) = taken else { panic!("no messages: {taken:?}") };
-    let name = |message| match message {
-        Value::Array(parts) => match parts.into_iter().nth(1) {
-            Some(Value::BulkString(delivery)) => Some(delivery),
-            _ => None,
-        },
-        _ => None,
+    let name = |name| match name {
+        Value::BulkString(delivery) => delivery,
+        other => panic!("no name: {other:?}"),
     };
-    taken.into_iter().filter_map(name).collect()
+    taken.into_iter().skip(1).step_by(3).map(name).collect()
 }

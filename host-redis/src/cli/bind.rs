@@ -3,122 +3,179 @@ use std::{
     process::ExitCode,
 };
 
-use clap::ValueEnum;
-use keyrail_core::{BindingDefinition, DestinationName, Dialect};
-use keyrail_redis::{Bind, HostError};
+use keyrail_core::{
+    BindError, BindingDefinition, DestinationName, Dialect, Exchange, ExchangeDefinition, ExchangeKind,
+};
+use keyrail_redis::{Bind, Bound, HostError, load};
+use serde::Serialize;
 
 use super::{
     Failure,
-    header::{self, Header},
+    ends::{DialectName, Ends},
     open::Source,
+    show::{Style, clean},
 };
 
 /// Bind a queue or an exchange to an exchange.
 ///
 /// On Redis the binding is written where every Kombu publisher finds it, or beside it where Kombu has no word for it
-/// (headers, exchanges bound to exchanges). Binding twice is binding once. With --topology and no --redis the file stays
-/// as it is, and the topology with the new binding is printed.
+/// (headers, exchanges bound to exchanges, queues of fanout exchanges in which messages wait). Binding twice is binding
+/// once. With --topology the file stays as it is, and the topology with the new binding is printed.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail bind --redis redis://127.0.0.1/0 -x orders --type topic -k 'order.*.paid' -q billing
   keyrail bind --redis redis://127.0.0.1/0 -x invoices --type headers -a x-match=all -a pages:=3 -q print
-  keyrail bind --topology shop.json -x orders -k 'order.#' -q audit > new.json")]
+  keyrail bind --redis redis://127.0.0.1/0 -x orders -k 'order.#' --to-exchange audit --type audit=fanout
+  keyrail bind --topology shop.json -x orders -k 'order.#' -q audit > new.json
+
+An exchange that is new is created with --type.")]
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
 
-    /// The exchange; with --type it is created if it is new
-    #[arg(long, short = 'x', value_name = "NAME")]
-    exchange: String,
-
-    /// The queue that gets the messages
-    #[arg(long, short = 'q', value_name = "NAME", required_unless_present = "to_exchange")]
-    queue: Option<String>,
-
-    /// The exchange that gets the messages, instead of a queue
-    #[arg(long, value_name = "NAME", conflicts_with = "queue")]
-    to_exchange: Option<String>,
-
-    /// The binding key; a topic exchange reads * and # in it
-    #[arg(long, short = 'k', value_name = "KEY", default_value = "")]
-    key: String,
-
-    /// An argument, which a headers exchange compares: name=text, or name:=json for a number or a boolean
-    #[arg(long = "argument", short = 'a', value_name = "NAME=TEXT")]
-    arguments: Vec<Header>,
+    #[command(flatten)]
+    ends: Ends,
 
     /// What * and # mean to whoever publishes: as Kombu 5.7 writes it, as Kombu up to 5.6 wrote it, or as RabbitMQ
-    #[arg(long, value_name = "DIALECT", default_value = "kombu57")]
-    dialect: DialectName,
+    /// [default: kombu57 in Kombu's tables, amqp in keyrail's own keys and in a file]
+    #[arg(long, value_name = "DIALECT")]
+    dialect: Option<DialectName>,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
-/// The dialects by their stable words.
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum DialectName {
-    Kombu57,
-    Kombu56,
-    Amqp,
-}
-
-impl From<DialectName> for Dialect {
-    fn from(name: DialectName) -> Self {
-        match name {
-            DialectName::Kombu57 => Dialect::Kombu57,
-            DialectName::Kombu56 => Dialect::Kombu56,
-            DialectName::Amqp => Dialect::Amqp,
-        }
-    }
+#[derive(Serialize)]
+struct Answer<'a> {
+    binding: &'a BindingDefinition,
+    kind: ExchangeKind,
+    new: bool,
+    replaced: &'a [Dialect],
+    kombu: bool,
 }
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     args.source.require()?;
-    let destination = match (args.queue, args.to_exchange) {
-        (Some(queue), _) => DestinationName::Queue(queue.into()),
-        (None, Some(exchange)) => DestinationName::Exchange(exchange.into()),
-        (None, None) => return Err(Failure::usage("nothing to bind; give --queue or --to-exchange")),
-    };
-    let mut binding = BindingDefinition {
-        source: args.exchange.as_str().into(),
-        destination,
-        routing_key: args.key.as_str().into(),
-        arguments: header::table(&args.arguments),
-        dialect: args.dialect.into(),
-        pattern: None,
-    };
-    if args.source.redis.is_none() {
-        // A file is read as RabbitMQ reads it, unless it says otherwise.
-        binding.dialect = Dialect::Amqp;
+    let mut binding = args.ends.binding()?;
+    if args.source.is_offline() {
+        binding.dialect = args.dialect.map_or(Dialect::Amqp, Into::into);
         return print(&args.source, binding);
     }
-    let host = args.source.tables(&args.exchange).await?;
-    let kind = args.source.kind_of(&args.exchange)?;
-    let bind = Bind { dialect: binding.dialect, kind, binding };
-    let kind = host.bind(&bind).await?;
+    args.source.require_one()?;
+    let host = args.source.tables(&binding.source).await?;
+    let kind = args.source.kind_of(&binding.source)?;
+    // In keyrail's own keys a binding says itself how it is read, and waits for nobody to listen.
+    binding.dialect = args.dialect.map_or(Dialect::Amqp, Into::into);
+    let dialect = args.dialect.map_or(Dialect::Kombu57, Into::into);
+    let mut bind = Bind { dialect, kind, binding };
+    let bound = host.bind(&bind).await?;
+    if bound.is_kombus && bound.kind != ExchangeKind::Fanout {
+        bind.binding.dialect = dialect;
+    }
     let mut out = io::stdout().lock();
-    writeln!(
-        out,
-        "{kind} exchange {} ─▶ {}",
-        super::show::clean(&bind.binding.source),
-        super::show::clean(&bind.binding.destination.to_string())
-    )?;
+    let Bound { kind, new, replaced, is_kombus } = &bound;
+    if args.json {
+        let answer = Answer { binding: &bind.binding, kind: *kind, new: *new, replaced, kombu: *is_kombus };
+        writeln!(out, "{}", serde_json::to_string(&answer).map_err(io::Error::other)?)?;
+    } else {
+        let BindingDefinition { source, destination, .. } = &bind.binding;
+        writeln!(out, "{kind} exchange {} ─▶ {}", clean(source), clean(&destination.to_string()))?;
+        let style = Style::of_stdout();
+        for note in notes(&bind.binding, &bound) {
+            writeln!(out, "  {}", style.dim(note))?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What may not be as expected.
+fn notes(binding: &BindingDefinition, bound: &Bound) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !bound.new {
+        notes.push("it was there already".into());
+    }
+    for dialect in &bound.replaced {
+        notes.push(format!("in place of the same key as {}", dialect.as_str()));
+    }
+    let unknown = match (&binding.destination, bound.kind) {
+        _ if bound.is_kombus => None,
+        (DestinationName::Exchange(_), _) => Some("no bindings of exchanges to exchanges".into()),
+        (_, ExchangeKind::Fanout) => Some("no queue of a fanout exchange in which messages wait".into()),
+        (_, kind @ (ExchangeKind::Direct | ExchangeKind::Topic)) => {
+            Some(format!("no arguments of {kind} bindings"))
+        }
+        (_, kind) => Some(format!("no {kind} exchanges")),
+    };
+    if let Some(unknown) = unknown {
+        notes.push(format!("only keyrail's publishers follow it: Kombu on Redis knows {unknown}"));
+    } else if bound.kind == ExchangeKind::Fanout {
+        notes.push(
+            "a subscription: who consumes hears it while listening, and nothing waits in the queue; --dialect amqp \
+             binds a queue in which messages wait"
+                .into(),
+        );
+    }
+    notes
 }
 
 /// The topology of the file with the binding in it.
 fn print(source: &Source, binding: BindingDefinition) -> Result<ExitCode, Failure> {
     let Some(mut file) = source.file()? else { return Err(Failure::usage("give --topology FILE")) };
-    let bound = file.router.exchange(&binding.source).ok_or_else(|| {
-        HostError::from(keyrail_core::BindError::ExchangeNotFound { name: binding.source.clone() })
-    });
+    let told = source.kinds(&binding.source)?;
+    let leads_to = match &binding.destination {
+        DestinationName::Exchange(name) => Some(name),
+        DestinationName::Queue(_) => None,
+    };
+    for name in [Some(&binding.source), leads_to].into_iter().flatten() {
+        if let Some(kind) = told.get(&**name) {
+            declare(&mut file, name, *kind)?;
+        }
+    }
+    let bound = file
+        .router
+        .exchange(&binding.source)
+        .ok_or_else(|| HostError::from(BindError::ExchangeNotFound { name: binding.source.clone() }));
     let bound = bound.and_then(|source| {
         let destination = binding.destination.find(&file.router)?;
         Ok(file.router.bind(source, destination, &binding.binding())?)
     });
-    if bound.map_err(|error| Failure::failed(error.to_string()))? {
+    let refused = |error: HostError| match error {
+        HostError::Bind(BindError::QueueNotFound { .. }) => {
+            Failure::failed(format!("{error}; a file names its queues, so add it to the file's queues first"))
+        }
+        error => error.into(),
+    };
+    if bound.map_err(refused)? {
         file.topology.bindings.push(binding);
     }
     let mut out = io::stdout().lock();
     writeln!(out, "{}", serde_json::to_string_pretty(&file.topology).map_err(io::Error::other)?)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Declares an exchange, if the file has none of this name.
+fn declare(file: &mut load::Loaded, name: &str, kind: ExchangeKind) -> Result<(), Failure> {
+    let known = file.router.exchange(name).and_then(|id| file.router.exchange_properties(id));
+    match known.map(|exchange| exchange.kind()) {
+        Some(known) if known != kind => {
+            Err(Failure::failed(format!("exchange `{name}` is {known} already and cannot become {kind}")))
+        }
+        Some(_) => Ok(()),
+        None => {
+            let exchange = ExchangeDefinition {
+                name: name.into(),
+                kind,
+                durable: true,
+                auto_delete: false,
+                internal: false,
+                alternate_exchange: None,
+                arguments: keyrail_core::Table::new(),
+            };
+            file.router.declare_exchange(name, Exchange::new(kind)).map_err(HostError::from)?;
+            file.topology.exchanges.push(exchange);
+            Ok(())
+        }
+    }
 }

@@ -24,12 +24,13 @@ use super::{
   keyrail consume --redis redis://127.0.0.1/0 --queue billing
   keyrail consume --redis redis://127.0.0.1/0 -q billing -q audit -n 10 --timeout 5 --json
   keyrail consume --redis redis://127.0.0.1/0 --fanout news --key 'sport.#'")]
+#[group(id = "from", required = true, multiple = false, args = ["queues", "fanout"])]
 pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
 
     /// A queue; may be given several times
-    #[arg(long = "queue", short = 'q', value_name = "NAME", required_unless_present = "fanout")]
+    #[arg(long = "queue", short = 'q', value_name = "NAME")]
     queues: Vec<String>,
 
     /// Declare what --topology holds, as Kombu's consumers do, and keep alive what expires in it
@@ -37,14 +38,14 @@ pub(crate) struct Args {
     declare: bool,
 
     /// A fanout exchange to listen to as Kombu does; what is published before is not heard
-    #[arg(long, value_name = "EXCHANGE", conflicts_with = "queues")]
+    #[arg(long, value_name = "EXCHANGE")]
     fanout: Option<String>,
 
     /// The binding key for --fanout: empty hears only messages without a routing key, # and * hear anything there
     #[arg(long, short = 'k', value_name = "KEY", default_value = "", requires = "fanout")]
     key: String,
 
-    /// End after so many messages; exits with 1 if --timeout comes first
+    /// End after so many messages; exits with 1 if --timeout or an interrupt comes first
     #[arg(long, short = 'n', value_name = "N")]
     count: Option<u64>,
 
@@ -124,9 +125,13 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     };
     match (end, args.count) {
         (End::Idle, Some(count)) => Err(Failure::failed(format!(
-            "fewer than {count} messages came: nothing for {} s",
+            "fewer than {} came: nothing for {} s",
+            messages(count),
             args.timeout.unwrap_or_default().as_secs_f64()
         ))),
+        (End::Interrupted, Some(count)) => {
+            Err(Failure::failed(format!("interrupted before {} came", messages(count))))
+        }
         _ => Ok(ExitCode::SUCCESS),
     }
 }
@@ -165,7 +170,7 @@ async fn consume<E: Executor>(
             Ok(Next::Delivery(delivery)) => delivery,
             Ok(Next::Quarantined { .. }) => continue,
             Ok(Next::Idle) => break Ok(End::Idle),
-            Err(error) => break Err(error.into()),
+            Err(error) => break Err(Failure::of(host, error.into()).await),
         };
         let line = line(&delivery.message(), args.json);
         tokio::select! {
@@ -186,6 +191,10 @@ async fn consume<E: Executor>(
     let end = end?;
     closed?;
     Ok(end)
+}
+
+fn messages(count: u64) -> String {
+    super::show::count(usize::try_from(count).unwrap_or(usize::MAX), "message")
 }
 
 /// Longer than anybody waits.

@@ -13,8 +13,10 @@ use serde::Serialize;
 
 use super::{
     Failure,
-    bind::DialectName,
-    show::{Style, clean, reason},
+    ends::DialectName,
+    header,
+    reason::{Kinds, identity, reason},
+    show::{Style, clean},
 };
 
 /// Compare two topologies: what was changed, and for each exchange a message that gets other queues now.
@@ -63,6 +65,10 @@ pub(crate) struct Args {
 struct Compared<'a> {
     #[serde(flatten)]
     diff: &'a Diff,
+    #[serde(skip)]
+    before: &'a Topology,
+    #[serde(skip)]
+    after: &'a Topology,
     /// Bindings that the second dialect cannot execute, and the first one can.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     refused: Vec<BindingDefinition>,
@@ -84,7 +90,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let diff = before.diff(&after, &options).map_err(|error| Failure::failed(error.to_string()))?;
     let same = diff.behaves_the_same();
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let compared = Compared { diff: &diff, refused };
+    let compared = Compared { diff: &diff, before: &before, after: &after, refused };
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&compared).map_err(io::Error::other)?)?;
     } else {
@@ -102,20 +108,29 @@ fn print(out: &mut impl Write, compared: &Compared<'_>, dialects: bool) -> io::R
     changes(out, "policy", &structure.policies, |policy| &policy.name, style)?;
     // Between two dialects every topic binding is another one, which says nothing.
     if !dialects {
-        for (sign, bindings) in [("-", &structure.bindings.removed), ("+", &structure.bindings.added)] {
+        let bindings = &structure.bindings;
+        for (sign, kinds, bindings) in [
+            ("-", Kinds::of(compared.before), &bindings.removed),
+            ("+", Kinds::of(compared.after), &bindings.added),
+        ] {
             bindings.iter().try_for_each(|binding| {
                 let line = format!(
                     "{sign} binding {} {} ─▶ {}",
                     binding.source,
-                    reason(binding),
+                    identity(kinds.source(binding), binding),
                     binding.destination.name()
                 );
                 writeln!(out, "{}", paint(sign, &line, style))
             })?;
         }
     }
+    let kinds = Kinds::of(compared.after);
     for binding in &compared.refused {
-        let line = format!("! binding {} {} cannot be executed", binding.source, reason(binding));
+        let line = format!(
+            "! binding {} {} cannot be executed",
+            binding.source,
+            reason(kinds.source(binding), binding)
+        );
         writeln!(out, "{}", style.warn(line))?;
     }
     if !structure.is_empty() && !dialects {
@@ -169,12 +184,14 @@ fn behaviour(out: &mut impl Write, exchange: &ExchangeDiff, style: Style) -> io:
     }
     writeln!(out, "{}", style.bold(name))?;
     for Witness { routing_key, headers, before, after } in &exchange.witnesses {
-        let headers = headers.iter().map(|(name, value)| format!("  {}={value}", ByteString::from(name)));
+        let headers = headers
+            .iter()
+            .map(|(name, value)| format!("  {}", header::typed(&ByteString::from(name), value)));
         let key = match routing_key.is_empty() {
             true => "(empty key)".into(),
             false => routing_key.to_string(),
         };
-        writeln!(out, "  {}{}", visible(&key), clean(&headers.collect::<String>()))?;
+        writeln!(out, "  {}{}", clean(&key), clean(&headers.collect::<String>()))?;
         writeln!(out, "    {}", style.warn(format_args!("- {}", answer(before))))?;
         writeln!(out, "    {}", style.queue(format_args!("+ {}", answer(after))))?;
     }
@@ -186,9 +203,4 @@ fn answer(answer: &Answer) -> String {
         true => answer.outcome.into(),
         false => answer.queues.join("  "),
     }
-}
-
-/// A line feed may be what the difference is about.
-fn visible(key: &str) -> String {
-    clean(&key.replace('\n', "\\n"))
 }

@@ -1,16 +1,21 @@
 use std::{
+    ffi::OsString,
     io::{self, Write},
     process::ExitCode,
 };
 
-use keyrail_core::{HeaderVerdict, How, Mismatch, NearMiss, Outcome, Trace, WordKind};
-use serde::Serialize;
+use keyrail_core::{
+    BindingDefinition, ExchangeKind, HeaderVerdict, How, Mismatch, NearMiss, Table, Trace, Verdict, WordKind,
+};
+use keyrail_redis::Routed;
 
 use super::{
     Failure,
     header::{self, Header},
     open::Source,
-    show::{Style, Tree, clean, reason},
+    reason::reason,
+    route::{exit, message, way},
+    show::{Style, clean},
 };
 
 /// Say why a message goes where it goes, word by word, and which bindings nearly matched. Nothing is sent.
@@ -29,9 +34,9 @@ pub(crate) struct Args {
     #[arg(long, short = 'x', value_name = "NAME", default_value = "")]
     exchange: String,
 
-    /// The routing key
+    /// The routing key; any bytes
     #[arg(long, short = 'k', value_name = "KEY", default_value = "")]
-    key: String,
+    key: OsString,
 
     /// A header: name=text, or name:=json for a number or a boolean (priority:=9)
     #[arg(long = "header", short = 'H', value_name = "NAME=TEXT")]
@@ -46,43 +51,26 @@ pub(crate) struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-struct Answer<'a> {
-    outcome: &'static str,
-    #[serde(flatten)]
-    trace: &'a Trace,
-}
-
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    let router = args.source.router(Some(&args.exchange)).await?;
-    let headers = header::table(&args.headers);
-    let headers = (!headers.is_empty()).then_some(&headers);
-    let message = router.message(&args.exchange, &args.key, headers);
-    let (exchange, message) = message.map_err(|error| Failure::failed(error.to_string()))?;
-    let mut trace = Trace::new().with_near_misses(args.near_misses);
-    let outcome = router.explain(exchange, &message, &mut trace);
-
-    let mut out = io::stdout().lock();
+    let message = message(&args.exchange, &args.key, &args.headers);
+    let routed = args.source.explain(&message, args.near_misses).await?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
-        let answer = Answer { outcome: outcome.as_str(), trace: &trace };
-        writeln!(out, "{}", serde_json::to_string(&answer).map_err(io::Error::other)?)?;
+        writeln!(out, "{}", serde_json::to_string(&routed).map_err(io::Error::other)?)?;
     } else {
-        print(&mut out, &trace, outcome)?;
+        print(&mut out, &routed, &message.headers)?;
     }
     out.flush()?;
-    Ok(if outcome == Outcome::Routed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit(&routed))
 }
 
-fn print(out: &mut impl Write, trace: &Trace, outcome: Outcome) -> io::Result<()> {
-    let style = Style::of_stdout();
-    match outcome {
-        Outcome::Routed => {
-            let queues: Vec<String> = trace.queues().map(|queue| style.queue(queue)).collect();
-            writeln!(out, "to {}", queues.join("  "))?;
-        }
-        _ => writeln!(out, "{}", style.warn("unroutable: no queue gets it"))?,
+fn print(out: &mut impl Write, routed: &Routed, headers: &Table) -> io::Result<()> {
+    let (style, trace) = (Style::of_stdout(), &routed.trace);
+    if !routed.queues.is_empty() {
+        let queues: Vec<String> = routed.queues.iter().map(|queue| style.queue(queue)).collect();
+        writeln!(out, "to {}", queues.join("  "))?;
     }
-    write!(out, "\n{}", Tree { trace, style, indent: "" })?;
+    way(out, routed, style)?;
     let matches: Vec<_> = trace.hops().iter().flat_map(|hop| &hop.matches).collect();
     let told = matches.iter().filter(|found| !how(&found.how, style).is_empty() || found.selected.is_some());
     for (at, found) in told.enumerate() {
@@ -95,7 +83,7 @@ fn print(out: &mut impl Write, trace: &Trace, outcome: Outcome) -> io::Result<()
             out,
             "  {} {} ─▶ {}{}",
             how(&found.how, style),
-            style.dim(format_args!("of {}", found.binding.source)),
+            style.dim(format_args!("of {}", source(&found.binding))),
             clean(found.binding.destination.name()),
             selected.unwrap_or_default()
         )?;
@@ -104,7 +92,7 @@ fn print(out: &mut impl Write, trace: &Trace, outcome: Outcome) -> io::Result<()
         if at == 0 {
             writeln!(out, "\nnear misses")?;
         }
-        near_miss(out, miss, style)?;
+        near_miss(out, trace, miss, headers, style)?;
     }
     Ok(())
 }
@@ -141,12 +129,24 @@ fn verdict(header: &HeaderVerdict, style: Style) -> String {
     if header.verdict.agrees() { style.queue(text) } else { style.warn(text) }
 }
 
-fn near_miss(out: &mut impl Write, miss: &NearMiss, style: Style) -> io::Result<()> {
-    let headline = format!("{} ─▶ {}", reason(&miss.binding), miss.binding.destination.name());
-    writeln!(out, "  {} {}", clean(&headline), style.dim(format_args!("of {}", miss.binding.source)))?;
+fn near_miss(
+    out: &mut impl Write,
+    trace: &Trace,
+    miss: &NearMiss,
+    headers: &Table,
+    style: Style,
+) -> io::Result<()> {
+    let hop = trace.hops().iter().find(|hop| hop.exchange == miss.binding.source);
+    let kind = hop.map_or(ExchangeKind::Direct, |hop| hop.kind);
+    let headline = format!("{} ─▶ {}", reason(kind, &miss.binding), miss.binding.destination.name());
+    writeln!(out, "  {} {}", clean(&headline), style.dim(format_args!("of {}", source(&miss.binding))))?;
     let why = match &miss.mismatch {
-        Mismatch::Headers { headers, at: Some(_), .. } => {
-            headers.iter().map(|header| verdict(header, style)).collect::<Vec<_>>().join(", ")
+        Mismatch::Headers { headers: verdicts, at: Some(_), .. } => {
+            let verdicts = verdicts.iter().map(|header| match header.verdict {
+                Verdict::DifferentType => style.warn(other_type(header, &miss.binding.arguments, headers)),
+                _ => verdict(header, style),
+            });
+            verdicts.collect::<Vec<_>>().join(", ")
         }
         mismatch => style.warn(mismatch.to_string().replace('`', "")),
     };
@@ -154,9 +154,23 @@ fn near_miss(out: &mut impl Write, miss: &NearMiss, style: Style) -> io::Result<
         Some(fix)
             if fix.routing_key != miss.binding.routing_key || fix.arguments != miss.binding.arguments =>
         {
-            format!("; {} would match", style.link(reason(fix)))
+            format!("; {} would match", style.link(reason(kind, fix)))
         }
         _ => String::new(),
     };
     writeln!(out, "    {why}{fix}")
+}
+
+/// `pages=3 is of another type than pages:=3`: their texts alone do not tell the two apart.
+fn other_type(verdict: &HeaderVerdict, arguments: &Table, headers: &Table) -> String {
+    let typed = |table: &Table| table.get(&*verdict.name).map(|value| header::typed(&verdict.name, value));
+    let (found, wanted) = (typed(headers), typed(arguments));
+    format!("{} is of another type than {}", found.unwrap_or_default(), wanted.unwrap_or_default())
+}
+
+fn source(binding: &BindingDefinition) -> &str {
+    match &*binding.source {
+        "" => "the default exchange",
+        name => name,
+    }
 }

@@ -1,10 +1,9 @@
-use std::{
-    fmt::{self, Write},
-    io,
-    process::ExitCode,
-};
+use std::{fmt, io, process::ExitCode};
 
-use keyrail_redis::{ExecuteError, HostError, LoadError};
+use keyrail_core::{BindError, PublishError};
+use keyrail_redis::{ExecuteError, Executor, Host, HostError, LoadError, SetSize};
+
+use super::show::clean;
 
 /// Why the command did not do what was asked: what is printed, and the exit status.
 #[derive(Debug)]
@@ -34,31 +33,60 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// One line. Control characters out of a file or a server must not reach the terminal.
+    /// One line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = self.message.as_deref().unwrap_or_default().replace('\n', "\\n");
-        line.chars().flat_map(visible).try_for_each(|character| f.write_char(character))
+        f.write_str(&clean(self.message.as_deref().unwrap_or_default()))
     }
 }
 
-fn visible(character: char) -> impl Iterator<Item = char> {
+pub(crate) fn visible(character: char) -> impl Iterator<Item = char> {
     let escaped = character.is_control().then(|| character.escape_default());
     let plain = escaped.is_none().then_some(character);
     escaped.into_iter().flatten().chain(plain)
 }
 
 impl From<HostError> for Failure {
+    /// From what a Redis holds.
     fn from(error: HostError) -> Self {
         let hint = match &error {
-            HostError::Publish(inner) if inner.code() == "exchange-not-found" => {
-                "; see `keyrail topology print` for the known ones, and --type if only its name is missing"
+            HostError::Publish(PublishError::ExchangeNotFound { .. }) => {
+                "; see `keyrail topology print` for the known ones, or give its type with --type if Redis does not tell it"
+                    .into()
             }
-            HostError::Bind(inner) if inner.code() == "exchange-not-found" => {
-                "; give its type with --type to create it"
+            HostError::Bind(BindError::ExchangeNotFound { name }) => {
+                format!("; give its type with --type {name}=TYPE to create it")
             }
-            _ => "",
+            _ => String::new(),
         };
         Failure::failed(format!("{error}{hint}"))
+    }
+}
+
+impl Failure {
+    /// The same, and of a key of another type what it is.
+    pub(crate) async fn of<E: Executor>(host: &Host<E>, error: HostError) -> Self {
+        let HostError::Execute(ExecuteError::WrongType { key, command }) = &error else {
+            return error.into();
+        };
+        let found = match host.executor().set_size(key).await {
+            Ok(SetSize::OtherType(found)) => found,
+            Ok(SetSize::Members(1..)) => "set".into(),
+            // It is gone, or nobody tells.
+            _ => return error.into(),
+        };
+        Failure::failed(format!("{error}: it is a {found}, expected {}", type_for(command)))
+    }
+}
+
+/// What a command works on, in the server's words.
+fn type_for(command: &str) -> &'static str {
+    match command.as_bytes() {
+        [b'Z', ..] => "a zset",
+        [b'H', ..] => "a hash",
+        [b'X', ..] => "a stream",
+        b"SADD" | b"SREM" | b"SMEMBERS" | b"SCARD" | b"SISMEMBER" => "a set",
+        b"GET" | b"SET" => "a string",
+        _ => "a list",
     }
 }
 

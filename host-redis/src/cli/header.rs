@@ -1,6 +1,6 @@
 //! Headers on the command line: `name=text` and `name:=json`.
 
-use keyrail_core::{Table, Value, kombu::Json};
+use keyrail_core::{ByteString, Table, Value, kombu::Json};
 
 /// One `--header`.
 ///
@@ -32,7 +32,7 @@ impl std::str::FromStr for Header {
         };
         let (name, value) = match name.strip_suffix(':') {
             None => (name, Value::from(value)),
-            Some(name) => (name, typed(name, value)?),
+            Some(name) => (name, json_value(name, value)?),
         };
         if name.is_empty() {
             return Err("expected a name before the `=`".into());
@@ -42,7 +42,7 @@ impl std::str::FromStr for Header {
 }
 
 /// Reads JSON by way of a table of one entry, whose values have AMQP's types.
-fn typed(name: &str, json: &str) -> Result<Value, String> {
+fn json_value(name: &str, json: &str) -> Result<Value, String> {
     let value: serde_json::Value =
         serde_json::from_str(json).map_err(|error| format!("`{json}` is no JSON: {error}"))?;
     let table: Table = serde_json::from_value(serde_json::json!({ name: value }))
@@ -52,4 +52,39 @@ fn typed(name: &str, json: &str) -> Result<Value, String> {
 
 pub(crate) fn table(headers: &[Header]) -> Table {
     headers.iter().map(|header| (header.name.as_str(), header.value.clone())).collect()
+}
+
+/// A header or an argument as it is typed on the command line: `pages=4` is a text, `pages:=4` a number.
+pub(crate) fn typed(name: &ByteString, value: &Value) -> String {
+    match value {
+        Value::LongString(text) => format!("{name}={text}"),
+        Value::Void => format!("{name}:=null"),
+        // A whole number would be read as an integer.
+        Value::F64(number) => format!("{name}:={number:?}"),
+        Value::Bool(_) | Value::I64(_) => format!("{name}:={value}"),
+        Value::Table(_) | Value::Array(_) => {
+            let single = Table::from_iter([(&**name, value.clone())]);
+            let json = serde_json::to_value(&single).ok();
+            let json = json.as_ref().and_then(|json| json.as_object()?.values().next());
+            format!("{name}:={}", json.map_or_else(|| value.to_string(), ToString::to_string))
+        }
+        other => format!("{name}:={other} (type {})", other.tag()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is shown can be typed again.
+    #[test]
+    fn headers_are_shown_as_they_are_typed() {
+        for text in
+            ["pages=4", "pages:=4", "pages:=4.0", "booked:=true", "a:=null", "l:=[1,\"x\"]", "t:={\"a\":2}"]
+        {
+            let table = table(&[text.parse().expect("a header")]);
+            let (name, value) = table.iter().next().expect("one");
+            assert_eq!(super::typed(&ByteString::from(name), value), text);
+        }
+    }
 }

@@ -3,7 +3,6 @@ use std::{
     process::ExitCode,
 };
 
-use clap::ValueEnum;
 use keyrail_core::{
     Topology,
     lint::{self, Finding, Fix, Severity},
@@ -11,8 +10,10 @@ use keyrail_core::{
 
 use super::{
     Failure,
+    fail_on::FailOn,
     open::Source,
-    show::{Style, clean, count, reason},
+    reason::{Kinds, reason},
+    show::{Style, clean, count},
 };
 
 /// Say what is wrong with a topology: needless bindings, dead ends, cycles, dangling names, dialect traps.
@@ -44,28 +45,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// From which severity on.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FailOn {
-    Error,
-    Warning,
-    Info,
-    Never,
-}
-
-impl FailOn {
-    fn includes(self, severity: Severity) -> bool {
-        match self {
-            FailOn::Error => severity >= Severity::Error,
-            FailOn::Warning => severity >= Severity::Warning,
-            FailOn::Info => true,
-            FailOn::Never => false,
-        }
-    }
-}
-
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    args.source.require()?;
+    args.source.require_to_read()?;
     let topology = match args.source.file()? {
         Some(file) => file.topology,
         None => Topology::of(&args.source.router(None).await?),
@@ -76,11 +57,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&report).map_err(io::Error::other)?)?;
     } else {
-        let style = Style::of_stdout();
+        let (style, kinds) = (Style::of_stdout(), Kinds::of(&topology));
         let (shown, hidden): (Vec<_>, Vec<_>) =
             report.findings.iter().partition(|finding| args.show.includes(finding.severity));
         for finding in &shown {
-            print(&mut out, finding, style)?;
+            print(&mut out, &kinds, finding, style)?;
         }
         let counts = [Severity::Error, Severity::Warning, Severity::Info]
             .map(|severity| count(report.count(severity), severity.as_str()));
@@ -95,7 +76,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn print(out: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()> {
+fn print(out: &mut impl Write, kinds: &Kinds, finding: &Finding, style: Style) -> io::Result<()> {
     let severity = match finding.severity {
         Severity::Info => style.dim(finding.severity),
         Severity::Warning | Severity::Error => style.warn(finding.severity),
@@ -106,7 +87,11 @@ fn print(out: &mut impl Write, finding: &Finding, style: Style) -> io::Result<()
     match &finding.fix {
         Some(Fix::RemoveBinding { .. }) => writeln!(out, "  {}", style.link("fix: take the binding out")),
         Some(Fix::ReplaceBinding { binding, .. }) => {
-            writeln!(out, "  {}", style.link(format_args!("fix: bind {} instead", reason(binding))))
+            writeln!(
+                out,
+                "  {}",
+                style.link(format_args!("fix: bind {} instead", reason(kinds.source(binding), binding)))
+            )
         }
         _ => Ok(()),
     }

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use clap::Args;
-use keyrail_core::{ExchangeKind, Router, kombu::Layout};
+use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
+use keyrail_core::{ExchangeKind, PublishError, Router, kombu::Layout};
 use keyrail_redis::{
-    Connection, ExecuteError, Host, Redis, TransportOptions,
+    Connection, ExecuteError, Host, HostError, Memory, Outgoing, Redis, Routed, TransportOptions,
     load::{self, Limits},
 };
 
@@ -13,6 +13,10 @@ use super::Failure;
 
 #[derive(Args, Clone)]
 pub(crate) struct Source {
+    // First, since whoever reads a value takes it out.
+    #[command(flatten)]
+    from_env: FromEnv,
+
     /// A topology file: keyrail's JSON or RabbitMQ's definitions.json, told apart by what is in it
     #[arg(long, value_name = "FILE", help_heading = "Where the topology is")]
     pub(crate) topology: Option<PathBuf>,
@@ -38,6 +42,7 @@ pub(crate) struct Source {
         long,
         value_name = "JSON",
         env = "KEYRAIL_TRANSPORT_OPTIONS",
+        hide_env_values = true,
         help_heading = "Where the topology is"
     )]
     transport_options: Option<String>,
@@ -61,6 +66,31 @@ pub(crate) struct Source {
     /// The most bindings of one exchange, in Redis
     #[arg(long, value_name = "N", default_value_t = Limits::default().table_bindings, help_heading = "Limits")]
     max_bindings: u64,
+}
+
+/// Whether `--redis` came from the environment: who names a file on the command line asks that file.
+#[derive(Clone, Copy)]
+struct FromEnv(bool);
+
+impl Args for FromEnv {
+    fn augment_args(command: Command) -> Command {
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        command
+    }
+}
+
+impl FromArgMatches for FromEnv {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Ok(FromEnv(matches.value_source("redis") == Some(ValueSource::EnvVariable)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = FromEnv::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Seconds above zero, fractions allowed.
@@ -87,6 +117,58 @@ impl Source {
         Ok(())
     }
 
+    /// The same for what only reads the topology: a file has the types of its exchanges.
+    pub(crate) fn require_to_read(&self) -> Result<(), Failure> {
+        self.require()?;
+        match &self.topology {
+            Some(_) if !self.kinds.is_empty() => Err(Failure::usage(
+                "--type says what Redis does not tell, and --topology has the types of its exchanges",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails if a Redis and a file are named, for what changes one of the two.
+    pub(crate) fn require_one(&self) -> Result<(), Failure> {
+        match (&self.topology, &self.redis) {
+            (Some(_), Some(_)) => Err(Failure::usage(
+                "this changes one topology; give --redis to change what is there, or --topology to see the file changed",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a file is asked and no Redis: none is named, or only by the environment. What can do without a Redis must
+    /// not reach for one that the command line does not name.
+    pub(crate) fn is_offline(&self) -> bool {
+        self.redis.is_none() || (self.topology.is_some() && self.from_env.0)
+    }
+
+    /// Where a message would go, by the file if one is named.
+    pub(crate) async fn explain(&self, outgoing: &Outgoing, near_misses: usize) -> Result<Routed, Failure> {
+        self.require_to_read()?;
+        match self.file()? {
+            Some(file) => {
+                let host = Host::fixed(Memory::new(), self.layout()?, file.router);
+                host.explain(outgoing, near_misses).await.map_err(|error| self.failed(error))
+            }
+            None => Ok(self.tables(&outgoing.exchange).await?.explain(outgoing, near_misses).await?),
+        }
+    }
+
+    /// The failure with a hint that fits where the topology came from.
+    pub(crate) fn failed(&self, error: HostError) -> Failure {
+        match (&error, &self.topology) {
+            (HostError::Publish(PublishError::ExchangeNotFound { .. }), Some(path)) => {
+                let path = path.display();
+                Failure::failed(format!(
+                    "{error}; see `keyrail topology print --topology {path}` for those it has"
+                ))
+            }
+            _ => error.into(),
+        }
+    }
+
     /// The file, if one is named.
     pub(crate) fn file(&self) -> Result<Option<load::Loaded>, Failure> {
         let Some(path) = &self.topology else { return Ok(None) };
@@ -108,7 +190,7 @@ impl Source {
     }
 
     /// `--type` by exchange; a bare type is meant for `exchange`.
-    fn kinds(&self, exchange: &str) -> Result<BTreeMap<String, ExchangeKind>, Failure> {
+    pub(crate) fn kinds(&self, exchange: &str) -> Result<BTreeMap<String, ExchangeKind>, Failure> {
         let parsed = self.kinds.iter().map(|text| {
             let (name, word) = text.rsplit_once('=').unwrap_or((exchange, text));
             let kind = word.parse().map_err(|error| Failure::usage(format!("--type: {error}")))?;
@@ -117,19 +199,25 @@ impl Source {
         parsed.filter(|pair| pair.as_ref().map_or(true, |(name, _)| !name.is_empty())).collect()
     }
 
-    async fn connect(&self) -> Result<(Redis, Layout), Failure> {
+    /// The Redis that is named, with the transport options; nothing is sent.
+    pub(crate) fn connection(&self) -> Result<Connection, Failure> {
         let Some(url) = &self.redis else {
             return Err(Failure::usage("this needs a Redis; give --redis URL"));
         };
         let mut options = self.options()?;
         options.socket_connect_timeout = self.connect_timeout;
         options.socket_timeout = self.response_timeout;
-        let connection = Connection::new(url).map_err(ExecuteError::from)?.transport_options(options);
+        Ok(Connection::new(url).map_err(ExecuteError::from)?.transport_options(options))
+    }
+
+    async fn connect(&self) -> Result<(Redis, Layout), Failure> {
+        let connection = self.connection()?;
         Ok((connection.connect().await?, connection.options().layout.clone()))
     }
 
     /// The host on Redis: by the file if one is named, else by the tables in Redis.
     pub(crate) async fn host(&self, exchange: &str) -> Result<Host<Redis>, Failure> {
+        self.require_to_read()?;
         let kinds = self.kinds(exchange)?;
         let file = self.file()?;
         let (redis, layout) = self.connect().await?;
@@ -148,7 +236,7 @@ impl Source {
 
     /// A router of the file, or one of Redis with all that a publish to `exchange` can reach.
     pub(crate) async fn router(&self, exchange: Option<&str>) -> Result<Router, Failure> {
-        self.require()?;
+        self.require_to_read()?;
         if let Some(file) = self.file()? {
             return Ok(file.router);
         }

@@ -11,7 +11,9 @@ use keyrail_core::{
     Outcome,
     kombu::{Envelope, Json, Priority, Task},
 };
-use keyrail_redis::{Compression, Executor, Host, Memory, Outgoing, Published, celery::Results, load};
+use keyrail_redis::{
+    Compression, Executor, Host, HostError, Memory, Outgoing, Published, celery::Results, load,
+};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -25,7 +27,7 @@ use super::{
 /// Publish a message, or send a Celery task.
 ///
 /// Every queue gets a copy with a delivery tag of its own, all in one transaction. With --topology and no --redis
-/// nothing is sent: the Redis commands are printed instead. Exits with 1 if nobody gets the message.
+/// beside it nothing is sent: the Redis commands are printed instead. Exits with 1 if nobody gets the message.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail publish --redis redis://127.0.0.1/0 -x orders -k order.eu.paid --json-body '{\"total\": 42}'
@@ -86,7 +88,13 @@ pub(crate) struct Args {
     return_to_queue: bool,
 
     /// Send this Celery task; it goes to the queue `celery` unless --exchange or --key say otherwise
-    #[arg(long, value_name = "NAME", conflicts_with = "content", help_heading = "Celery")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "content",
+        help_heading = "Celery",
+        value_parser = clap::builder::NonEmptyStringValueParser::new()
+    )]
     task: Option<String>,
 
     /// The task's positional arguments, a JSON list
@@ -102,7 +110,14 @@ pub(crate) struct Args {
     task_id: Option<String>,
 
     /// Wait so many seconds for the task's result in this Redis, and print it
-    #[arg(long, value_name = "SECONDS", requires = "task", value_parser = seconds, help_heading = "Celery")]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        requires = "task",
+        conflicts_with = "dry_run",
+        value_parser = seconds,
+        help_heading = "Celery"
+    )]
     wait: Option<Duration>,
 
     /// Print the Redis commands and send nothing
@@ -130,7 +145,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     args.source.require()?;
     let task = task(&args)?;
     let outgoing = outgoing(&args, task.as_ref())?;
-    if args.source.redis.is_none() {
+    if args.source.is_offline() {
+        if args.wait.is_some() {
+            return Err(Failure::usage("--wait: a file has no results; give --redis URL"));
+        }
         let router = args.source.router(Some(&args.exchange)).await?;
         let host = Host::fixed(Memory::new(), args.source.layout()?, router);
         return dry_run(&args, &host, &outgoing).await;
@@ -139,7 +157,11 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.dry_run {
         return dry_run(&args, &host, &outgoing).await;
     }
-    let sent = host.publish(&outgoing).await?;
+    let sent = match host.publish(&outgoing).await {
+        Ok(sent) => sent,
+        Err(error @ HostError::Publish(_)) => return Err(args.source.failed(error)),
+        Err(error) => return Err(Failure::of(&host, error).await),
+    };
     let result = match (&task, args.wait) {
         (Some(task), Some(limit)) if sent.outcome == Outcome::Routed => {
             Some(result(&host, &task.id, limit).await?)
@@ -216,7 +238,7 @@ fn bytes(path: &Path, limits: &load::Limits) -> Result<Vec<u8>, Failure> {
 }
 
 async fn dry_run<E: Executor>(args: &Args, host: &Host<E>, outgoing: &Outgoing) -> Result<ExitCode, Failure> {
-    let plan = host.plan_publish(outgoing).await?;
+    let plan = host.plan_publish(outgoing).await.map_err(|error| args.source.failed(error))?;
     if plan.commands.is_empty() {
         return Err(unroutable(outgoing));
     }

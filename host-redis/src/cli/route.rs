@@ -1,17 +1,18 @@
 use std::{
+    ffi::{OsStr, OsString},
     io::{self, Write},
+    os::unix::ffi::OsStrExt,
     process::ExitCode,
 };
 
-use keyrail_core::{Outcome, Trace, kombu::Envelope};
-use keyrail_redis::{Host, Memory, Outgoing, Routed};
-use serde::Serialize;
+use keyrail_core::{Outcome, kombu::Envelope};
+use keyrail_redis::{Outgoing, Routed};
 
 use super::{
     Failure,
     header::{self, Header},
     open::Source,
-    show::{Style, Tree},
+    show::{Style, Tree, channels},
 };
 
 /// Say where a message would go, and why. Nothing is sent.
@@ -30,9 +31,9 @@ pub(crate) struct Args {
     #[arg(long, short = 'x', value_name = "NAME", default_value = "")]
     exchange: String,
 
-    /// The routing key
+    /// The routing key; any bytes
     #[arg(long, short = 'k', value_name = "KEY", default_value = "")]
-    key: String,
+    key: OsString,
 
     /// A header: name=text, or name:=json for a number or a boolean (priority:=9)
     #[arg(long = "header", short = 'H', value_name = "NAME=TEXT")]
@@ -43,39 +44,39 @@ pub(crate) struct Args {
     json: bool,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer<'a> {
-    outcome: &'static str,
-    queues: Vec<&'a str>,
-    trace: &'a Trace,
-}
-
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
-    args.source.require()?;
-    let outgoing = Outgoing {
-        headers: header::table(&args.headers),
-        ..Outgoing::new(&args.exchange, &args.key, Envelope::bytes(Vec::new()))
-    };
-    let Routed { outcome, trace, .. } = match args.source.file()? {
-        Some(file) => Host::fixed(Memory::new(), args.source.layout()?, file.router).route(&outgoing).await?,
-        None => args.source.tables(&args.exchange).await?.route(&outgoing).await?,
-    };
-
-    let mut out = io::stdout().lock();
+    let routed = args.source.explain(&message(&args.exchange, &args.key, &args.headers), 0).await?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
-        let answer = Answer { outcome: outcome.as_str(), queues: trace.queues().collect(), trace: &trace };
-        writeln!(out, "{}", serde_json::to_string(&answer).map_err(io::Error::other)?)?;
+        writeln!(out, "{}", serde_json::to_string(&routed).map_err(io::Error::other)?)?;
     } else {
         let style = Style::of_stdout();
-        for queue in trace.queues() {
+        for queue in &routed.queues {
             writeln!(out, "{}", style.queue(queue))?;
         }
-        if outcome != Outcome::Routed {
-            writeln!(out, "{}", style.warn("unroutable: no queue gets it"))?;
-        }
-        write!(out, "\n{}", Tree { trace: &trace, style, indent: "" })?;
+        way(&mut out, &routed, style)?;
     }
     out.flush()?;
-    Ok(if outcome == Outcome::Routed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(exit(&routed))
+}
+
+/// A message of which only the way is asked.
+pub(super) fn message(exchange: &str, key: &OsStr, headers: &[Header]) -> Outgoing {
+    let envelope = Envelope::bytes(Vec::new());
+    Outgoing { headers: header::table(headers), ..Outgoing::new(exchange, key.as_bytes(), envelope) }
+}
+
+/// That no queue gets it, who hears it besides, and the exchanges on the way.
+pub(super) fn way(out: &mut impl Write, routed: &Routed, style: Style) -> io::Result<()> {
+    if routed.outcome != Outcome::Routed {
+        writeln!(out, "{}", style.warn("unroutable: no queue gets it"))?;
+    }
+    for line in channels(routed, style) {
+        writeln!(out, "{line}")?;
+    }
+    write!(out, "\n{}", Tree { trace: &routed.trace, style, indent: "" })
+}
+
+pub(super) fn exit(routed: &Routed) -> ExitCode {
+    if routed.outcome == Outcome::Routed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -29,7 +29,7 @@ use super::{
 /// start (or given with --token); in memory they need none unless --token is given.
 ///
 /// SIGHUP reads the file of --topology again: requests that come after that go by the new one. A file that cannot be
-/// loaded changes nothing.
+/// loaded changes nothing. The tables in a Redis are read with each request, so there the signal has nothing to do.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail serve --topology definitions.json --demo
@@ -91,7 +91,7 @@ struct Example {
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let address = address(&args.listen)?;
     let examples = examples(&args)?;
-    if args.source.redis.is_some() {
+    if !args.source.is_offline() {
         let host = args.source.host("").await?;
         return start(args, address, host, examples).await;
     }
@@ -136,24 +136,19 @@ async fn start<E: Executor>(
     host: Host<E>,
     examples: Vec<Example>,
 ) -> Result<ExitCode, Failure> {
-    let in_memory = args.source.redis.is_none();
+    let in_memory = args.source.is_offline();
     // In this process there is nothing to protect but a toy; on Redis there are other people's queues.
     let token =
         args.token.clone().or_else(|| (!in_memory).then(|| uuid::Uuid::new_v4().simple().to_string()));
     let made_up = args.token.is_none() && token.is_some();
     let table = host.table(None).await?;
     let listener = TcpListener::bind(address).await.map_err(|error| {
-        Failure::failed(format!(
-            "cannot listen on {address}: {error}; choose another address with --listen, or with make run \
-             ARGS='--listen 127.0.0.1:9000'"
-        ))
+        Failure::failed(format!("cannot listen on {address}: {error}; choose another address with --listen"))
     })?;
     let address = listener.local_addr()?;
     // Caught from here on, so that an interrupt during the introduction ends the server in order, too.
     let stop = super::consume::interrupt()?;
-    if let Some(table) = host.shared().filter(|_| args.source.topology.is_some()) {
-        tokio::spawn(reload(args.source.clone(), table.clone())?);
-    }
+    tokio::spawn(reload(args.source.clone(), host.shared().cloned())?);
 
     let mut text = introduction(&args.source, host.executor().describe(), &table.router, address);
     if made_up && let Some(token) = &token {
@@ -175,10 +170,10 @@ async fn start<E: Executor>(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Replaces the table at every SIGHUP after this call.
+/// Replaces the table at every SIGHUP after this call. Without a file the signal ends nothing, either.
 fn reload(
     source: Source,
-    table: Shared<keyrail_redis::Table>,
+    table: Option<Shared<keyrail_redis::Table>>,
 ) -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
     let mut hangup = signal(SignalKind::hangup())?;
     Ok(async move {
@@ -188,11 +183,14 @@ fn reload(
             match tokio::task::spawn_blocking(move || source.file()).await {
                 Ok(Ok(Some(file))) => {
                     let (exchanges, queues, bindings) = file.router.counts();
-                    table.replace(keyrail_redis::Table { router: file.router, quarantine: Vec::new() });
+                    if let Some(table) = &table {
+                        table.replace(keyrail_redis::Table { router: file.router, quarantine: Vec::new() });
+                    }
                     tracing::info!(exchanges, queues, bindings, "the topology was read again");
                 }
+                Ok(Ok(None)) => tracing::info!("there is no file to read again"),
                 Ok(Err(failure)) => tracing::error!("the topology stays as it was: {failure}"),
-                Ok(Ok(None)) | Err(_) => {}
+                Err(_) => {}
             }
         }
     })

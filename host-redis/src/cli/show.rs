@@ -2,11 +2,15 @@
 
 use std::{
     collections::HashMap,
+    ffi::OsStr,
     fmt::{self, Display},
     io::{self, IsTerminal},
 };
 
-use keyrail_core::{AlternateStep, Arrival, BindingDefinition, ByteString, Hop, MatchEffect, Trace};
+use keyrail_core::{AlternateStep, Arrival, Hop, How, MatchEffect, Trace};
+use keyrail_redis::{Channel, Routed};
+
+use super::{failure::visible, reason::reason};
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug)]
@@ -19,10 +23,6 @@ impl Style {
 
     pub(crate) fn of_stderr() -> Self {
         Style(io::stderr().is_terminal() && !is_unwanted())
-    }
-
-    pub(crate) const fn is_on(self) -> bool {
-        self.0
     }
 
     fn paint(self, code: &str, text: impl Display) -> String {
@@ -52,12 +52,17 @@ impl Style {
 }
 
 fn is_unwanted() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+    is_plain(std::env::var_os("NO_COLOR").as_deref(), std::env::var_os("TERM").as_deref())
 }
 
-/// Names come out of files and servers: nothing of them may steer the terminal.
+/// Whether these variables ask for none.
+fn is_plain(no_color: Option<&OsStr>, terminal: Option<&OsStr>) -> bool {
+    no_color.is_some_and(|value| !value.is_empty()) || terminal.is_some_and(|name| name == "dumb")
+}
+
+/// Names come out of files and servers: nothing of them may steer the terminal, and a line feed may be what matters.
 pub(crate) fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    text.chars().flat_map(visible).collect()
 }
 
 /// The way of a message: exchanges as branches, queues as leaves.
@@ -125,12 +130,12 @@ impl Drawing<'_> {
             return writeln!(f, "{indent}└─ {}", self.style.dim(more));
         }
         let last = hop.matches.len().saturating_sub(1);
-        let widths = hop.matches.iter().map(|matched| reason(&matched.binding).chars().count());
+        let widths = hop.matches.iter().map(|matched| reason(hop.kind, &matched.binding).chars().count());
         let width = widths.max().unwrap_or_default();
         let via = Arrival::Binding { exchange: hop.exchange.clone() };
         for (place, matched) in hop.matches.iter().enumerate() {
             let (corner, below) = if place == last { ("└─", "   ") } else { ("├─", "│  ") };
-            let reason = reason(&matched.binding);
+            let reason = reason(hop.kind, &matched.binding);
             let fill = " ".repeat(width - reason.chars().count());
             let destination = &matched.binding.destination;
             let followed = matched.effect == MatchEffect::Followed;
@@ -138,6 +143,8 @@ impl Drawing<'_> {
             let target = match (matched.effect, next) {
                 (MatchEffect::Followed, Some((_, next))) => self.exchange(next),
                 (MatchEffect::Followed, None) => clean(destination.name()),
+                // Only a consumer of this queue that runs hears it.
+                (MatchEffect::Delivered, _) if matched.how == How::Channel => clean(destination.name()),
                 (MatchEffect::Delivered, _) => self.style.queue(destination.name()),
                 (MatchEffect::DuplicateSuppressed, _) => {
                     format!("{} {}", clean(destination.name()), self.style.dim("has it already"))
@@ -184,22 +191,39 @@ impl Drawing<'_> {
     }
 }
 
-/// What made a binding match: its key, its arguments, or that it always does.
-pub(crate) fn reason(binding: &BindingDefinition) -> String {
-    if !binding.routing_key.is_empty() {
-        return clean(&binding.routing_key.to_string());
-    }
-    let arguments = binding.arguments.iter().filter(|(name, _)| *name != b"x-match");
-    let arguments = arguments.map(|(name, value)| format!("{}={value}", ByteString::from(name)));
-    let arguments = clean(&arguments.collect::<Vec<_>>().join(" "));
-    match binding.arguments.get("x-match") {
-        _ if arguments.is_empty() => "always".into(),
-        Some(mode) => format!("{} of {arguments}", clean(&mode.to_string())),
-        None => format!("all of {arguments}"),
-    }
+/// Who hears the message on channels without having it wait in a queue; nothing if the queues say it all.
+pub(crate) fn channels(routed: &Routed, style: Style) -> Vec<String> {
+    let told = |channel: &&Channel| !channel.listeners.is_empty() || routed.queues.is_empty();
+    let lines = routed.channels.iter().filter(told).map(|Channel { channel, listeners, .. }| {
+        let who = match &listeners[..] {
+            [] => String::new(),
+            queues => format!(": consumers of {}", queues.join("  ")),
+        };
+        let line = format!("whoever listens to {channel} then hears it{who}");
+        style.dim(line)
+    });
+    lines.collect()
 }
 
 /// `9 exchanges`, `1 exchange`.
 pub(crate) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_can_be_declined() {
+        for (no_color, terminal, plain) in [
+            (None, None, false),
+            (None, Some("xterm"), false),
+            (None, Some("dumb"), true),
+            (Some(""), Some("xterm"), false),
+            (Some("1"), Some("xterm"), true),
+        ] {
+            assert_eq!(is_plain(no_color.map(OsStr::new), terminal.map(OsStr::new)), plain);
+        }
+    }
 }

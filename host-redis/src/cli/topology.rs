@@ -8,8 +8,9 @@ use keyrail_core::{DestinationName, Router, Topology};
 
 use super::{
     Failure,
-    bind::DialectName,
+    ends::DialectName,
     open::Source,
+    reason::reason,
     show::{Style, clean, count},
 };
 
@@ -97,7 +98,7 @@ fn list(out: &mut impl Write, router: &Router, topology: &Topology) -> io::Resul
                     format!("{} {}", style.dim("exchange"), clean(exchange))
                 }
             };
-            writeln!(out, "  {} ─▶ {to}", style.dim(super::show::reason(&definition)))?;
+            writeln!(out, "  {} ─▶ {to}", style.dim(reason(exchange.kind(), &definition)))?;
         }
     }
     let counts = [

@@ -65,6 +65,10 @@ impl fmt::Display for Address {
     }
 }
 
+/// For whoever gave something else.
+const EXPECTED: &str = "expected redis://[user:password@]host[:port][/db], rediss://, unix:///path, sentinel://host:port \
+    or redis+cluster://host:port";
+
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
@@ -83,7 +87,7 @@ impl Address {
     /// What is wrong, never with the URL: it may hold a password.
     pub(crate) fn read(text: &str) -> Result<Self, ConnectionError> {
         let mut urls = text.split(';').map(str::trim).filter(|url| !url.is_empty());
-        let first = urls.next().ok_or_else(|| refused("it is empty"))?;
+        let first = urls.next().ok_or_else(|| refused(&format!("it is empty; {EXPECTED}")))?;
         let (scheme, mut address) = one(first)?;
         for url in urls {
             let (other, further) = one(url)?;
@@ -117,7 +121,8 @@ impl Address {
 }
 
 fn one(text: &str) -> Result<(Scheme, Address), ConnectionError> {
-    let (name, rest) = text.split_once("://").ok_or_else(|| refused("it has no scheme"))?;
+    let (name, rest) =
+        text.split_once("://").ok_or_else(|| refused(&format!("it has no scheme; {EXPECTED}")))?;
     let (scheme, secure) = match name {
         "redis" | "valkey" => (Scheme::Tcp, false),
         "rediss" | "valkeys" => (Scheme::Tcp, true),
@@ -125,7 +130,7 @@ fn one(text: &str) -> Result<(Scheme, Address), ConnectionError> {
         "sentinel" => (Scheme::Sentinel, false),
         "redis+cluster" => (Scheme::Cluster, false),
         "rediss+cluster" => (Scheme::Cluster, true),
-        other => return Err(refused(&format!("the scheme `{other}` is not Redis'"))),
+        other => return Err(refused(&format!("the scheme `{other}` is not Redis'; {EXPECTED}"))),
     };
     // A scheme that the parser knows, so that it splits user, host and port.
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -164,7 +169,7 @@ fn one(text: &str) -> Result<(Scheme, Address), ConnectionError> {
     let node = Node { host, port };
     let place = match scheme {
         Scheme::Tcp => Place::Tcp(node),
-        Scheme::Unix if path.len() < 2 => return Err(refused("it names no socket")),
+        Scheme::Unix if path.len() < 2 => return Err(refused("it names no socket; expected unix:///path")),
         Scheme::Unix => Place::Unix(path.into()),
         Scheme::Sentinel => Place::Sentinels(vec![node]),
         Scheme::Cluster => Place::Cluster(vec![node]),
@@ -185,7 +190,9 @@ fn database(text: &str) -> Result<u32, ConnectionError> {
     if text.is_empty() {
         return Ok(0);
     }
-    text.parse().map_err(|_| refused(&format!("`{text}` is no number of a database")))
+    text.parse().map_err(|_| {
+        refused(&format!("`{text}` is no number of a database, expected one like redis://host/0"))
+    })
 }
 
 fn percent_decoded(text: &str) -> Option<String> {

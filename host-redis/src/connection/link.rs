@@ -26,7 +26,7 @@ mod lane;
 use super::{Address, Connection, Node, Place, slots};
 use crate::{
     ExecuteError, RedisOptions,
-    executor::errors::{connect_error, mute},
+    executor::errors::{connect_error, is_not_permitted, mute},
 };
 use dial::node_address;
 use lane::Lane;
@@ -320,7 +320,8 @@ impl Link {
             // The client of a cluster looks after its nodes itself.
             Wire::Cluster(_) => Ok(Ok(Value::Okay)),
         };
-        let answers = matches!(answer, Ok(Ok(_)));
+        // A user who may not send it is answered, too.
+        let answers = answer.is_ok_and(|answer| answer.as_ref().err().is_none_or(is_not_permitted));
         if answers {
             self.was_heard();
         }

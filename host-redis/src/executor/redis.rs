@@ -32,7 +32,7 @@ mod take;
 mod wait;
 
 use commands::Commands;
-use errors::{command_error, silent};
+use errors::{command_error, silent, words};
 use replies::{answer, bytes, reply, text};
 use scripts::Scripts;
 pub use wait::RedisWaiter;
@@ -226,7 +226,9 @@ impl Redis {
     pub(crate) fn read_added(&self, plan: &Plan, value: Value) -> Result<Vec<Reply>, ExecuteError> {
         match (&*plan.commands, value) {
             ([one], value) => Ok(vec![reply(self.link.address(), one, value)?]),
-            (_, Value::ServerError(error)) => Err(ExecuteError::Server { message: error.to_string().into() }),
+            (_, Value::ServerError(error)) => {
+                Err(ExecuteError::Server { message: words(error.code(), error.details()).into() })
+            }
             (commands, value) => self.at_once(plan, &needs(commands)?, value),
         }
     }

@@ -1,5 +1,9 @@
 -- Settles deliveries. KEYS: the unacked hash, its index. ARGV: the deliveries.
--- Returns a list of 1 for each that was registered and 0 for the others, or the place of a key of another type.
+-- A record and its time are always written and removed together. So if all times are there, so are the records, and one
+-- command removes them; if not, each is asked for. If somebody removed records alone by hand, this says of none of these
+-- deliveries that it was registered, since nobody can tell which were.
+-- Returns a list of 1 for each that was registered and 0 for the others, an empty one if all were, or the place of a key
+-- of another type.
 for place, kind in ipairs({'hash', 'zset'}) do
     local found = redis.call('TYPE', KEYS[place]).ok
     if found ~= 'none' and found ~= kind then
@@ -7,8 +11,10 @@ for place, kind in ipairs({'hash', 'zset'}) do
     end
 end
 local settled = {}
+if redis.call('ZREM', KEYS[2], unpack(ARGV)) == #ARGV and redis.call('HDEL', KEYS[1], unpack(ARGV)) == #ARGV then
+    return settled
+end
 for at, delivery in ipairs(ARGV) do
     settled[at] = redis.call('HDEL', KEYS[1], delivery)
 end
-redis.call('ZREM', KEYS[2], unpack(ARGV))
 return settled

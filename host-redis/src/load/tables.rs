@@ -203,7 +203,7 @@ fn possible(name: &str) -> bool {
 }
 
 /// An exchange of which nothing but name and type is known.
-fn exchange(name: &str, kind: ExchangeKind) -> ExchangeDefinition {
+pub(crate) fn exchange(name: &str, kind: ExchangeKind) -> ExchangeDefinition {
     ExchangeDefinition {
         name: name.into(),
         kind,

@@ -18,7 +18,8 @@ pub struct Confirm {
     pub fanout: Vec<Fanout>,
     /// Whether nobody was bound, and the dead-letter queue got it.
     pub dead_lettered: bool,
-    /// How many replicas had it when the wait ended, if the producer waits for replicas.
+    /// How many replicas are known to have it, if the producer waits for replicas: 0 also where nobody can tell any more,
+    /// since the connection broke meanwhile. The message is published all the same.
     pub replicas: Option<u32>,
     /// How often it was sent. More than once, and a copy of an earlier time may lie in a queue too, with the same
     /// delivery tag.

@@ -97,7 +97,8 @@ impl ProducerOptions {
     }
 
     /// Waits after each publish until so many replicas have it, at most so long (`WAIT`). The other publishes on this
-    /// producer wait meanwhile.
+    /// producer wait meanwhile, half of `socket_connect_timeout` at a time. That too few have it is no error:
+    /// [`Confirm::replicas`](crate::Confirm::replicas) says how many.
     #[must_use]
     pub fn replicas(mut self, count: u32, limit: Duration) -> Self {
         self.replicas = Some((count, limit));

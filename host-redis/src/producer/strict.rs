@@ -17,7 +17,8 @@ const ATTEMPTS: u32 = 256;
 
 /// What became of one attempt.
 enum Attempt {
-    Published(Confirm),
+    /// On the connection of this number.
+    Published(Confirm, u64),
     /// A key changed: nothing was written, and nothing is known.
     Overtaken,
     /// By a table that the server has confirmed nobody gets it; nothing was written.
@@ -25,7 +26,8 @@ enum Attempt {
 }
 
 impl Producer {
-    pub(super) async fn strictly(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
+    /// Publishes by tables that the server checks, and says on which connection.
+    pub(super) async fn strictly(&self, prepared: &Prepared<'_>) -> Result<(Confirm, u64), ProduceError> {
         let exchange = prepared.asked.exchange;
         if exchange.is_empty() && !self.options.declared_queues_only {
             return self.by_name(prepared).await;
@@ -35,7 +37,7 @@ impl Producer {
         for _ in 0..ATTEMPTS {
             let reach = self.tables.reach(&self.redis, exchange).await?;
             match self.guarded(prepared, &reach, may_declare).await? {
-                Attempt::Published(confirm) => return Ok(confirm),
+                Attempt::Published(confirm, epoch) => return Ok((confirm, epoch)),
                 Attempt::Overtaken => {}
                 Attempt::Nowhere => {
                     self.declare_again().await?;
@@ -93,18 +95,16 @@ impl Producer {
         };
         guard.armed = false;
         let Some(ran) = ran else { return Ok(Attempt::Overtaken) };
-        let confirm = self.told(prepared, ways, &plan, dead_lettered, ran)?;
-        Ok(Attempt::Published(Confirm { replicas: self.replicate(epoch).await?, ..confirm }))
+        Ok(Attempt::Published(self.told(prepared, ways, &plan, dead_lettered, ran)?, epoch))
     }
 
     /// The default exchange has no table that could change.
-    async fn by_name(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
+    async fn by_name(&self, prepared: &Prepared<'_>) -> Result<(Confirm, u64), ProduceError> {
         let (_, mut ways) = self.ways(prepared).await?;
         let dead_lettered = self.dead_letter(&mut ways);
         let plan = self.plan(prepared, &ways, None);
         let epoch = self.redis.link().epoch();
-        let confirm = self.carry_out(prepared, ways, &plan, dead_lettered).await?;
-        Ok(Confirm { replicas: self.replicate(epoch).await?, ..confirm })
+        Ok((self.carry_out(prepared, ways, &plan, dead_lettered).await?, epoch))
     }
 }
 

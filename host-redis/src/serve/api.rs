@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use keyrail_core::{Outcome, Table, Topology, Trace, kombu};
+use keyrail_core::{Outcome, Table, Topology, kombu};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
@@ -33,14 +33,6 @@ struct RouteRequest {
     routing_key: String,
     #[serde(default)]
     headers: Table,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RouteAnswer {
-    outcome: &'static str,
-    queues: Vec<String>,
-    trace: Trace,
 }
 
 /// A message to be sent.
@@ -150,9 +142,7 @@ pub(super) async fn route<E: Executor>(
         headers: request.headers,
         ..Outgoing::new(&request.exchange, &request.routing_key, envelope)
     };
-    let routed = shared.host.route(&outgoing).await?;
-    let (outcome, queues, trace) = (routed.outcome.as_str(), routed.queues, routed.trace);
-    Ok(Json(RouteAnswer { outcome, queues, trace }).into_response())
+    Ok(Json(shared.host.route(&outgoing).await?).into_response())
 }
 
 pub(super) async fn publish<E: Executor>(

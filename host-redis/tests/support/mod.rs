@@ -11,6 +11,7 @@ use std::{
 };
 
 pub(crate) mod cluster;
+pub(crate) mod doctor;
 pub(crate) mod operations;
 pub(crate) mod proxy;
 

@@ -17,7 +17,7 @@ use super::{
     Changes, Failure, Link, Tracking, Wire,
     lane::Lane,
 };
-use crate::ExecuteError;
+use crate::{ExecuteError, executor::errors::is_not_permitted};
 
 impl Link {
     pub(super) async fn connect(&self) -> Result<Wire, Failure> {
@@ -50,10 +50,12 @@ impl Link {
 
     /// What is said first on a connection.
     async fn prepare(&self, one: &mut impl ConnectionLike) -> Result<(), Failure> {
-        let answer: Value = ::redis::cmd("PING").query_async(one).await?;
-        // Whoever answers PING with PONG speaks the protocol.
-        if answer != Value::SimpleString("PONG".into()) {
-            return Err(Failure::NoPong);
+        // Whoever answers PING with PONG speaks the protocol, and so does who says that this user may not send it.
+        match ::redis::cmd("PING").query_async(one).await {
+            Ok(Value::SimpleString(pong)) if pong == "PONG" => {}
+            Ok(_) => return Err(Failure::NoPong),
+            Err(error) if is_not_permitted(&error) => {}
+            Err(error) => return Err(error.into()),
         }
         if let Some(name) = &self.0.options.client_name {
             let _: Value = ::redis::cmd("CLIENT").arg("SETNAME").arg(name).query_async(one).await?;

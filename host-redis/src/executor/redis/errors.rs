@@ -25,13 +25,17 @@ pub(crate) fn foreign(address: Box<str>) -> ExecuteError {
 
 /// What a failure to connect means.
 pub(crate) fn connect_error(address: &str, options: &RedisOptions, error: &RedisError) -> ExecuteError {
-    let reason: Box<str> = error.detail().map_or_else(|| error.to_string(), str::to_owned).into();
+    let reason = error.detail().map_or_else(|| error.to_string(), str::to_owned);
+    let reason: Box<str> = reason.trim_end_matches('.').into();
     let address: Box<str> = address.into();
     match error.kind() {
         _ if error.is_timeout() => mute(&address, options),
-        ErrorKind::AuthenticationFailed => ExecuteError::Authentication { address, reason },
+        // The client keeps nothing of the server's own words.
+        ErrorKind::AuthenticationFailed => {
+            ExecuteError::Authentication { address, reason: "it does not know this user and password".into() }
+        }
         ErrorKind::Extension | ErrorKind::Server(_) => match error.code() {
-            Some("NOAUTH" | "WRONGPASS" | "NOPERM") => ExecuteError::Authentication { address, reason },
+            Some("NOAUTH" | "WRONGPASS") => ExecuteError::Authentication { address, reason },
             _ => command_error(&address, options, error),
         },
         // A peer that hangs up on the greeting has accepted the connection, so something listens there.
@@ -68,8 +72,7 @@ pub(crate) fn command_error(address: &str, options: &RedisOptions, error: &Redis
         }
         ErrorKind::Io => ExecuteError::Disconnected { address, reason: error.to_string().into() },
         ErrorKind::Extension | ErrorKind::Server(_) if error.code().is_some_and(unavailable) => {
-            let message = error.detail().unwrap_or_default();
-            let message = format!("{} {message}", error.code().unwrap_or_default()).into();
+            let message = words(error.code().unwrap_or_default(), error.detail()).into();
             ExecuteError::Unavailable { address, message }
         }
         ErrorKind::Extension | ErrorKind::Server(_) => {
@@ -77,13 +80,25 @@ pub(crate) fn command_error(address: &str, options: &RedisOptions, error: &Redis
                 _ if error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot) => {
                     "the keys lie in several slots of the cluster, and one step on one server cannot reach them".into()
                 }
-                (Some(code), Some(detail)) => format!("{code} {detail}"),
+                (Some(code), detail) => words(code, detail),
                 _ => error.to_string(),
             };
             ExecuteError::Server { message: message.into() }
         }
         _ => ExecuteError::Server { message: error.to_string().into() },
     }
+}
+
+/// The server's own words, as `redis-cli` shows them; nothing of where in a script it said them.
+pub(crate) fn words(code: &str, detail: Option<&str>) -> String {
+    let detail = detail.unwrap_or_default();
+    let said = detail.split_once(" script: ").map_or(detail, |(said, _)| said).trim_end_matches([',', '.']);
+    if said.is_empty() { code.into() } else { format!("{code} {said}") }
+}
+
+/// Whether the server took the login and refuses the command.
+pub(crate) fn is_not_permitted(error: &RedisError) -> bool {
+    error.code() == Some("NOPERM")
 }
 
 /// What a server answers before it executes anything, and will not answer for ever.

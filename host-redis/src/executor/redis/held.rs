@@ -39,6 +39,7 @@ pub(super) async fn settle(
         let mut script = redis.scripts.settle.prepare_invoke();
         script.key(layout.unacked()).key(layout.unacked_index()).arg(part);
         match redis.invoke(&script).await? {
+            Value::Array(known) if known.is_empty() => settled.resize(settled.len() + part.len(), true),
             Value::Array(known) if known.len() == part.len() => {
                 settled.extend(known.into_iter().map(|known| known == Value::Int(1)));
             }

@@ -4,7 +4,7 @@ use ::redis::Value;
 use keyrail_core::kombu::Command;
 
 use super::super::Reply;
-use super::errors::unavailable;
+use super::errors::{unavailable, words};
 use crate::ExecuteError;
 
 pub(super) fn reply(address: &str, asked: &Command, value: Value) -> Result<Reply, ExecuteError> {
@@ -30,9 +30,10 @@ pub(super) fn answer(
             return Err(match error.code() {
                 "WRONGTYPE" => ExecuteError::WrongType { key: key.into(), command },
                 code if unavailable(code) => {
-                    ExecuteError::Unavailable { address: address.into(), message: error.to_string().into() }
+                    let message = words(code, error.details()).into();
+                    ExecuteError::Unavailable { address: address.into(), message }
                 }
-                _ => ExecuteError::Server { message: error.to_string().into() },
+                code => ExecuteError::Server { message: words(code, error.details()).into() },
             });
         }
         other => {

@@ -24,7 +24,7 @@ impl Scripts {
         Scripts {
             run: Script::new(RUN),
             once: Script::new(&format!("local function plan()\n{RUN}\nend\n{}", include_str!("../once.lua"))),
-            take: Script::new(include_str!("../take.lua")),
+            take: Script::new(concat!(include_str!("../tag.lua"), include_str!("../take.lua"))),
             settle: Script::new(include_str!("../settle.lua")),
             give_back: Script::new(include_str!("../give_back.lua")),
             touch: Script::new(include_str!("../touch.lua")),

@@ -32,26 +32,33 @@ pub(super) async fn take(redis: &Redis, take: &Take<'_>) -> Result<Vec<Taken>, E
         script.arg(format!(", \"\", {}]", Json::from(queue.as_str()).to_python()));
     }
     let Value::Array(parts) = redis.invoke(&script).await? else { return Err(lost()) };
-    let mut taken = Vec::with_capacity(parts.len());
-    for part in parts {
-        let Value::Array(part) = part else { return Err(lost()) };
-        let mut part = part.into_iter();
-        let place = part.next().and_then(number).ok_or_else(lost)?;
+    read(take, &order, parts)
+}
+
+/// What the script's answer means.
+fn read(take: &Take<'_>, order: &[(usize, String)], parts: Vec<Value>) -> Result<Vec<Taken>, ExecuteError> {
+    // A place, a name and a payload for each message.
+    let mut taken = Vec::with_capacity(parts.len() / 3);
+    let mut parts = parts.into_iter();
+    while let Some(part) = parts.next() {
+        let Value::Int(place) = part else { return Err(lost()) };
         if place == 0 {
-            let (key, command) = key_of(take, &order, part.next().and_then(number).ok_or_else(lost)?);
+            let (key, command) = key_of(take, order, parts.next().and_then(number).ok_or_else(lost)?);
             if command.starts_with(['H', 'Z']) {
                 return Err(ExecuteError::WrongType { key: key.into(), command });
             }
             taken.push(Taken::WrongType { key, command });
             continue;
         }
-        let (queue, list) = place.checked_sub(3).and_then(|place| order.get(place / 2)).ok_or_else(lost)?;
-        let queue = queues[*queue].clone();
-        taken.push(match (part.next().and_then(text), part.next().and_then(bytes)) {
-            (Some(delivery), Some(payload)) => {
-                Taken::Message { delivery, queue, list: list.clone(), payload }
-            }
-            _ => Taken::Quarantined { list: quarantine_list(layout, &queue), queue },
+        let at = usize::try_from(place.unsigned_abs()).ok().and_then(|place| place.checked_sub(3));
+        let (queue, list) = at.and_then(|at| order.get(at / 2)).ok_or_else(lost)?;
+        let queue = take.queues[*queue].clone();
+        taken.push(if place < 0 {
+            Taken::Quarantined { list: quarantine_list(take.layout, &queue), queue }
+        } else {
+            let delivery = parts.next().and_then(text).ok_or_else(lost)?;
+            let payload = parts.next().and_then(bytes).ok_or_else(lost)?;
+            Taken::Message { delivery, queue, list: list.clone(), payload }
         });
     }
     Ok(taken)

@@ -1,0 +1,172 @@
+//! Bindings in Redis, one at a time.
+
+use keyrail_core::{
+    BindError, BindingDefinition, Destination, DestinationName, Dialect, Exchange, ExchangeKind, Queue,
+    Router,
+    kombu::{Command, Member, Plan},
+};
+
+use crate::{
+    Executor, Host, HostError, Reply, Table, load,
+    registry::{self, BucketOwner},
+};
+
+/// A binding to be written to Redis.
+#[derive(Clone, Debug)]
+pub struct Bind {
+    /// The binding.
+    pub binding: BindingDefinition,
+    /// The type of its exchange, if the caller knows it.
+    pub kind: Option<ExchangeKind>,
+    /// The dialect of a topic binding's text.
+    pub dialect: Dialect,
+}
+
+/// What became of a binding that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// The type of the exchange.
+    pub kind: ExchangeKind,
+    /// Whether there was no such binding before.
+    pub new: bool,
+    /// The dialects in which Kombu's table had the same key for the same queue, and has it no more.
+    pub replaced: Vec<Dialect>,
+    /// Whether it is in Kombu's table, where Kombu's publishers find it, or in keyrail's own keys.
+    pub is_kombus: bool,
+}
+
+impl<E: Executor> Host<E> {
+    /// Writes a binding, with the types of its exchanges where Kombu cannot tell them: that of `bind`, and for an exchange
+    /// that it leads to that of [`load::Options::kinds`]. Binding twice is binding once.
+    ///
+    /// # Errors
+    /// A binding that no router takes, a type that contradicts the one that is known, a key that cannot be written;
+    /// nothing is written then.
+    pub async fn bind(&self, bind: &Bind) -> Result<Bound, HostError> {
+        let binding = &bind.binding;
+        let table = self.table(Some(&binding.source)).await?;
+        let known = table.router.exchange(&binding.source);
+        let known = known.and_then(|id| table.router.exchange_properties(id));
+        let kind = match (known, bind.kind) {
+            (Some(known), told) => agreed(&binding.source, known.kind(), told)?,
+            (None, Some(kind)) => kind,
+            (None, None) => return Err(BindError::ExchangeNotFound { name: binding.source.clone() }.into()),
+        };
+        let destination = self.destination_exchange(binding, &table).await?;
+        let told = match (self.tables(), &binding.destination) {
+            (Ok((_, options)), DestinationName::Exchange(name)) => options.kinds.get(&**name).copied(),
+            _ => None,
+        };
+        if let Some(known) = &destination {
+            agreed(binding.destination.name(), known.kind(), told)?;
+        }
+        check(binding, kind, destination)?;
+        let mut plan = registry::bind(self.layout(), kind, binding, bind.dialect)?;
+        let registry = self.executor().hash(&registry::exchanges_key(self.layout())).await?;
+        // A type that was told and is not in Redis is told to everyone from now on.
+        for (name, told) in [(binding.destination.name(), told), (&*binding.source, bind.kind)] {
+            let registered = registry.iter().any(|(known, _)| known == name);
+            if let Some(kind) = told.filter(|_| !registered && !Router::is_predeclared(name)) {
+                let exchange = load::exchange(name, kind);
+                plan.commands.insert(0, registry::declare_exchange(self.layout(), &exchange));
+            }
+        }
+        let owns = known.is_some_and(|_| owns_buckets(&table.router, binding));
+        if kind == ExchangeKind::ConsistentHash && !owns {
+            let turn = registry::next_turn(&registry::buckets(self.executor(), self.layout()).await?);
+            let owner = BucketOwner { turn, binding: binding.clone() };
+            plan.commands.push(registry::own_buckets(self.layout(), &owner));
+        }
+        plan.atomic = plan.commands.len() > 1;
+        let replies = self.executor().run(&plan).await?;
+        Ok(self.bound(kind, &binding.source, &plan, &replies))
+    }
+
+    /// What the server's counts say about a binding that was written.
+    fn bound(&self, kind: ExchangeKind, source: &str, plan: &Plan, replies: &[Reply]) -> Bound {
+        let (table, own) = (self.layout().binding_table(source), registry::bindings_key(self.layout()));
+        let mut bound = Bound { kind, new: false, replaced: Vec::new(), is_kombus: true };
+        for (command, reply) in plan.commands.iter().zip(replies) {
+            let counts = matches!(reply, Reply::Count(1..));
+            match command {
+                Command::SAdd { key, .. } if *key == table => bound.new = counts,
+                Command::SAdd { key, .. } if *key == own => (bound.new, bound.is_kombus) = (counts, false),
+                Command::SRem { key, member } if *key == table && counts => {
+                    let twin = Member::parse(member, &self.layout().sep).ok();
+                    bound.replaced.extend(twin.as_ref().and_then(dialect));
+                }
+                _ => {}
+            }
+        }
+        bound
+    }
+
+    /// The exchange that a binding leads to, if it leads to one. What `table` reaches of the topology need not hold it yet.
+    async fn destination_exchange(
+        &self,
+        binding: &BindingDefinition,
+        table: &Table,
+    ) -> Result<Option<Exchange>, HostError> {
+        let DestinationName::Exchange(name) = &binding.destination else { return Ok(None) };
+        let find = |router: &Router| router.exchange_properties(router.exchange(name)?).cloned();
+        match find(&table.router) {
+            Some(exchange) => Ok(Some(exchange)),
+            None => Ok(find(&self.table(Some(name)).await?.router)),
+        }
+    }
+}
+
+/// The type of an exchange that is known, if what was told about it is not another one.
+fn agreed(name: &str, known: ExchangeKind, told: Option<ExchangeKind>) -> Result<ExchangeKind, HostError> {
+    match told {
+        Some(kind) if kind != known => {
+            let reason = format!("exchange `{name}` is {known} already and cannot become {kind}");
+            Err(HostError::NotExpressible { reason: reason.into() })
+        }
+        _ => Ok(known),
+    }
+}
+
+/// The dialect in which the text of a row was written.
+fn dialect(row: &Member) -> Option<Dialect> {
+    let wrote = |dialect: &Dialect| {
+        Member::topic(&row.routing_key, &row.queue, *dialect).is_ok_and(|written| written == *row)
+    };
+    Dialect::ALL.into_iter().find(wrote)
+}
+
+/// Whether the destination has buckets already, or this very binding is there and lost them: it brings none then.
+fn owns_buckets(router: &Router, binding: &BindingDefinition) -> bool {
+    let Some(exchange) = router.exchange(&binding.source) else { return false };
+    let Ok(destination) = binding.destination.find(router) else { return false };
+    let owner = router.bucket_owners(exchange).any(|owner| owner.destination == destination);
+    let mut bound = router.bindings_from(exchange).filter(|bound| bound.destination == destination);
+    owner || bound.any(|bound| BindingDefinition::of(router, &bound) == *binding)
+}
+
+/// Tries the binding on a copy of the topology, so that nothing is written which no router could load.
+fn check(
+    binding: &BindingDefinition,
+    kind: ExchangeKind,
+    exchange: Option<Exchange>,
+) -> Result<(), HostError> {
+    let mut trial = Router::with_predeclared_exchanges();
+    let source = match trial.exchange(&binding.source) {
+        Some(source) => source,
+        None => trial.declare_exchange(&binding.source, Exchange::new(kind))?,
+    };
+    let destination: Destination = match &binding.destination {
+        DestinationName::Queue(queue) => trial.declare_queue(queue, Queue::new())?.into(),
+        DestinationName::Exchange(name) => {
+            let Some(known) = exchange else {
+                return Err(BindError::ExchangeNotFound { name: name.clone() }.into());
+            };
+            match trial.exchange(name) {
+                Some(id) => id.into(),
+                None => trial.declare_exchange(name, known)?.into(),
+            }
+        }
+    };
+    trial.bind(source, destination, &binding.binding())?;
+    Ok(())
+}

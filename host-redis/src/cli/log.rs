@@ -1,0 +1,76 @@
+//! What is logged to standard error: a line each, that begins as the command's errors do.
+
+use std::fmt::{self, Write};
+
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{FmtContext, FormatEvent, FormatFields, format, writer::MakeWriterExt},
+    registry::LookupSpan,
+};
+
+use super::{failure::visible, show::Style};
+
+/// As KEYRAIL_LOG wants it; without a word of it warnings and errors of keyrail's own.
+pub(crate) fn start() {
+    let wanted = std::env::var("KEYRAIL_LOG").ok().filter(|wanted| !wanted.is_empty());
+    let filter = wanted.and_then(|wanted| EnvFilter::try_new(wanted).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new("keyrail=warn"));
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr.with_max_level(Level::TRACE))
+        .event_format(Line { style: Style::of_stderr() })
+        .try_init();
+}
+
+/// `keyrail: warning: row ... is ignored code=…`; an error's line has no word before it, as everywhere.
+struct Line {
+    style: Style,
+}
+
+impl<S, N> FormatEvent<S, N> for Line
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _context: &FmtContext<'_, S, N>,
+        mut writer: format::Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let word = match *event.metadata().level() {
+            Level::ERROR => String::new(),
+            Level::WARN => self.style.warn("warning: "),
+            Level::INFO => "info: ".into(),
+            Level::DEBUG => self.style.dim("debug: "),
+            Level::TRACE => self.style.dim("trace: "),
+        };
+        let Fields { message, others } = fields;
+        // Control characters out of a file or a server must not reach the terminal.
+        let text: String = format!("{message}{others}").chars().flat_map(visible).collect();
+        writeln!(writer, "keyrail: {word}{text}")
+    }
+}
+
+/// An event's text, and ` name=value` for each of its other fields.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    others: String,
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing into a String cannot fail.
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.others, " {name}={value:?}"),
+        };
+    }
+}

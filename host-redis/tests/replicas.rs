@@ -1,0 +1,82 @@
+//! Waiting for replicas that are missing, slow or out of sight: the message is published all the same, and once.
+
+mod support;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use keyrail_redis::{
+    Confirm, Connection, Freshness, Message, Producer, ProducerOptions, RetryPolicy, TransportOptions,
+};
+use support::{PATIENCE, RedisServer, proxy::Proxy};
+use tokio::time::timeout;
+
+/// One who waits longer for replicas than for an answer, and tries everything again.
+async fn producer(url: &str, limit: Duration, freshness: Freshness) -> Arc<Producer> {
+    let options: TransportOptions = r#"{"socket_timeout": 0.5}"#.parse().expect("options");
+    let connection = Connection::new(url).expect("a URL").transport_options(options);
+    let retry = RetryPolicy { max_retries: Some(2), ..RetryPolicy::celery() };
+    let options = ProducerOptions::new().replicas(1, limit).retry(retry).freshness(freshness);
+    Arc::new(Producer::connect(&connection, options).await.expect("a producer"))
+}
+
+async fn publish(producer: &Producer) -> Confirm {
+    let message = Message::text("x").exchange("").routing_key("q");
+    timeout(PATIENCE, producer.publish(&message)).await.expect("an end").expect("published")
+}
+
+#[tokio::test]
+async fn a_replica_that_is_missing_makes_nobody_publish_again() {
+    let server = RedisServer::start();
+    let limit = Duration::from_millis(1200);
+    for freshness in [Freshness::Tracked, Freshness::Strict] {
+        let producer = producer(&server.url(), limit, freshness).await;
+        let started = Instant::now();
+        let confirm = publish(&producer).await;
+        assert_eq!((confirm.replicas, confirm.attempts), (Some(0), 1), "{freshness:?}");
+        assert!(started.elapsed() >= limit, "it was waited for");
+        assert_eq!(server.command(&["LLEN", "q"]), ":1\r\n");
+        server.command(&["DEL", "q"]);
+    }
+}
+
+/// Each waits in its turn, and nobody for so long that others give the connection up.
+#[tokio::test]
+async fn many_who_wait_for_a_missing_replica_time_nobody_out() {
+    const COUNT: usize = 12;
+    let server = RedisServer::start();
+    let producer = producer(&server.url(), Duration::from_millis(700), Freshness::Tracked).await;
+    server.command(&["CONFIG", "RESETSTAT"]);
+    let tasks = (0..COUNT).map(|_| {
+        let producer = producer.clone();
+        tokio::spawn(async move { publish(&producer).await })
+    });
+    for task in tasks.collect::<Vec<_>>() {
+        let confirm = task.await.expect("a task");
+        assert_eq!((confirm.replicas, confirm.attempts), (Some(0), 1));
+    }
+    assert_eq!(server.command(&["LLEN", "q"]), format!(":{COUNT}\r\n"));
+    assert_eq!(server.calls(&["hello", "ping"]), [0, 0], "on the connection that was there");
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_while_it_waits_is_no_error_of_the_publish() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port);
+    let producer = producer(&proxy.url(), PATIENCE, Freshness::Tracked).await;
+    let waiting = tokio::spawn({
+        let producer = producer.clone();
+        async move { publish(&producer).await }
+    });
+    let deadline = Instant::now() + PATIENCE;
+    while !server.command(&["CLIENT", "LIST"]).contains("cmd=wait ") {
+        assert!(Instant::now() < deadline, "nobody waits");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(proxy.cut() > 0);
+    let confirm = waiting.await.expect("a task");
+    assert_eq!((confirm.replicas, confirm.attempts), (Some(0), 1));
+    assert_eq!(server.command(&["LLEN", "q"]), ":1\r\n");
+}

@@ -1,0 +1,222 @@
+//! What flags, variables, signals and errors of the command are to people who know other commands.
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use support::{PATIENCE, RedisServer, fail, keyrail_with, shop, succeed, text};
+
+/// keyrail as a child on whose first line one may wait.
+struct Running {
+    child: Child,
+    out: BufReader<std::process::ChildStdout>,
+    err: BufReader<std::process::ChildStderr>,
+}
+
+impl Running {
+    fn start(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyrail"));
+        command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        for name in ["KEYRAIL_REDIS", "KEYRAIL_TOKEN", "KEYRAIL_LOG"] {
+            command.env_remove(name);
+        }
+        let mut child = command.envs(env.iter().copied()).spawn().expect("keyrail starts");
+        let out = BufReader::new(child.stdout.take().expect("piped"));
+        let err = BufReader::new(child.stderr.take().expect("piped"));
+        Running { child, out, err }
+    }
+
+    /// Reads lines up to one with this in it.
+    fn until(reader: &mut impl BufRead, part: &str) -> String {
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            assert!(reader.read_line(&mut line).expect("a line") > 0, "it ends without `{part}`");
+        }
+        line
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let kill = Command::new("sh").args(["-c", "kill -$1 \"$0\"", &pid, name]).status();
+        assert!(kill.expect("sh").success());
+    }
+
+    /// The exit status, and what else came on standard error.
+    fn wait(mut self) -> (Option<i32>, String) {
+        let deadline = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("child") {
+                break status.code();
+            }
+            assert!(Instant::now() < deadline, "keyrail hangs");
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        let mut rest = String::new();
+        self.err.read_to_string(&mut rest).expect("standard error");
+        (status, rest)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const VERBS: [&[&str]; 12] = [
+    &["serve"],
+    &["route"],
+    &["explain"],
+    &["lint"],
+    &["bind"],
+    &["publish"],
+    &["consume"],
+    &["worker"],
+    &["result"],
+    &["convert"],
+    &["topology", "print"],
+    &["topology", "import"],
+];
+
+#[test]
+fn no_help_shows_what_a_variable_holds() {
+    let env = [
+        ("KEYRAIL_REDIS", "redis://:hidden@h"),
+        ("KEYRAIL_TOKEN", "hidden"),
+        ("KEYRAIL_TRANSPORT_OPTIONS", r#"{"sentinel_kwargs": {"password": "hidden"}}"#),
+    ];
+    for verb in VERBS {
+        let output = keyrail_with(&env, Stdio::null(), verb.iter().copied().chain(["--help"]));
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(!text(&output.stdout).contains("hidden"), "{verb:?}");
+    }
+}
+
+#[test]
+fn errors_point_to_the_help_of_their_command_and_to_what_was_meant() {
+    for (args, expected) in [
+        (&["bench", "route"][..], "see `keyrail bench route --help`"),
+        (&["topology", "print", "--nope"], "see `keyrail topology print --help`"),
+        (&["publsh"], "did you mean `publish`?; see `keyrail --help`"),
+        (&["route", "--topolgy", "x"], "did you mean `--topology`?; see `keyrail route --help`"),
+        (&["bind", "-x", "e"], "<--queue <NAME>|--to-exchange <NAME>>"),
+        (&["consume"], "--fanout <EXCHANGE>"),
+        (&["consume", "-q", "q", "--fanout", "f"], "cannot be used with"),
+        (&["publish", "--task", ""], "--task"),
+        (&["publish", "--task", "t", "--wait", "1", "--dry-run"], "cannot be used with"),
+    ] {
+        let line = {
+            let output = support::keyrail(args);
+            assert_eq!(output.status.code(), Some(2), "{args:?}");
+            text(&output.stderr)
+        };
+        assert!(line.contains(expected), "{args:?}: {line}");
+    }
+    let line = fail(2, ["publish", "--topology", &shop(), "--task", "t", "--wait", "1"]);
+    assert!(line.contains("--wait") && line.contains("--redis"), "{line}");
+}
+
+#[test]
+fn a_url_is_told_what_is_wrong_with_it_alone() {
+    let line = fail(2, ["route", "--redis", "http://h", "-k", "q"]);
+    for scheme in ["redis://", "rediss://", "unix://", "sentinel://", "redis+cluster://"] {
+        assert!(line.contains(scheme), "`{scheme}` is not in: {line}");
+    }
+    let line = fail(2, ["route", "--redis", "sentinel://127.0.0.1:1", "-k", "q"]);
+    assert!(line.ends_with("sentinels need the transport option `master_name`"), "{line}");
+}
+
+#[test]
+fn a_user_who_may_not_ping_is_no_wrong_login() {
+    let redis = RedisServer::start();
+    redis.command(&["ACL", "SETUSER", "reader", "on", ">right", "~*", "+@read"]);
+    let url = |password: &str| format!("redis://reader:{password}@127.0.0.1:{}/0", redis.port);
+    // All that it needs it may.
+    assert!(succeed(["route", "--redis", &url("right"), "-k", "q"]).starts_with("q\n"));
+    let line = fail(1, ["publish", "--redis", &url("right"), "-k", "q", "-b", "x"]);
+    let refused = "Redis answers: NOPERM this user has no permissions to run the 'lpush' command";
+    assert_eq!(line.to_lowercase(), refused.to_lowercase());
+    let line = fail(1, ["route", "--redis", &url("wrong"), "-k", "q"]);
+    assert!(line.contains("it does not know this user and password; give"), "{line}");
+}
+
+#[test]
+fn a_servers_words_are_its_own() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    redis.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let full = "Redis answers: OOM command not allowed when used memory > 'maxmemory'";
+    assert_eq!(fail(1, ["publish", "--redis", &url, "-k", "q", "-b", "x"]), full);
+    assert_eq!(fail(1, ["bind", "--redis", &url, "-x", "e", "--type", "topic", "-q", "q"]), full);
+    redis.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    redis.command(&["REPLICAOF", "127.0.0.1", "1"]);
+    let line = fail(1, ["publish", "--redis", &url, "-k", "q", "-b", "x"]);
+    assert!(
+        line.ends_with("does not serve now: READONLY You can't write against a read only replica"),
+        "{line}"
+    );
+}
+
+#[test]
+fn a_key_of_another_type_is_named_with_what_it_is() {
+    let redis = RedisServer::start();
+    redis.command(&["SET", "q", "a string"]);
+    redis.command(&["SADD", "s", "a member"]);
+    for (key, found) in [("q", "string"), ("s", "set")] {
+        let line = fail(1, ["publish", "--redis", &redis.url(), "-k", key, "-b", "x"]);
+        assert_eq!(
+            line,
+            format!("`{key}` holds another type than LPUSH needs: it is a {found}, expected a list")
+        );
+    }
+}
+
+/// Warnings begin as errors do, and control characters of a row do not reach the terminal.
+#[test]
+fn what_is_logged_begins_with_the_programs_name() {
+    let redis = RedisServer::start();
+    succeed(["bind", "--redis", &redis.url(), "-x", "e", "--type", "topic", "-q", "q", "-k", "k"]);
+    redis.command(&["SADD", "_kombu.binding.e", "no \u{1b}[31mrow"]);
+    let output = support::keyrail(["route", "--redis", &redis.url(), "-x", "e", "-k", "k"]);
+    let err = text(&output.stderr);
+    assert!(err.starts_with("keyrail: warning: row `no "), "{err:?}");
+    assert!(!err.contains('\u{1b}'), "{err:?}");
+}
+
+#[test]
+fn a_hangup_does_not_end_a_server_that_has_no_file() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    for args in [&["--redis", &url][..], &[]] {
+        let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
+        let mut server = Running::start(&args, &[("KEYRAIL_LOG", "keyrail=info")]);
+        Running::until(&mut server.out, "Ctrl-C ends it");
+        server.signal("HUP");
+        let line = Running::until(&mut server.err, "no file to read again");
+        assert!(line.starts_with("keyrail: info: "), "{line}");
+        server.signal("TERM");
+        assert_eq!(server.wait().0, Some(0), "{args:?}");
+    }
+}
+
+#[test]
+fn an_interrupt_before_the_count_is_a_failure() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    for (count, status, said) in
+        [(&["-n", "3"][..], 1, "keyrail: interrupted before 3 messages came\n"), (&[], 0, "")]
+    {
+        let args = [&["consume", "--redis", &url, "-q", "q"], count].concat();
+        succeed(["publish", "--redis", &url, "-k", "q", "-b", "x"]);
+        let mut consumer = Running::start(&args, &[]);
+        Running::until(&mut consumer.out, "x");
+        consumer.signal("INT");
+        assert_eq!(consumer.wait(), (Some(status), said.to_owned()), "{args:?}");
+    }
+}
