@@ -253,7 +253,6 @@ impl Producer {
 
     /// Where the message goes, and by which table.
     async fn ways(&self, prepared: &Prepared<'_>) -> Result<(Option<Arc<Reach>>, Ways), HostError> {
-        self.redis.link().hear();
         let reach = self.reach(prepared.asked.exchange).await?;
         let ways = self.ways_by(reach.as_deref(), prepared)?;
         Ok((reach, ways))
@@ -264,6 +263,7 @@ impl Producer {
         if exchange.is_empty() && !self.options.declared_queues_only {
             return Ok(None);
         }
+        self.redis.link().hear();
         self.tables.reach(&self.redis, exchange).await.map(Some)
     }
 
