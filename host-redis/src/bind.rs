@@ -1,13 +1,15 @@
 //! Bindings in Redis, one at a time.
 
 use keyrail_core::{
-    BindError, BindingDefinition, Destination, DestinationName, Dialect, Exchange, ExchangeKind, Queue,
-    Router,
+    BindError, BindingDefinition, Destination, DestinationName, Dialect, Exchange, ExchangeDefinition,
+    ExchangeKind, Queue, Router,
     kombu::{Command, Member, Plan},
 };
 
 use crate::{
-    Executor, Host, HostError, Reply, Table, load,
+    Executor, Host, HostError, Reply, Table,
+    declare::{ATTEMPTS, moved},
+    load,
     registry::{self, BucketOwner},
 };
 
@@ -43,6 +45,16 @@ impl<E: Executor> Host<E> {
     /// A binding that no router takes, a type that contradicts the one that is known, a key that cannot be written;
     /// nothing is written then.
     pub async fn bind(&self, bind: &Bind) -> Result<Bound, HostError> {
+        for _ in 0..ATTEMPTS {
+            if let Some(bound) = self.try_bind(bind).await? {
+                return Ok(bound);
+            }
+        }
+        Err(moved(&[registry::exchanges_key(self.layout())]))
+    }
+
+    /// Nothing if somebody declared an exchange otherwise since its table was read; nothing is written then.
+    async fn try_bind(&self, bind: &Bind) -> Result<Option<Bound>, HostError> {
         let binding = &bind.binding;
         let table = self.table(Some(&binding.source)).await?;
         let known = table.router.exchange(&binding.source);
@@ -62,13 +74,25 @@ impl<E: Executor> Host<E> {
         }
         check(binding, kind, destination)?;
         let mut plan = registry::bind(self.layout(), kind, binding, bind.dialect)?;
-        let registry = self.executor().hash(&registry::exchanges_key(self.layout())).await?;
+        let exchanges = registry::exchanges_key(self.layout());
+        let registry = self.executor().hash(&exchanges).await?;
+        let registered = |name: &str| -> Result<Option<ExchangeDefinition>, HostError> {
+            let found = registry.iter().find(|(known, _)| known == name);
+            Ok(found.map(|(name, value)| registry::entry(&exchanges, name, value)).transpose()?)
+        };
+        if registered(&binding.source)?.is_some_and(|registered| registered.kind != kind) {
+            return Ok(None);
+        }
         // A type that was told and is not in Redis is told to everyone from now on.
         for (name, told) in [(binding.destination.name(), told), (&*binding.source, bind.kind)] {
-            let registered = registry.iter().any(|(known, _)| known == name);
-            if let Some(kind) = told.filter(|_| !registered && !Router::is_predeclared(name)) {
-                let exchange = load::exchange(name, kind);
-                plan.commands.insert(0, registry::declare_exchange(self.layout(), &exchange));
+            let Some(kind) = told.filter(|_| !Router::is_predeclared(name)) else { continue };
+            match registered(name)? {
+                Some(registered) if registered.kind != kind => return Ok(None),
+                Some(_) => {}
+                None => {
+                    let exchange = load::exchange(name, kind);
+                    plan.commands.insert(0, registry::declare_exchange(self.layout(), &exchange));
+                }
             }
         }
         let owns = known.is_some_and(|_| owns_buckets(&table.router, binding));
@@ -78,8 +102,11 @@ impl<E: Executor> Host<E> {
             plan.commands.push(registry::own_buckets(self.layout(), &owner));
         }
         plan.atomic = plan.commands.len() > 1;
-        let replies = self.executor().run(&plan).await?;
-        Ok(self.bound(kind, &binding.source, &plan, &replies))
+        let replies = match plan.commands.iter().any(|command| command.key() == exchanges) {
+            true => self.executor().run_adding(&plan, &[exchanges]).await?,
+            false => Some(self.executor().run(&plan).await?),
+        };
+        Ok(replies.map(|replies| self.bound(kind, &binding.source, &plan, &replies)))
     }
 
     /// What the server's counts say about a binding that was written.

@@ -42,7 +42,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior},
 };
 
-use crate::{ConsumerOptions, Delivery, Executor, Host, HostError, News, Next};
+use crate::{ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, News, Next};
 
 mod call;
 mod control;
@@ -140,7 +140,8 @@ impl<E: Executor> Worker<E> {
         self
     }
 
-    /// Works until `stop` ends; then takes no more, waits for the tasks that run, and puts the others back.
+    /// Works until `stop` ends; then takes no more, waits for the tasks that run, and puts the others back. If Redis does
+    /// not take their results within 5 s, these go back too, and run again.
     ///
     /// # Errors
     /// What keeps it from starting, and what keeps it from putting back what it holds.
@@ -161,6 +162,7 @@ impl<E: Executor> Worker<E> {
         let mut stop = pin!(stop);
         // What is not yet due takes no place from what is.
         let mut waiting = 0;
+        let mut failed = None;
         loop {
             tokio::select! {
                 biased;
@@ -187,6 +189,11 @@ impl<E: Executor> Worker<E> {
                         running.spawn(job.run());
                     }
                     Ok(Next::Quarantined { .. } | Next::Idle) => {}
+                    // Its task is gone.
+                    Err(ExecuteError::Closed) => {
+                        failed = Some(ExecuteError::Closed);
+                        break;
+                    }
                     Err(error) => tracing::error!(code = error.code(), "{error}"),
                 },
             }
@@ -196,7 +203,7 @@ impl<E: Executor> Worker<E> {
         while running.join_next().await.is_some() {}
         self.node.stop().await;
         consumer.close().await?;
-        Ok(())
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn facts(&self, prefetch: usize) -> Facts<'_> {
@@ -272,7 +279,18 @@ impl<E: Executor> Job<E> {
                 }
             }
         };
-        self.node.ended(task, &ended, started.elapsed(), self.result_expires).await;
+        tokio::select! {
+            () = self.finish(task, &ended, started.elapsed()) => {}
+            // Redis does not take the result, or the ack. What is not acked by now goes back.
+            () = patience(&self.slots) => {
+                tracing::error!("task `{}` is done, and its result cannot be stored: it will run again", task.call.id);
+            }
+        }
+        wait.is_some()
+    }
+
+    async fn finish(&self, task: &Task, ended: &Ended, runtime: Duration) {
+        self.node.ended(task, ended, runtime, self.result_expires).await;
         if let Err(error) = self.delivery.ack().await {
             tracing::error!(
                 code = error.code(),
@@ -280,8 +298,15 @@ impl<E: Executor> Job<E> {
                 task.call.id
             );
         }
-        wait.is_some()
     }
+}
+
+/// How long a worker that stops waits for Redis to take what is done.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+async fn patience(slots: &Semaphore) {
+    closed(slots).await;
+    tokio::time::sleep(PATIENCE).await;
 }
 
 /// Ends when the semaphore is closed.

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use keyrail_core::{Dialect, Topology};
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::{Instant, timeout_at},
 };
 use uuid::Uuid;
 
-use crate::{ExecuteError, Executor, Host, QueueOrder, TransportOptions};
+use crate::{ExecuteError, Executor, Host, QueueOrder, RestoreOptions, TransportOptions};
 
 mod delivery;
 mod driver;
@@ -73,9 +73,17 @@ pub struct ConsumerOptions {
     /// How often to look for what others left behind; zero for never. Default 10 seconds, and at least four times in a
     /// visibility timeout.
     pub restore_interval: Duration,
+    /// The most deliveries that are put back each time. Default all.
+    pub restore_limit: Option<u64>,
+    /// How long the lock of a restorer that dies keeps others from restoring. Default 30 seconds.
+    pub mutex_expire: Duration,
+    /// The longest wait of one command for a message; never more than 200 ms, after which all lists are looked at.
+    /// Default a second.
+    pub polling_interval: Duration,
     /// Declares these exchanges, queues and bindings at the start and after an outage, as Kombu's `Consumer` does, topic
     /// bindings with the text of this dialect. Queues with `x-expires` live on as long as the consumer does, and their
-    /// bindings are refreshed as Kombu 5.7 refreshes them. Default nothing.
+    /// bindings are refreshed as Kombu 5.7 refreshes them. What contradicts a declaration in Redis is not written but named
+    /// in the log; [`Host::import`](crate::Host::import) returns it as an error. Default nothing.
     pub declare: Option<(Arc<Topology>, Dialect)>,
 }
 
@@ -86,7 +94,12 @@ impl From<&TransportOptions> for ConsumerOptions {
             no_ack: !options.ack_emulation,
             visibility_timeout: options.visibility_timeout,
             queue_order_strategy: options.queue_order_strategy,
-            restore_interval: options.unacked_restore_interval,
+            restore_interval: options
+                .unacked_restore_interval
+                .saturating_mul(options.unacked_restore_throttle.max(1)),
+            restore_limit: options.unacked_restore_limit,
+            mutex_expire: options.unacked_mutex_expire,
+            polling_interval: options.polling_interval,
             ..ConsumerOptions::default()
         }
     }
@@ -101,6 +114,9 @@ impl Default for ConsumerOptions {
             visibility_timeout: Duration::from_secs(3600),
             heartbeat: true,
             restore_interval: Duration::from_secs(10),
+            restore_limit: None,
+            mutex_expire: RestoreOptions::default().mutex_expire,
+            polling_interval: Duration::from_secs(1),
             declare: None,
         }
     }
@@ -143,8 +159,11 @@ impl Consumer {
         // Short, because it is in every delivery's name; random, because two consumers must not share it.
         let owner = Uuid::new_v4().simple().to_string()[..16].to_owned();
         let stop = sweep(host.clone(), &options);
-        let keeper = options.declare.clone().map(|declare| keeper::keep(host.clone(), declare));
-        let driver = Driver::new(host.clone(), queues, options, owner, out, incoming, unread.clone(), stop);
+        let back = Arc::new(Notify::new());
+        let keeper = options.declare.clone();
+        let keeper = keeper.map(|declare| keeper::keep(host.clone(), declare, back.clone()));
+        let unseen = unread.clone();
+        let driver = Driver::new(host.clone(), queues, options, owner, out, incoming, unseen, stop, back);
         tokio::spawn(driver.run());
         Consumer { events, requests, unread, _keeper: keeper }
     }
@@ -237,12 +256,17 @@ fn sweep<E: Executor>(host: Host<E>, options: &ConsumerOptions) -> oneshot::Send
     let (stop, mut stopped) = oneshot::channel();
     let timeout = options.visibility_timeout;
     let interval = options.restore_interval.min(timeout / 4).max(Duration::from_millis(20));
+    let restore = RestoreOptions {
+        visibility_timeout: timeout,
+        limit: options.restore_limit,
+        mutex_expire: options.mutex_expire,
+    };
     if options.restore_interval.is_zero() {
         return stop;
     }
     tokio::spawn(async move {
         loop {
-            match host.restore(timeout).await {
+            match host.restore_with(&restore).await {
                 Ok(report) if report.restored > 0 => {
                     tracing::info!(
                         "{} deliveries that were left behind are back in their queues",

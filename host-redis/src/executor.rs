@@ -39,6 +39,14 @@ pub trait Executor: Send + Sync + 'static {
     /// one of its commands needs, none is executed. Of other plans the rest is executed nevertheless.
     fn run(&self, plan: &Plan) -> impl Future<Output = Result<Vec<Reply>, ExecuteError>> + Send;
 
+    /// Runs a plan at once or not at all, as an atomic one, unless it would change a field that is there in one of these
+    /// hashes: to them it may only add. Nothing if it would.
+    fn run_adding(
+        &self,
+        plan: &Plan,
+        hashes: &[String],
+    ) -> impl Future<Output = Result<Option<Vec<Reply>>, ExecuteError>> + Send;
+
     /// Whether the keys lie on several servers, where nothing that needs several of them is one step.
     fn spreads(&self) -> bool {
         false

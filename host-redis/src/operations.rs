@@ -8,7 +8,9 @@ use keyrail_core::{
 };
 
 use crate::{
-    Executor, Host, HostError, load,
+    Executor, Host, HostError,
+    declare::{ATTEMPTS, moved},
+    load,
     registry::{self, BucketOwner},
 };
 
@@ -39,6 +41,24 @@ impl<E: Executor> Host<E> {
     /// # Cost
     /// Reads all tables.
     pub async fn apply(&self, operation: &Operation) -> Result<(), HostError> {
+        let (layout, _) = self.tables()?;
+        let definitions = [registry::exchanges_key(layout), registry::queues_key(layout)];
+        for _ in 0..ATTEMPTS {
+            let commands = self.changes(operation).await?;
+            if commands.is_empty() {
+                return Ok(());
+            }
+            // Whoever declares the same at the same time is compared with.
+            let plan = Plan { atomic: commands.len() > 1, commands };
+            if self.executor().run_adding(&plan, &definitions).await?.is_some() {
+                return Ok(());
+            }
+        }
+        Err(moved(&definitions))
+    }
+
+    /// What the operation changes in Redis as it is now.
+    async fn changes(&self, operation: &Operation) -> Result<Vec<Command>, HostError> {
         let (layout, options) = self.tables()?;
         let load::Read { mut router, buckets, .. } =
             load::read_tables(self.executor(), layout, None, options).await?;
@@ -58,11 +78,7 @@ impl<E: Executor> Host<E> {
         if let Operation::QueueDelete { queue, .. } = operation {
             commands.extend(layout.lists(queue).map(|key| Command::Del { key }));
         }
-        if commands.is_empty() {
-            return Ok(());
-        }
-        self.executor().run(&Plan { atomic: commands.len() > 1, commands }).await?;
-        Ok(())
+        Ok(commands)
     }
 }
 

@@ -130,7 +130,7 @@ pub(crate) async fn buckets(
     Ok(owners)
 }
 
-fn entry<T: DeserializeOwned>(key: &str, field: &str, value: &[u8]) -> Result<T, LoadError> {
+pub(crate) fn entry<T: DeserializeOwned>(key: &str, field: &str, value: &[u8]) -> Result<T, LoadError> {
     serde_json::from_slice(value).map_err(|error| LoadError::Registry {
         key: format!("{key}[{field}]").into(),
         reason: error.to_string().into(),

@@ -14,6 +14,27 @@ use crate::{
     publish::Outgoing, raw,
 };
 
+/// How much is restored, and how it is locked; by the names of Kombu's transport options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestoreOptions {
+    /// What was taken longer ago is put back. Default an hour.
+    pub visibility_timeout: Duration,
+    /// `unacked_restore_limit`: the most deliveries that one restore puts back. Default all.
+    pub limit: Option<u64>,
+    /// `unacked_mutex_expire`: how long the lock outlives a restorer that dies. Every step takes it anew. Default 30 s.
+    pub mutex_expire: Duration,
+}
+
+impl Default for RestoreOptions {
+    fn default() -> Self {
+        RestoreOptions {
+            visibility_timeout: Duration::from_secs(3600),
+            limit: None,
+            mutex_expire: Duration::from_secs(30),
+        }
+    }
+}
+
 /// What a restore came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
@@ -38,7 +59,7 @@ impl Restored {
 /// A delivery that stays registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
-    /// Its name.
+    /// Its name; what is no text in it as U+FFFD.
     pub delivery: String,
     /// Why.
     pub reason: Box<str>,
@@ -46,9 +67,6 @@ pub struct Left {
 
 /// How many deliveries are moved in one step. Each step is short, so that nobody waits long for Redis.
 const BATCH: usize = 128;
-
-/// How long the lock outlives a restorer that dies. Every step takes it anew.
-const LOCKED: Duration = Duration::from_secs(30);
 
 impl<E: Executor> Host<E> {
     /// Puts back what was taken longer ago than the visibility timeout, keyrail's deliveries and Kombu's, to be taken next,
@@ -65,20 +83,45 @@ impl<E: Executor> Host<E> {
     /// # Errors
     /// Those of the executor and of [`table`](Self::table); what is not yet moved stays registered.
     pub async fn restore(&self, visibility_timeout: Duration) -> Result<Restored, HostError> {
+        self.restore_with(&RestoreOptions { visibility_timeout, ..RestoreOptions::default() }).await
+    }
+
+    /// The same, in another measure.
+    ///
+    /// # Errors
+    /// As [`restore`](Self::restore).
+    pub async fn restore_with(&self, options: &RestoreOptions) -> Result<Restored, HostError> {
         self.check_one_slot()?;
         let (executor, layout) = (self.executor(), self.layout());
-        let before = executor.now().await? - visibility_timeout.as_secs_f64();
-        let first = executor.overdue(&Overdue { layout, before, skip: 0, limit: BATCH }).await?;
+        let before = executor.now().await? - options.visibility_timeout.as_secs_f64();
+        let mut report = Restored::default();
+        let first = self.overdue(before, &report, options).await?;
         if first.is_empty() {
-            return Ok(Restored::default());
+            return Ok(report);
         }
         let token = Uuid::new_v4().simple().to_string();
-        if !executor.lock(layout, &token, LOCKED).await? {
-            return Ok(Restored { locked: true, ..Restored::default() });
+        if !executor.lock(layout, &token, options.mutex_expire).await? {
+            return Ok(Restored { locked: true, ..report });
         }
-        let restored = self.restore_locked(before, first, &token).await;
+        let restored = self.restore_locked(before, first, &token, options, &mut report).await;
         executor.unlock(layout, &token).await?;
-        restored
+        restored.map(|()| report)
+    }
+
+    /// The next page of what is overdue: behind what is left, which stands in front of it, and within the limit.
+    async fn overdue(
+        &self,
+        before: f64,
+        report: &Restored,
+        options: &RestoreOptions,
+    ) -> Result<Vec<Held>, ExecuteError> {
+        let more = options.limit.map_or(BATCH as u64, |limit| limit.saturating_sub(report.restored as u64));
+        let limit = usize::try_from(more).unwrap_or(BATCH).min(BATCH);
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let (layout, skip) = (self.layout(), report.left_count);
+        self.executor().overdue(&Overdue { layout, before, skip, limit }).await
     }
 
     async fn restore_locked(
@@ -86,19 +129,20 @@ impl<E: Executor> Host<E> {
         before: f64,
         mut page: Vec<Held>,
         token: &str,
-    ) -> Result<Restored, HostError> {
+        options: &RestoreOptions,
+        report: &mut Restored,
+    ) -> Result<(), HostError> {
         let (executor, layout) = (self.executor(), self.layout());
-        let mut report = Restored::default();
         let mut tables = HashMap::new();
         while !page.is_empty() {
             let mut moves = Vec::with_capacity(page.len());
             for held in page {
                 match self.destination(&held, &mut tables).await? {
                     Ok((lists, payload)) => moves.push((held, lists, payload)),
-                    Err(reason) => report.leave(held.delivery, reason),
+                    Err(reason) => report.leave(&held.delivery, reason),
                 }
             }
-            let lock = Some((token, LOCKED));
+            let lock = Some((token, options.mutex_expire));
             let Some(moved) = executor.restore(&Restore { layout, lock, deliveries: &moves }).await? else {
                 report.locked = true;
                 break;
@@ -109,13 +153,11 @@ impl<E: Executor> Host<E> {
                     PutBack::Gone => report.gone += 1,
                     PutBack::WrongType(list) => {
                         let reason = format!("its list `{list}` holds another type").into();
-                        report.leave(held.delivery, reason);
+                        report.leave(&held.delivery, reason);
                     }
                 }
             }
-            // What is left stands in front of what comes next, and is passed over.
-            let skip = report.left_count;
-            page = executor.overdue(&Overdue { layout, before, skip, limit: BATCH }).await?;
+            page = self.overdue(before, report, options).await?;
         }
         for left in &report.left {
             tracing::warn!(
@@ -124,14 +166,14 @@ impl<E: Executor> Host<E> {
                 left.reason
             );
         }
-        Ok(report)
+        Ok(())
     }
 
     /// The lists a delivery goes to and what to put there, or why it stays.
     async fn destination(
         &self,
         held: &Held,
-        tables: &mut HashMap<String, Arc<Table>>,
+        tables: &mut HashMap<String, Result<Arc<Table>, Box<str>>>,
     ) -> Result<Result<(Vec<String>, Vec<u8>), Box<str>>, HostError> {
         // A time without a record: the script removes it.
         let Some(record) = &held.record else { return Ok(Ok((Vec::new(), Vec::new()))) };
@@ -147,8 +189,12 @@ impl<E: Executor> Host<E> {
             }
         } else {
             if !tables.contains_key(&exchange) {
-                tables.insert(exchange.clone(), self.table(Some(&exchange)).await?);
+                tables.insert(exchange.clone(), self.table_or_reason(&exchange).await?);
             }
+            let table = match &tables[&exchange] {
+                Ok(table) => table,
+                Err(reason) => return Ok(Err(reason.clone())),
+            };
             let headers = envelope.member("headers").and_then(|headers| {
                 let text = serde_json::to_string(headers).ok()?;
                 serde_json::from_str(&text).ok()
@@ -157,7 +203,7 @@ impl<E: Executor> Host<E> {
                 headers: headers.unwrap_or_default(),
                 ..Outgoing::new(&exchange, &routing_key, hashed_properties(&envelope))
             };
-            let routed = crate::publish::route(&tables[&exchange].router, layout, &outgoing, 0);
+            let routed = crate::publish::route(&table.router, layout, &outgoing, 0);
             routed.map(|routed| routed.queues).unwrap_or_default()
         };
         if queues.is_empty() {
@@ -166,6 +212,15 @@ impl<E: Executor> Host<E> {
         }
         let lists = queues.iter().map(|queue| list_of(layout, queue, &envelope)).collect();
         Ok(Ok((lists, raw::redelivered(payload))))
+    }
+
+    /// The table of an exchange, or what is wrong with it, which must not keep what leads elsewhere from going back.
+    async fn table_or_reason(&self, exchange: &str) -> Result<Result<Arc<Table>, Box<str>>, HostError> {
+        match self.table(Some(exchange)).await {
+            Err(HostError::Execute(error)) if error.is_temporary() => Err(error.into()),
+            Err(error) => Ok(Err(format!("exchange `{exchange}` cannot be read: {error}").into())),
+            Ok(table) => Ok(Ok(table)),
+        }
     }
 
     /// Puts back what is registered under an owner and not `known`, unmarked, since nobody has seen it. How many went.
@@ -177,7 +232,11 @@ impl<E: Executor> Host<E> {
         let (executor, layout) = (self.executor(), self.layout());
         let mut moves = Vec::new();
         for held in executor.owned(layout, owner).await? {
-            let Some(record) = held.record.as_ref().filter(|_| !known(&held.delivery)) else { continue };
+            // Ours are text.
+            let name = std::str::from_utf8(&held.delivery).unwrap_or_default();
+            let Some(record) = held.record.as_ref().filter(|_| !name.is_empty() && !known(name)) else {
+                continue;
+            };
             let Some(Address { payload, routing_key, .. }) = address(record) else { continue };
             let Some(queue) = routing_key.as_str() else { continue };
             let envelope = payload::json(payload).unwrap_or(Json::Null);
@@ -185,7 +244,9 @@ impl<E: Executor> Host<E> {
             moves.push((held, vec![list], payload));
         }
         // What was taken last goes back first. Names end in the place in their batch.
-        moves.sort_by_key(|(held, _, _)| std::cmp::Reverse(place(&held.delivery, owner)));
+        moves.sort_by_key(|(held, _, _)| {
+            std::cmp::Reverse(place(&String::from_utf8_lossy(&held.delivery), owner))
+        });
         let mut returned = 0;
         for deliveries in moves.chunks(BATCH) {
             let restore = Restore { layout, lock: None, deliveries };
@@ -205,10 +266,10 @@ impl<E: Executor> Host<E> {
 }
 
 impl Restored {
-    fn leave(&mut self, delivery: String, reason: Box<str>) {
+    fn leave(&mut self, delivery: &[u8], reason: Box<str>) {
         self.left_count += 1;
         if self.left.len() < Self::NAMED {
-            self.left.push(Left { delivery, reason });
+            self.left.push(Left { delivery: String::from_utf8_lossy(delivery).into_owned(), reason });
         }
     }
 }

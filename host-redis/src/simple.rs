@@ -29,6 +29,7 @@ use crate::{Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, H
 pub struct SimpleQueue<E> {
     host: Host<E>,
     name: String,
+    options: ConsumerOptions,
     /// From the first get on.
     consumer: Option<Consumer>,
 }
@@ -39,9 +40,19 @@ impl<E: Executor> SimpleQueue<E> {
     /// # Errors
     /// A name that a row of the binding table cannot hold; those of the executor.
     pub async fn open(host: &Host<E>, name: &str) -> Result<Self, HostError> {
+        SimpleQueue::open_with(host, name, ConsumerOptions::default()).await
+    }
+
+    /// The same, getting by these options, for instance those of a connection
+    /// (`ConsumerOptions::from(connection.options())`); one message is held at most, whatever they say.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub async fn open_with(host: &Host<E>, name: &str, options: ConsumerOptions) -> Result<Self, HostError> {
         let binding = plan::bind(host.layout(), name, &Member::plain(name, name))?;
         host.executor().run(&binding).await?;
-        Ok(SimpleQueue { host: host.clone(), name: name.into(), consumer: None })
+        let options = ConsumerOptions { prefetch: 1, ..options };
+        Ok(SimpleQueue { host: host.clone(), name: name.into(), options, consumer: None })
     }
 
     /// Puts a message into the queue.
@@ -61,11 +72,9 @@ impl<E: Executor> SimpleQueue<E> {
     /// # Errors
     /// As [`Consumer::next`].
     pub async fn get(&mut self, limit: Duration) -> Result<Option<Delivery>, ExecuteError> {
-        let (host, name) = (&self.host, &self.name);
-        let consumer = self.consumer.get_or_insert_with(|| {
-            let options = ConsumerOptions { prefetch: 1, ..ConsumerOptions::default() };
-            Consumer::start(host, vec![name.clone()], options)
-        });
+        let (host, name, options) = (&self.host, &self.name, &self.options);
+        let consumer =
+            self.consumer.get_or_insert_with(|| Consumer::start(host, vec![name.clone()], options.clone()));
         let deadline = tokio::time::Instant::now() + limit;
         loop {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());

@@ -2,93 +2,16 @@
 
 mod support;
 
-use std::{
-    collections::BTreeSet,
-    future::Future,
-    io::{Read, Write},
-    net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering::SeqCst},
-    },
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use keyrail_core::{Outcome, kombu::Layout};
 use keyrail_redis::{
     Connection, Freshness, Host, Message, News, Producer, ProducerOptions, RetryPolicy, load,
 };
-use support::{PATIENCE, RedisServer};
-
-/// Passes bytes on, and once, when it is told to, loses some around a message and hangs up.
-struct Trap {
-    port: u16,
-    set: Arc<AtomicU8>,
-}
-
-const OPEN: u8 = 0;
-/// The command with the message is lost.
-const REQUEST: u8 = 1;
-/// What comes after the command with the message is lost: it was executed.
-const ANSWER: u8 = 2;
-/// The command with the message has passed.
-const PASSED: u8 = 3;
-
-impl Trap {
-    fn before(target: u16) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        let set = Arc::new(AtomicU8::new(OPEN));
-        let shared = set.clone();
-        thread::spawn(move || {
-            for client in listener.incoming().flatten() {
-                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)) else { continue };
-                let [from_client, from_server] =
-                    [client.try_clone(), server.try_clone()].map(|end| end.expect("a socket"));
-                let (set, back) = (shared.clone(), shared.clone());
-                thread::spawn(move || {
-                    pass(from_client, server, |bytes| {
-                        let message = bytes.windows(MARK.len()).any(|window| window == MARK);
-                        if message && set.compare_exchange(ANSWER, PASSED, SeqCst, SeqCst).is_ok() {
-                            return true;
-                        }
-                        !message || set.compare_exchange(REQUEST, OPEN, SeqCst, SeqCst).is_err()
-                    });
-                });
-                let passes = move |_: &[u8]| back.compare_exchange(PASSED, OPEN, SeqCst, SeqCst).is_err();
-                thread::spawn(move || pass(from_server, client, passes));
-            }
-        });
-        Trap { port, set }
-    }
-
-    fn connection(&self) -> Connection {
-        Connection::new(&format!("redis://127.0.0.1:{}/0", self.port)).expect("a URL")
-    }
-
-    /// Sets it; it must have gone off when the publish is over.
-    async fn around<T>(&self, loses: u8, publish: impl Future<Output = T>) -> T {
-        self.set.store(loses, SeqCst);
-        let answer = publish.await;
-        assert_eq!(self.set.load(SeqCst), OPEN, "nothing was lost");
-        answer
-    }
-}
-
-/// A header that every message here has.
-const MARK: &[u8] = b"x-trap";
-
-fn pass(mut from: TcpStream, mut to: TcpStream, passes: impl Fn(&[u8]) -> bool) {
-    let mut buffer = [0; 65536];
-    while let Ok(length @ 1..) = from.read(&mut buffer) {
-        if !passes(&buffer[..length]) || to.write_all(&buffer[..length]).is_err() {
-            break;
-        }
-    }
-    let _ = to.shutdown(Shutdown::Both);
-    let _ = from.shutdown(Shutdown::Both);
-}
+use support::{
+    PATIENCE, RedisServer,
+    trap::{ANSWER, REQUEST, Trap, marked},
+};
 
 fn options(freshness: Freshness) -> ProducerOptions {
     let policy = RetryPolicy { interval_start: Duration::from_millis(10), ..RetryPolicy::celery() };
@@ -120,7 +43,7 @@ async fn drained(server: &RedisServer, queue: &str) -> Vec<(String, String)> {
 }
 
 fn message(body: &str, key: &str) -> Message {
-    Message::text(body).routing_key(key).header("x-trap", "x")
+    marked(body).routing_key(key)
 }
 
 /// A producer whose tables are read and whose scripts are known.

@@ -14,7 +14,9 @@ use keyrail_core::{
     Dialect,
     kombu::{Command, Envelope, Layout, Member, Plan, Priority, plan},
 };
-use keyrail_redis::{Executor, Held, Host, Memory, Redis, RedisOptions, Reply, Restore, load};
+use keyrail_redis::{
+    Executor, Held, Host, Memory, Redis, RedisOptions, Reply, Restore, RestoreOptions, load,
+};
 use support::{RedisServer, on_both};
 
 on_both!(
@@ -27,6 +29,8 @@ on_both!(
     a_list_of_another_type_keeps_its_delivery_registered,
     every_priority_finds_its_list,
     more_than_one_step_of_what_stays_hides_nothing,
+    an_exchange_that_cannot_be_read_keeps_nothing_else_from_going_back,
+    no_more_is_restored_than_the_limit_says,
     a_register_of_another_type_is_named,
 );
 
@@ -217,6 +221,66 @@ async fn more_than_one_step_of_what_stays_hides_nothing(executor: impl Executor)
     .await;
     let restored = host(executor).restore(HOUR).await.expect("restored");
     assert_eq!((restored.restored, restored.left_count, restored.left.len()), (1, 300, 10));
+}
+
+async fn an_exchange_that_cannot_be_read_keeps_nothing_else_from_going_back(executor: impl Executor) {
+    let time = |key: &str| Command::ZAdd { key: key.into(), score: 1.0, member: "m".into() };
+    run(&executor, vec![time("_kombu.binding.theirs")]).await;
+    bind(&executor, "colours", &Member::plain("red", "c")).await;
+    left_by_kombu(&executor, "theirs", "k", "t1").await;
+    left_by_kombu(&executor, "theirs", "k", "t2").await;
+    left_by_kombu(&executor, "colours", "red", "t3").await;
+    left_by_kombu(&executor, "", "plain", "t4").await;
+    let host = host(executor);
+    let restored = host.restore(HOUR).await.expect("restored");
+    assert_eq!((restored.restored, restored.left_count), (2, 2));
+    assert!(restored.left[0].reason.contains("`_kombu.binding.theirs`"), "{restored:?}");
+    assert_eq!(held(host.executor()).await, ["t1", "t2"]);
+    // An entry of keyrail's own that is none stops what needs it, and nothing else.
+    let entry = Command::HSet { key: "keyrail.queue".into(), field: "q".into(), value: b"none".to_vec() };
+    run(host.executor(), vec![entry]).await;
+    left_by_kombu(host.executor(), "", "plain", "t5").await;
+    let restored = host.restore(HOUR).await.expect("restored");
+    assert_eq!((restored.restored, restored.left_count), (1, 2));
+    assert!(restored.left[0].reason.contains("keyrail.queue"), "{restored:?}");
+}
+
+async fn no_more_is_restored_than_the_limit_says(executor: impl Executor) {
+    left(&executor, "bad", "no record").await;
+    for n in 0..5 {
+        left_by_kombu(&executor, "", "q", &format!("t{n}")).await;
+    }
+    let host = host(executor);
+    let options = RestoreOptions { limit: Some(3), ..RestoreOptions::default() };
+    // The youngest are looked at first.
+    let restored = host.restore_with(&options).await.expect("restored");
+    assert_eq!((restored.restored, restored.left_count), (3, 0));
+    let restored = host.restore_with(&options).await.expect("restored");
+    assert_eq!((restored.restored, restored.left_count), (2, 1));
+    assert_eq!(host.count("q").await.expect("a count"), 5);
+}
+
+/// Nobody who speaks the protocol writes such names; whoever does must not hide what is older.
+#[tokio::test]
+async fn names_that_are_no_text_hide_nothing() {
+    let server = RedisServer::start();
+    let redis = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis").0;
+    left_by_kombu(&redis, "", "q", "oldest").await;
+    let client = ::redis::Client::open(server.url()).expect("a URL");
+    let mut raw = client.get_multiplexed_async_connection().await.expect("Redis");
+    let score = redis.now().await.expect("now") - 7000.0;
+    let payload = Envelope::text("x").to_bytes("", "q", "t");
+    let record = [b"[", &payload[..], br#", "", "q"]"#].concat();
+    for n in 0..300u16 {
+        let name = [b"\xff\xfe".as_slice(), &n.to_be_bytes()].concat();
+        let mut both = ::redis::pipe();
+        both.zadd("unacked_index", &name, score).hset("unacked", &name, &record);
+        both.query_async::<()>(&mut raw).await.expect("written");
+    }
+    let host = host(redis);
+    let restored = host.restore(HOUR).await.expect("restored");
+    assert_eq!((restored.restored, restored.left_count), (301, 0));
+    assert_eq!(server.command(&["EXISTS", "unacked", "unacked_index"]), ":0\r\n");
 }
 
 async fn a_register_of_another_type_is_named(executor: impl Executor) {

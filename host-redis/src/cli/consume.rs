@@ -7,7 +7,10 @@ use std::{
 };
 
 use keyrail_core::{Dialect, kombu::Subscription};
-use keyrail_redis::{Body, ConsumerOptions, Executor, Host, Next, QueueOrder, ReceivedMessage, Requeue};
+use keyrail_redis::{
+    Body, ConsumerOptions, ExecuteError, Executor, Host, HostError, Next, QueueOrder, ReceivedMessage,
+    Requeue,
+};
 
 use super::{
     Failure,
@@ -65,17 +68,18 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     prefetch: u32,
 
-    /// Which queue comes first: round_robin, sorted or priority, as in Kombu
-    #[arg(long, value_name = "ORDER", default_value = "round_robin")]
-    queue_order_strategy: Order,
+    /// Which queue comes first, as in Kombu [default: as the transport options say, else round_robin]
+    #[arg(long, value_name = "ORDER")]
+    queue_order_strategy: Option<Order>,
 
     /// Take without registering: what is lost on the way is lost
     #[arg(long, conflicts_with_all = ["fanout", "requeue"])]
     no_ack: bool,
 
-    /// After how many seconds an unacked delivery counts as left behind; all peers should agree on it
-    #[arg(long, value_name = "SECONDS", default_value = "3600", value_parser = seconds)]
-    visibility_timeout: Duration,
+    /// After how many seconds an unacked delivery counts as left behind; all peers should agree on it [default: as the
+    /// transport options say, else 3600]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    visibility_timeout: Option<Duration>,
 
     /// Print one JSON object a line
     #[arg(long)]
@@ -145,14 +149,25 @@ async fn consume<E: Executor>(
         true => args.source.file()?.map(|file| (Arc::new(file.topology), Dialect::Kombu57)),
         false => None,
     };
+    // What contradicts Redis is better told now than in the log. Whatever else fails, the consumer tries again.
+    if let Some((topology, dialect)) = &declare
+        && let Err(error @ HostError::Declare(_)) = host.import(topology, *dialect).await
+    {
+        return Err(error.into());
+    }
+    let transport = args.source.consumer_options()?;
     let options = ConsumerOptions {
         prefetch: args.prefetch as usize,
-        queue_order_strategy: args.queue_order_strategy.into(),
-        no_ack: args.no_ack,
-        visibility_timeout: args.visibility_timeout,
+        queue_order_strategy: args.queue_order_strategy.map_or(transport.queue_order_strategy, Into::into),
+        no_ack: args.no_ack || transport.no_ack,
+        visibility_timeout: args.visibility_timeout.unwrap_or(transport.visibility_timeout),
         declare,
-        ..ConsumerOptions::default()
+        ..transport
     };
+    if args.requeue && options.no_ack {
+        let reason = "--requeue needs acks, and the transport options have none (ack_emulation)";
+        return Err(Failure::usage(reason));
+    }
     let mut consumer = host.consumer(args.queues.clone(), options)?;
     let mut left = args.count.unwrap_or(u64::MAX);
     let mut last = Instant::now();
@@ -170,6 +185,11 @@ async fn consume<E: Executor>(
             Ok(Next::Delivery(delivery)) => delivery,
             Ok(Next::Quarantined { .. }) => continue,
             Ok(Next::Idle) => break Ok(End::Idle),
+            // The other queues go on; it is told once.
+            Err(error @ ExecuteError::WrongType { .. }) if args.queues.len() > 1 => {
+                Failure::of(host, error.into()).await.warn();
+                continue;
+            }
             Err(error) => break Err(Failure::of(host, error.into()).await),
         };
         let line = line(&delivery.message(), args.json);

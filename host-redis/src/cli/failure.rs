@@ -23,6 +23,11 @@ impl Failure {
         Failure { message: Some(message.into()), status: 1 }
     }
 
+    /// One line on standard error, and the command goes on.
+    pub(crate) fn warn(&self) {
+        eprintln!("keyrail: {self}");
+    }
+
     /// One line on standard error.
     pub(crate) fn report(self) -> ExitCode {
         if self.message.is_some() {

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use keyrail_core::{ExchangeKind, PublishError, Router, kombu::Layout};
 use keyrail_redis::{
-    Connection, ExecuteError, Host, HostError, Memory, Outgoing, Redis, Routed, TransportOptions,
+    Connection, ConsumerOptions, ExecuteError, Host, HostError, Memory, Outgoing, Redis, Routed,
+    TransportOptions,
     load::{self, Limits},
 };
 
@@ -51,13 +52,13 @@ pub(crate) struct Source {
     #[arg(long = "type", value_name = "[NAME=]TYPE", help_heading = "Where the topology is")]
     pub(crate) kinds: Vec<String>,
 
-    /// The longest time to connect to Redis, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds, help_heading = "Limits")]
-    connect_timeout: Duration,
+    /// The longest time to connect to Redis, in seconds [default: socket_connect_timeout of the transport options, else 5]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
+    connect_timeout: Option<Duration>,
 
-    /// The longest time for one answer of Redis, in seconds
-    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds, help_heading = "Limits")]
-    response_timeout: Duration,
+    /// The longest time for one answer of Redis, in seconds [default: socket_timeout of the transport options, else 20]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
+    response_timeout: Option<Duration>,
 
     /// The largest file to read, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().file_bytes, help_heading = "Limits")]
@@ -179,6 +180,11 @@ impl Source {
         Ok(self.options()?.layout)
     }
 
+    /// How the transport options want to consume.
+    pub(crate) fn consumer_options(&self) -> Result<ConsumerOptions, Failure> {
+        Ok(ConsumerOptions::from(&self.options()?))
+    }
+
     fn options(&self) -> Result<TransportOptions, Failure> {
         let Some(text) = &self.transport_options else { return Ok(TransportOptions::default()) };
         text.parse().map_err(|error| Failure::usage(format!("--transport-options: {error}")))
@@ -205,8 +211,8 @@ impl Source {
             return Err(Failure::usage("this needs a Redis; give --redis URL"));
         };
         let mut options = self.options()?;
-        options.socket_connect_timeout = self.connect_timeout;
-        options.socket_timeout = self.response_timeout;
+        options.socket_connect_timeout = self.connect_timeout.unwrap_or(options.socket_connect_timeout);
+        options.socket_timeout = self.response_timeout.unwrap_or(options.socket_timeout);
         Ok(Connection::new(url).map_err(ExecuteError::from)?.transport_options(options))
     }
 

@@ -47,7 +47,8 @@ struct Print {
 /// Write the topology of a file into Redis, all of it in one transaction.
 ///
 /// Direct and topic bindings of queues go into Kombu's tables, so that every Kombu publisher follows them; what Kombu has
-/// no word for goes into keyrail's own keys. What is in Redis already stays.
+/// no word for goes into keyrail's own keys. What is in Redis already stays; an exchange or queue that is there with other
+/// properties is named, and nothing is written.
 #[derive(clap::Args)]
 #[command(after_help = "Example:
   keyrail topology import --topology definitions.json --redis redis://127.0.0.1/0")]

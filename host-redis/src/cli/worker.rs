@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let stop = interrupt()?;
     let host = args.source.tables("").await?;
     let name = args.hostname.unwrap_or_else(|| format!("keyrail@{}", machine()));
-    let mut worker = Worker::new(&host, &name);
+    let mut worker = Worker::new(&host, &name).consumer_options(args.source.consumer_options()?);
     if !args.queues.is_empty() {
         worker = worker.queues(args.queues);
     }

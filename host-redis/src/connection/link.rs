@@ -17,9 +17,10 @@ use ::redis::{
     aio::{ConnectionLike, MultiplexedConnection, PubSub},
     cluster_async::ClusterConnection,
 };
-use futures_util::{FutureExt, future::join_all};
+use futures_util::FutureExt;
 use tokio::{sync::Mutex, time::timeout};
 
+mod cluster;
 mod dial;
 mod lane;
 
@@ -434,7 +435,7 @@ impl ConnectionLike for Link {
             let answer = match live.wire {
                 Wire::Lane(mut lane) => lane.req_packed_command(cmd).await,
                 Wire::One(mut one) => one.send_packed_command(cmd).await,
-                Wire::Cluster(mut cluster) => cluster.req_packed_command(cmd).await,
+                Wire::Cluster(_) => self.on_cluster(live.clone(), cmd).await,
             };
             self.answered(live.epoch, answer)
         }
@@ -452,18 +453,7 @@ impl ConnectionLike for Link {
             let answer = match live.wire {
                 Wire::Lane(mut lane) => lane.req_packed_commands(pipeline, offset, count).await,
                 Wire::One(mut one) => one.send_packed_commands(pipeline, offset, count).await,
-                Wire::Cluster(mut cluster) if pipeline.is_transaction() => {
-                    cluster.req_packed_commands(pipeline, offset, count).await
-                }
-                // The keys may lie on several servers, so each command goes its own way; those for one server keep
-                // their order.
-                Wire::Cluster(cluster) => {
-                    let answers = pipeline.cmd_iter().map(|cmd| {
-                        let mut cluster = cluster.clone();
-                        async move { cluster.req_packed_command(cmd).await }
-                    });
-                    join_all(answers).await.into_iter().collect()
-                }
+                Wire::Cluster(_) => self.all_on_cluster(live.clone(), pipeline, offset, count).await,
             };
             self.answered(live.epoch, answer)
         }

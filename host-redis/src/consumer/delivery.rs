@@ -11,7 +11,10 @@ use std::{
 };
 
 use keyrail_core::kombu::Received;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{ExecuteError, ReceivedMessage};
 
@@ -39,7 +42,8 @@ pub enum Requeue {
 ///
 /// It goes there whether or not this is awaited; what nobody awaits may wait a millisecond for company. Awaited, it goes
 /// at once, and says whether the delivery was still this consumer's: if not, somebody restored it in the meantime and it
-/// is delivered a second time.
+/// is delivered a second time. If the answer was lost and the delivery is gone, nobody can have restored it before the
+/// visibility timeout, and it counts as this consumer's until then.
 ///
 /// # Errors
 /// A broken connection is no error, the way is taken again. [`ExecuteError::Closed`] if the consumer was closed before;
@@ -146,6 +150,7 @@ pub(super) struct Inner {
     pub(super) received: Received,
     /// The order in which messages were taken.
     pub(super) place: u64,
+    pub(super) taken: Instant,
     state: AtomicU8,
 }
 
@@ -154,7 +159,7 @@ const HANDED_OUT: u8 = 1;
 const RETURNED: u8 = 2;
 
 impl Inner {
-    pub(super) const fn new(
+    pub(super) fn new(
         id: String,
         queue: String,
         list: String,
@@ -162,7 +167,16 @@ impl Inner {
         received: Received,
         place: u64,
     ) -> Self {
-        Inner { id, queue, list, payload, received, place, state: AtomicU8::new(UNREAD) }
+        Inner {
+            id,
+            queue,
+            list,
+            payload,
+            received,
+            place,
+            taken: Instant::now(),
+            state: AtomicU8::new(UNREAD),
+        }
     }
 
     /// Whether it may be handed out: not if it went back before anybody read it.

@@ -51,6 +51,14 @@ impl Unread {
 
 pub(super) type Done = oneshot::Sender<Result<bool, ExecuteError>>;
 
+/// A delivery that is done.
+pub(super) struct Ack {
+    pub(super) delivery: Arc<Inner>,
+    done: Done,
+    /// It was sent, and no answer came.
+    in_doubt: bool,
+}
+
 pub(super) struct Driver<E: Executor> {
     pub(super) host: Host<E>,
     pub(super) options: ConsumerOptions,
@@ -61,13 +69,15 @@ pub(super) struct Driver<E: Executor> {
     places: u64,
     /// Registered, and not yet on the way back or settled.
     pub(super) held: HashMap<String, Arc<Inner>>,
-    pub(super) acks: Vec<(Arc<Inner>, Done)>,
+    pub(super) acks: Vec<Ack>,
     /// Until when the acks may wait for others.
     acks_due: Instant,
     /// What goes back, or to quarantine.
     pub(super) backs: Vec<(Arc<Inner>, Option<super::Requeue>, Done)>,
     /// Registered by us and no message; each with the reason.
     pub(super) poison: Vec<(Arc<Inner>, Box<str>)>,
+    /// On the way back since somebody asked for all that is unread, and not there yet.
+    pub(super) called_back: Vec<Arc<Inner>>,
     /// Not registered and not read: what a consumer without acks gives back when it is closed.
     pub(super) loose: Vec<Arc<Inner>>,
     /// How many went back because nobody reads on.
@@ -80,9 +90,14 @@ pub(super) struct Driver<E: Executor> {
     pub(super) outage: Outage,
     /// The keys of another type that were told of.
     complaints: HashSet<String>,
-    /// When to look for what a lost answer took.
-    reclaims: Vec<Instant>,
+    /// After how long to look once more for what a lost answer took, and when to look next.
+    pub(super) reclaims: &'static [Duration],
+    reclaim_at: Instant,
     beat: Instant,
+    /// When everything that is held was last made young.
+    touched: Instant,
+    /// Told when Redis is back from an outage.
+    back: Arc<Notify>,
     /// Ends the restoring when this task ends.
     _sweep: oneshot::Sender<()>,
 }
@@ -108,6 +123,7 @@ impl<E: Executor> Driver<E> {
         requests: mpsc::UnboundedReceiver<Request>,
         unread: Arc<Unread>,
         sweep: oneshot::Sender<()>,
+        back: Arc<Notify>,
     ) -> Self {
         if options.queue_order_strategy == QueueOrder::Sorted {
             queues.sort_unstable();
@@ -127,6 +143,7 @@ impl<E: Executor> Driver<E> {
             acks_due: beat,
             backs: Vec::new(),
             poison: Vec::new(),
+            called_back: Vec::new(),
             loose: Vec::new(),
             returned: 0,
             out,
@@ -135,8 +152,11 @@ impl<E: Executor> Driver<E> {
             unread,
             outage: Outage::default(),
             complaints: HashSet::new(),
-            reclaims: Vec::new(),
+            reclaims: &[],
+            reclaim_at: beat,
             beat,
+            touched: Instant::now(),
+            back,
             _sweep: sweep,
         }
     }
@@ -152,7 +172,7 @@ impl<E: Executor> Driver<E> {
                 Some(Request::Cancel { queue, done }) => {
                     self.queues.retain(|known| *known != queue);
                     waiter = self.waiter();
-                    let _ = done.send(self.return_unread(Some(&queue)).await);
+                    let _ = done.send(self.return_unread(Some(&queue)).await.into());
                     continue;
                 }
                 Some(Request::Prefetch(prefetch)) => {
@@ -160,7 +180,7 @@ impl<E: Executor> Driver<E> {
                     continue;
                 }
                 Some(Request::Recover { done }) => {
-                    let _ = done.send(self.return_held().await);
+                    let _ = done.send(self.return_held().await.into());
                     continue;
                 }
                 Some(closing) => break Some(closing),
@@ -185,10 +205,10 @@ impl<E: Executor> Driver<E> {
                 () = self.out.closed(), if !abandoned => {
                     // Nobody reads on: what was taken ahead goes back, what was handed out may still be settled.
                     abandoned = true;
-                    self.returned += self.return_unread(None).await.unwrap_or_default();
+                    self.returned += self.return_unread(None).await.count;
                 }
                 () = self.unread.drained.notified() => {}
-                woken = waiter.wait(Duration::from_secs(1)), if room > 0 => {
+                woken = waiter.wait(self.options.polling_interval), if room > 0 => {
                     if let Err(error) = woken {
                         self.fail(error);
                     }
@@ -206,7 +226,7 @@ impl<E: Executor> Driver<E> {
 
     /// Until when there is nothing to do by itself.
     fn wake(&self, paused: Option<Instant>) -> Instant {
-        let reclaim = self.reclaims.iter().min().copied().unwrap_or(self.beat);
+        let reclaim = if self.reclaims.is_empty() { self.beat } else { self.reclaim_at };
         let acks = if self.acks.is_empty() { self.beat } else { self.acks_due };
         paused.unwrap_or(reclaim.min(self.beat).min(acks))
     }
@@ -231,7 +251,7 @@ impl<E: Executor> Driver<E> {
                 if self.acks.is_empty() {
                     self.acks_due = Instant::now() + COMPANY;
                 }
-                self.acks.push((delivery, done));
+                self.acks.push(Ack { delivery, done, in_doubt: false });
             }
             (Some(_), Verdict::Back(place)) => self.backs.push((delivery, Some(place), done)),
             (Some(_), Verdict::Aside) => self.backs.push((delivery, None, done)),
@@ -247,7 +267,9 @@ impl<E: Executor> Driver<E> {
         let room = match (prefetch, self.options.no_ack) {
             (0, _) => BATCH.saturating_sub(unread),
             (_, true) => prefetch.saturating_sub(unread),
-            (_, false) => prefetch.saturating_sub(self.held.len() + self.poison.len()),
+            (_, false) => {
+                prefetch.saturating_sub(self.held.len() + self.poison.len() + self.called_back.len())
+            }
         };
         // As long as there is something to read, small batches are not worth their way. Halves are: one is on its way
         // while the other is worked on.
@@ -266,7 +288,7 @@ impl<E: Executor> Driver<E> {
         let returned = self.give_back().await;
         let room = self.room();
         let acks = if room > 0 || self.acks_go() { mem::take(&mut self.acks) } else { Vec::new() };
-        let ids: Vec<String> = acks.iter().map(|(delivery, _)| delivery.id.clone()).collect();
+        let ids: Vec<String> = acks.iter().map(|ack| ack.delivery.id.clone()).collect();
         let (executor, layout) = (self.host.executor(), self.host.layout());
         let owner = format!("{}.{}", self.owner, self.takes);
         let take = Take {
@@ -281,6 +303,7 @@ impl<E: Executor> Driver<E> {
         let taking = async { if room == 0 { Ok(Vec::new()) } else { executor.take(&take).await } };
         let (settled, taken) = tokio::join!(settle, taking);
         let mut progress = returned || (!acks.is_empty() && settled.is_ok());
+        let settles = settled.is_ok();
         self.settled(acks, settled);
         if room > 0 {
             self.takes += 1;
@@ -288,12 +311,15 @@ impl<E: Executor> Driver<E> {
         match taken {
             Ok(_) if room == 0 => {}
             Ok(taken) => {
-                self.outage.over();
+                // A replica answers who takes from empty lists, and refuses who settles.
+                if settles && self.outage.over() {
+                    self.back.notify_one();
+                }
                 progress |= self.deliver(taken);
             }
             Err(error) => {
                 // Whether anything was taken is not known.
-                self.reclaims = RECLAIMS.iter().map(|later| Instant::now() + *later).collect();
+                (self.reclaims, self.reclaim_at) = (&RECLAIMS, Instant::now() + RECLAIMS[0]);
                 self.fail(error);
             }
         }
@@ -301,23 +327,22 @@ impl<E: Executor> Driver<E> {
         progress | (!self.poison.is_empty() && self.give_back().await)
     }
 
-    pub(super) fn settled(
-        &mut self,
-        acks: Vec<(Arc<Inner>, Done)>,
-        settled: Result<Vec<bool>, ExecuteError>,
-    ) {
+    pub(super) fn settled(&mut self, acks: Vec<Ack>, settled: Result<Vec<bool>, ExecuteError>) {
         match settled {
             Ok(settled) => {
-                for ((_, done), known) in acks.into_iter().zip(settled) {
-                    let _ = done.send(Ok(known));
+                for (Ack { delivery, done, in_doubt }, known) in acks.into_iter().zip(settled) {
+                    // What nobody may have restored yet is gone because the first try reached Redis.
+                    let young =
+                        || delivery.taken.max(self.touched).elapsed() < self.options.visibility_timeout;
+                    let _ = done.send(Ok(known || in_doubt && young()));
                 }
             }
             Err(error) if passes(&error) => {
-                self.acks.splice(0..0, acks);
+                self.acks.splice(0..0, acks.into_iter().map(|ack| Ack { in_doubt: true, ..ack }));
                 self.fail(error);
             }
             Err(error) => {
-                for (delivery, done) in acks {
+                for Ack { delivery, done, .. } in acks {
                     self.held.insert(delivery.id.clone(), delivery);
                     let _ = done.send(Err(error.clone()));
                 }
@@ -408,42 +433,50 @@ impl<E: Executor> Driver<E> {
         if !self.options.heartbeat || ids.is_empty() {
             return;
         }
-        if let Err(error) = self.host.executor().touch(self.host.layout(), &ids).await {
-            // Soon again, before a third of the time has passed once more.
-            self.beat = Instant::now();
-            self.fail(error);
+        let now = Instant::now();
+        match self.host.executor().touch(self.host.layout(), &ids).await {
+            Ok(()) => self.touched = now,
+            Err(error) => {
+                // Soon again, before a third of the time has passed once more.
+                self.beat = Instant::now();
+                self.fail(error);
+            }
         }
     }
 
     /// The names of everything that is registered and known here.
     fn ours(&self) -> impl Iterator<Item = &String> {
-        let acks = self.acks.iter().map(|(delivery, _)| &delivery.id);
+        let acks = self.acks.iter().map(|ack| &ack.delivery.id);
         let backs = self.backs.iter().map(|(delivery, _, _)| &delivery.id);
         let poison = self.poison.iter().map(|(delivery, _)| &delivery.id);
-        self.held.keys().chain(acks).chain(backs).chain(poison)
+        let called_back = self.called_back.iter().map(|delivery| &delivery.id);
+        self.held.keys().chain(acks).chain(backs).chain(poison).chain(called_back)
     }
 
-    /// Puts back what was taken for this consumer and never arrived here.
+    /// Puts back what was taken for this consumer and never arrived here, if it is time to look for it.
     async fn reclaim(&mut self) {
-        let now = Instant::now();
-        if !self.reclaims.iter().any(|due| *due <= now) {
+        if self.reclaims.is_empty() || self.reclaim_at > Instant::now() {
             return;
         }
-        let known: HashSet<String> = self.ours().cloned().collect();
-        match self.host.return_owned(&self.owner, |delivery| known.contains(delivery)).await {
-            Ok(0) => self.reclaims.retain(|due| *due > now),
+        match self.reclaim_now().await {
+            Ok(0) => {}
             Ok(returned) => {
-                self.reclaims.retain(|due| *due > now);
                 tracing::info!("{returned} messages whose delivery was cut off are back in their queues");
             }
-            Err(error) => {
-                let error = match error {
-                    crate::HostError::Execute(error) => error,
-                    other => ExecuteError::Server { message: other.to_string().into() },
-                };
-                self.fail(error);
-            }
+            Err(error) => return self.fail(error),
         }
+        // From a look that came through: what was sent before may be read by the server after it.
+        self.reclaims = &self.reclaims[1..];
+        self.reclaim_at = Instant::now() + self.reclaims.first().copied().unwrap_or_default();
+    }
+
+    pub(super) async fn reclaim_now(&self) -> Result<usize, ExecuteError> {
+        let known: HashSet<String> = self.ours().cloned().collect();
+        let returned = self.host.return_owned(&self.owner, |delivery| known.contains(delivery)).await;
+        returned.map_err(|error| match error {
+            crate::HostError::Execute(error) => error,
+            other => ExecuteError::Server { message: other.to_string().into() },
+        })
     }
 }
 

@@ -13,13 +13,26 @@ use super::{
 };
 use crate::{ExecuteError, Executor, GiveBack, quarantine_list, raw};
 
+/// How many went back, and what stopped the others.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    pub(super) count: usize,
+    failed: Option<ExecuteError>,
+}
+
+impl From<Gone> for Result<usize, ExecuteError> {
+    fn from(gone: Gone) -> Self {
+        gone.failed.map_or(Ok(gone.count), Err)
+    }
+}
+
 /// How long closing takes at most.
 const CLOSING: Duration = Duration::from_secs(5);
 
 impl<E: Executor> Driver<E> {
     /// Sends what goes back and what goes to quarantine. Whether anything went.
     pub(super) async fn give_back(&mut self) -> bool {
-        let mut progress = false;
+        let mut progress = self.return_called_back().await > 0;
         for (delivery, place, done) in mem::take(&mut self.backs) {
             let gone = match place {
                 Some(place) => self.put_back(&delivery, place, true).await,
@@ -90,7 +103,7 @@ impl<E: Executor> Driver<E> {
     }
 
     /// Puts back what nobody has read, of one queue or of all.
-    pub(super) async fn return_unread(&mut self, queue: Option<&str>) -> Result<usize, ExecuteError> {
+    pub(super) async fn return_unread(&mut self, queue: Option<&str>) -> Gone {
         let wanted = |delivery: &&Arc<Inner>| queue.is_none_or(|queue| delivery.queue == queue);
         let unread = self.held.values().filter(wanted).filter(|delivery| delivery.call_back());
         let unread = unread.cloned().collect();
@@ -98,27 +111,47 @@ impl<E: Executor> Driver<E> {
     }
 
     /// Puts back everything that is held.
-    pub(super) async fn return_held(&mut self) -> Result<usize, ExecuteError> {
+    pub(super) async fn return_held(&mut self) -> Gone {
         let (unread, seen): (Vec<_>, Vec<_>) =
             self.held.values().cloned().partition(|delivery| delivery.call_back());
         // What was taken last goes back first, and nobody reads before they have been handed out what is older.
-        Ok(self.return_these(unread, false).await? + self.return_these(seen, true).await?)
+        let unread = self.return_these(unread, false).await;
+        if unread.failed.is_some() {
+            return unread;
+        }
+        let seen = self.return_these(seen, true).await;
+        Gone { count: unread.count + seen.count, failed: seen.failed }
     }
 
-    async fn return_these(&mut self, mut these: Vec<Arc<Inner>>, seen: bool) -> Result<usize, ExecuteError> {
+    /// Puts these back, the youngest first. What cannot go now goes as soon as it can: nobody has it in hand any more.
+    async fn return_these(&mut self, mut these: Vec<Arc<Inner>>, seen: bool) -> Gone {
         these.sort_by_key(|delivery| Reverse(delivery.place));
-        let mut returned = 0;
+        let mut gone = Gone::default();
         for delivery in these {
-            match self.put_back(&delivery, Requeue::Front, seen).await {
-                Ok(known) => returned += usize::from(known),
-                Err(error) => {
-                    self.fail(error.clone());
-                    return Err(error);
+            if gone.failed.is_none() {
+                match self.put_back(&delivery, Requeue::Front, seen).await {
+                    Ok(known) => {
+                        gone.count += usize::from(known);
+                        self.held.remove(&delivery.id);
+                    }
+                    Err(error) => {
+                        self.fail(error.clone());
+                        gone.failed = Some(error);
+                    }
                 }
             }
-            self.held.remove(&delivery.id);
+            if gone.failed.is_some() && !seen {
+                self.held.remove(&delivery.id);
+                self.called_back.push(delivery);
+            }
         }
-        Ok(returned)
+        gone
+    }
+
+    /// Tries again what was called back and could not go. How many went; what fails is in its place again.
+    async fn return_called_back(&mut self) -> usize {
+        let these = mem::take(&mut self.called_back);
+        self.return_these(these, false).await.count
     }
 
     /// Settles what can be settled, puts the rest back, and tells whoever asked for the end.
@@ -161,18 +194,31 @@ impl<E: Executor> Driver<E> {
 
     async fn try_return_everything(&mut self, returned: &mut usize) -> Result<(), ExecuteError> {
         if !self.acks.is_empty() {
-            let ids: Vec<String> = self.acks.iter().map(|(delivery, _)| delivery.id.clone()).collect();
-            let settled = self.host.executor().settle(self.host.layout(), &ids).await?;
-            let acks = mem::take(&mut self.acks);
-            self.settled(acks, Ok(settled));
+            let ids: Vec<String> = self.acks.iter().map(|ack| ack.delivery.id.clone()).collect();
+            let settled = self.host.executor().settle(self.host.layout(), &ids).await;
+            let (acks, failed) = (mem::take(&mut self.acks), settled.as_ref().err().cloned());
+            self.settled(acks, settled);
+            if let Some(error) = failed {
+                return Err(error);
+            }
         }
+        *returned += self.return_called_back().await;
         self.give_back().await;
         while let Some(delivery) = self.loose.iter().max_by_key(|delivery| delivery.place).cloned() {
             self.put_back(&delivery, Requeue::Front, false).await?;
             self.loose.retain(|loose| !Arc::ptr_eq(loose, &delivery));
             *returned += 1;
         }
-        *returned += self.return_held().await?;
-        Ok(())
+        let held = self.return_held().await;
+        *returned += held.count;
+        if let Some(error) = held.failed {
+            return Err(error);
+        }
+        if !self.reclaims.is_empty() {
+            *returned += self.reclaim_now().await?;
+            self.reclaims = &[];
+        }
+        let stays = !self.backs.is_empty() || !self.poison.is_empty() || !self.called_back.is_empty();
+        self.outage.last().filter(|_| stays).map_or(Ok(()), Err)
     }
 }

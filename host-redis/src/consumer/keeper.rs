@@ -1,10 +1,10 @@
 //! Declaring what a consumer takes from, as Kombu's `Consumer` does, and keeping alive what expires.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use keyrail_core::{Dialect, Topology};
 use tokio::{
-    sync::oneshot,
+    sync::{Notify, oneshot},
     time::{Instant, sleep},
 };
 
@@ -16,10 +16,12 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// After an attempt that failed.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Works until the sender is dropped.
+/// Works until the sender is dropped. Declares at the start, and whenever Redis is `back` from an outage, in which it may
+/// have forgotten everything.
 pub(super) fn keep<E: Executor>(
     host: Host<E>,
     (topology, dialect): (Arc<Topology>, Dialect),
+    back: Arc<Notify>,
 ) -> oneshot::Sender<()> {
     let (stop, mut stopped) = oneshot::channel();
     let expiring = Expiring::of(&topology);
@@ -27,18 +29,31 @@ pub(super) fn keep<E: Executor>(
         let mut keeper = Keeper { host, topology, dialect, expiring, refreshed: None, swept: None };
         loop {
             let wait = match keeper.tend().await {
-                Ok(Some(wait)) => wait,
-                Ok(None) => return,
+                Ok(wait) => wait,
+                // Not before somebody changes what is there.
+                Err(error @ HostError::Declare(_)) => {
+                    tracing::error!(
+                        code = error.code(),
+                        "what a consumer takes from is not declared: {error}"
+                    );
+                    Some(SWEEP_EVERY)
+                }
                 Err(error) => {
                     tracing::warn!(code = error.code(), "declaring what a consumer takes from: {error}");
-                    // What comes back may have forgotten everything.
                     keeper.refreshed = None;
-                    AGAIN
+                    Some(AGAIN)
+                }
+            };
+            let waited = async {
+                match wait {
+                    Some(wait) => sleep(wait).await,
+                    None => pending().await,
                 }
             };
             tokio::select! {
                 _ = &mut stopped => return,
-                () = sleep(wait) => {}
+                () = back.notified() => keeper.refreshed = None,
+                () = waited => {}
             }
         }
     });

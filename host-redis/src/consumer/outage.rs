@@ -36,27 +36,30 @@ impl Outage {
         (!passes(&error)).then_some(error)
     }
 
-    /// Notes that Redis answers.
-    pub(super) fn over(&mut self) {
-        if self.until.is_some() {
+    /// Notes that Redis answers. Whether it is back from an outage.
+    pub(super) fn over(&mut self) -> bool {
+        let was_out = self.until.is_some();
+        if was_out {
             tracing::info!("the consumer goes on");
             *self = Outage::default();
         }
+        was_out
+    }
+
+    /// What was noted last.
+    pub(super) fn last(&self) -> Option<ExecuteError> {
+        self.told.clone()
     }
 }
 
 /// Whether an error goes away without anybody's help, so that the same may be tried again.
 pub(super) fn passes(error: &ExecuteError) -> bool {
     match error {
-        ExecuteError::Unreachable { .. }
-        | ExecuteError::Timeout { .. }
-        | ExecuteError::Disconnected { .. }
-        | ExecuteError::NotRedis { .. } => true,
+        // Whoever answers there at the moment, Redis did before.
+        ExecuteError::NotRedis { .. } => true,
         ExecuteError::Server { message } => {
-            ["LOADING", "BUSY", "TRYAGAIN", "CLUSTERDOWN", "MASTERDOWN", "READONLY", "UNBLOCKED"]
-                .iter()
-                .any(|word| message.starts_with(word))
+            ["BUSY", "UNBLOCKED"].iter().any(|word| message.starts_with(word))
         }
-        _ => false,
+        error => error.is_temporary(),
     }
 }

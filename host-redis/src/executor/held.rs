@@ -35,8 +35,8 @@ pub struct Overdue<'a> {
 /// A registered delivery.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Held {
-    /// Its name.
-    pub delivery: String,
+    /// Its name, usually text; a stranger's may be anything.
+    pub delivery: Vec<u8>,
     /// When it was registered, in the server's own words: whoever moves it only does so if this has not changed.
     pub since: String,
     /// `[message, exchange, routing key]`; nothing if there is a time without a record.

@@ -12,7 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use super::{
     BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Swept,
     Take, Taken, Waiter,
-    needs::{kind, needs},
+    needs::{kind, needs, set_in},
 };
 use crate::ExecuteError;
 
@@ -150,6 +150,25 @@ impl Store {
         }
     }
 
+    fn run(&mut self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
+        if plan.atomic {
+            self.check_plan(&plan.commands)?;
+        }
+        let replies = plan.commands.iter().map(|command| {
+            self.check_command(command)?;
+            Ok(self.execute(command))
+        });
+        // Where the commands do not depend on each other, one that is refused does not stop the others.
+        replies.collect::<Vec<_>>().into_iter().collect()
+    }
+
+    fn holds_other(&mut self, key: &str, field: &str, value: &[u8]) -> bool {
+        match self.entry(key).map(|entry| &entry.value) {
+            Some(Value::Hash(hash)) => hash.get(field).is_some_and(|found| found != value),
+            _ => false,
+        }
+    }
+
     fn execute(&mut self, command: &Command) -> Reply {
         let reply = self.try_execute(command).unwrap_or(Reply::Count(0));
         // As in Redis, what is empty is not there.
@@ -254,20 +273,21 @@ impl Executor for Memory {
     type Waiter = MemoryWaiter;
 
     async fn run(&self, plan: &Plan) -> Result<Vec<Reply>, ExecuteError> {
+        let replies = self.store().run(plan);
+        self.pushed.notify_waiters();
+        replies
+    }
+
+    async fn run_adding(&self, plan: &Plan, hashes: &[String]) -> Result<Option<Vec<Reply>>, ExecuteError> {
         let replies = {
             let mut store = self.store();
-            if plan.atomic {
-                store.check_plan(&plan.commands)?;
+            if set_in(plan, hashes).any(|(key, field, value)| store.holds_other(key, field, value)) {
+                return Ok(None);
             }
-            let replies = plan.commands.iter().map(|command| {
-                store.check_command(command)?;
-                Ok(store.execute(command))
-            });
-            // Where the commands do not depend on each other, one that is refused does not stop the others.
-            replies.collect::<Vec<_>>()
+            store.run(&Plan { atomic: true, commands: plan.commands.clone() })
         };
         self.pushed.notify_waiters();
-        replies.into_iter().collect()
+        replies.map(Some)
     }
 
     async fn take(&self, take: &Take<'_>) -> Result<Vec<Taken>, ExecuteError> {

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use keyrail_core::kombu::Command;
+use keyrail_core::kombu::{Command, Plan};
 
 use crate::ExecuteError;
 
@@ -70,4 +70,15 @@ pub(super) const fn kind(command: &Command) -> Option<&'static str> {
             None
         }
     }
+}
+
+/// Key, field and value of what a plan sets in these hashes.
+pub(super) fn set_in<'p>(
+    plan: &'p Plan,
+    hashes: &'p [String],
+) -> impl Iterator<Item = (&'p str, &'p str, &'p [u8])> {
+    plan.commands.iter().filter_map(|command| match command {
+        Command::HSet { key, field, value } if hashes.contains(key) => Some((&**key, &**field, &**value)),
+        _ => None,
+    })
 }

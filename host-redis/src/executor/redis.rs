@@ -287,6 +287,15 @@ impl Executor for Redis {
         self.run_each(&plan.commands).await?.into_iter().collect()
     }
 
+    async fn run_adding(&self, plan: &Plan, hashes: &[String]) -> Result<Option<Vec<Reply>>, ExecuteError> {
+        let needs = needs(&plan.commands)?;
+        let script = atomic::invocation_adding(&self.scripts.adding, plan, &needs, hashes)?;
+        match self.invoke(&script).await? {
+            Value::Nil => Ok(None),
+            value => self.at_once(plan, &needs, value).map(Some),
+        }
+    }
+
     fn spreads(&self) -> bool {
         self.link.spreads()
     }

@@ -2,8 +2,9 @@
 -- KEYS: the unacked hash, its index, the lock, then the lists.
 -- ARGV: the token of the lock, or '' if none is needed; for how many milliseconds it is held on; then for each delivery
 -- its name, its time or '' for any, the payload, the number of its lists and their places in KEYS.
--- The record goes last. Returns a list with 1 for what is in its lists, 0 for what somebody else has moved, and minus
--- the place in KEYS of a list of another type; or 0 if the lock is somebody else's.
+-- The record goes last, and stays if there is no list: it came after the reading.
+-- Returns a list with 1 for what is in its lists, 0 for what somebody else has moved, and minus the place in KEYS of a
+-- list of another type; or 0 if the lock is somebody else's.
 if ARGV[1] ~= '' then
     if redis.call('GET', KEYS[3]) ~= ARGV[1] then
         return 0
@@ -18,7 +19,7 @@ while at <= #ARGV do
         -- A time without a record would be looked at for ever.
         redis.call('ZREM', KEYS[2], delivery)
         result = 0
-    elseif since ~= '' and redis.call('ZSCORE', KEYS[2], delivery) ~= since then
+    elseif lists == 0 or since ~= '' and redis.call('ZSCORE', KEYS[2], delivery) ~= since then
         result = 0
     end
     for list = at + 4, at + 3 + lists do

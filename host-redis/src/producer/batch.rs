@@ -8,7 +8,7 @@ use keyrail_core::kombu::{Plan, Priority};
 
 use super::{Asked, Confirm, Message, Prepared, ProduceError, Producer, ROOM, is_nowhere};
 use crate::{
-    ExecuteError, Freshness,
+    ExecuteError, Freshness, HostError,
     executor::{Commands, Once, Ran},
     publish::Ways,
     table::Reach,
@@ -84,8 +84,10 @@ impl Producer {
         messages: &'m [Message],
         answers: &mut [Option<Result<Confirm, ProduceError>>],
     ) {
-        // An error here comes back for the message that meets it.
-        let _ = self.declare_once().await;
+        // An error here comes back for the message that meets it; a declaration that is refused, for each of them.
+        if let Err(ProduceError::Host(HostError::Declare(_))) = self.declare_once().await {
+            return;
+        }
         let mut under_way = VecDeque::with_capacity(UNDER_WAY);
         for (chunk, messages) in messages.chunks(PIPELINE).enumerate() {
             // Before routing: the tables may change while an answer is waited for.

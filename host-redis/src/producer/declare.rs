@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use keyrail_core::{Dialect, PublishError, Topology, kombu::Plan};
+use keyrail_core::{Dialect, PublishError, Topology};
 use tokio::time::Instant;
 
 use super::{Prepared, ProduceError, Producer, is_nowhere};
-use crate::{Executor, HostError, Reply, host::import_plan, publish::Ways, table::Reach};
+use crate::{HostError, declare::declare, host::import_plan, publish::Ways, table::Reach};
 
 /// The last declaration.
 #[derive(Debug)]
@@ -86,23 +86,11 @@ impl Producer {
         let dialect = self.options.declare.as_ref().map_or(Dialect::Kombu57, |(_, dialect)| *dialect);
         let now = if self.expiring.is_some() { self.redis.now_ms().await? } else { 0 };
         let plan = import_plan(&self.layout, topology, dialect, now)?;
-        let replies = self.run_declarations(&plan).await?;
-        let missing = plan.commands.iter().zip(&replies).any(|(command, reply)| {
-            matches!(command.name(), "SADD" | "HSET") && matches!(reply, Reply::Count(1..))
-        });
+        let missing = declare(&self.redis, &self.layout, topology, plan).await?;
         if missing {
             self.tables.forget();
         }
         Ok(missing)
-    }
-
-    /// In one step, but on a cluster, where the tables of exchanges lie on several servers.
-    async fn run_declarations(&self, plan: &Plan) -> Result<Vec<Reply>, HostError> {
-        if plan.commands.is_empty() {
-            return Ok(Vec::new());
-        }
-        let atomic = plan.atomic && !self.redis.link().spreads();
-        Ok(self.redis.run(&Plan { atomic, commands: plan.commands.clone() }).await?)
     }
 }
 

@@ -113,7 +113,8 @@ impl ProducerOptions {
     }
 
     /// Declares these exchanges, queues and bindings before the first publish of each connection, and again when a
-    /// message finds nobody; topic bindings with the text of this dialect.
+    /// message finds nobody; topic bindings with the text of this dialect. An exchange or queue that is there with other
+    /// properties is an error of each publish ([`HostError::Declare`](crate::HostError::Declare)).
     #[must_use]
     pub fn declare(mut self, topology: Topology, dialect: Dialect) -> Self {
         self.declare = Some((topology, dialect));

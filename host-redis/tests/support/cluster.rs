@@ -52,10 +52,78 @@ pub(crate) async fn replica_of(primary: &RedisServer, known: usize) -> RedisServ
         [&replica, primary].iter().all(|node| node.command(&["CLUSTER", "INFO"]).contains(&knows))
     })
     .await;
-    let id = primary.command(&["CLUSTER", "MYID"]).lines().nth(1).expect("an id").to_owned();
+    let id = id(primary);
     until("it replicates", || replica.command(&["CLUSTER", "REPLICATE", &id]) == "+OK\r\n").await;
     until("it follows", || replica.command(&["INFO", "replication"]).contains("master_link_status:up")).await;
     replica
+}
+
+/// Has each node tell clients another port to come to, a proxy's.
+pub(crate) async fn announce(nodes: &[RedisServer], ports: &[u16]) {
+    for (node, port) in nodes.iter().zip(ports) {
+        let set = node.command(&["CONFIG", "SET", "cluster-announce-port", &port.to_string()]);
+        assert_eq!(set, "+OK\r\n");
+    }
+    until("all know all ports", || {
+        nodes.iter().all(|node| {
+            let slots = node.command(&["CLUSTER", "SLOTS"]);
+            ports.iter().all(|port| slots.contains(&format!(":{port}\r\n")))
+        })
+    })
+    .await;
+}
+
+/// A slot that moves from one node to another, with what lies in it; what does not lie there any more, or not yet, is
+/// asked for at its new node.
+pub(crate) struct Move<'n> {
+    nodes: &'n [RedisServer; 3],
+    slot: String,
+    from: &'n RedisServer,
+    to: &'n RedisServer,
+}
+
+impl<'n> Move<'n> {
+    /// Begins to move the slot of this key.
+    pub(crate) fn begin(nodes: &'n [RedisServer; 3], key: &str) -> Self {
+        let slot = nodes[0].command(&["CLUSTER", "KEYSLOT", key]);
+        let slot = slot.trim_start_matches(':').trim_end().to_owned();
+        let owns = |node: &&RedisServer| !node.command(&["EXISTS", key]).starts_with("-MOVED");
+        let from = nodes.iter().find(owns).expect("an owner");
+        let to = nodes.iter().find(|node| !owns(node)).expect("another one");
+        let moved = Move { nodes, slot, from, to };
+        let set = |node: &RedisServer, state, of| {
+            node.command(&["CLUSTER", "SETSLOT", &moved.slot, state, &id(of)])
+        };
+        assert_eq!(set(to, "IMPORTING", from), "+OK\r\n");
+        assert_eq!(set(from, "MIGRATING", to), "+OK\r\n");
+        moved
+    }
+
+    /// Moves what lies in it.
+    pub(crate) fn keys(&self) {
+        let port = self.to.port.to_string();
+        let keys = self.from.command(&["CLUSTER", "GETKEYSINSLOT", &self.slot, "1000"]);
+        for key in keys.lines().filter(|line| !line.starts_with(['*', '$'])) {
+            assert_eq!(self.from.command(&["MIGRATE", "127.0.0.1", &port, key, "0", "5000"]), "+OK\r\n");
+        }
+    }
+
+    /// Now the new node has the slot.
+    pub(crate) fn end(&self) {
+        for node in [self.to, self.from].into_iter().chain(self.nodes) {
+            let set = node.command(&["CLUSTER", "SETSLOT", &self.slot, "NODE", &id(self.to)]);
+            assert_eq!(set, "+OK\r\n");
+        }
+    }
+
+    /// What the new node answers, though the slot may still be another's.
+    pub(crate) fn ask_new(&self, args: &[&str]) -> String {
+        self.to.command(args)
+    }
+}
+
+fn id(node: &RedisServer) -> String {
+    node.command(&["CLUSTER", "MYID"]).lines().nth(1).expect("an id").to_owned()
 }
 
 /// Port and bus port, as the node names itself.

@@ -14,6 +14,7 @@ pub(crate) mod cluster;
 pub(crate) mod doctor;
 pub(crate) mod operations;
 pub(crate) mod proxy;
+pub(crate) mod trap;
 
 /// Makes two tests of a case.
 macro_rules! on_both {

@@ -79,6 +79,10 @@ impl Link {
     async fn cluster(&self, nodes: &[Node]) -> Result<ClusterConnection, Failure> {
         let infos = nodes.iter().map(|node| self.info(node_address(node, self.0.address.tls.as_ref())));
         let mut builder = ClusterClient::builder(infos.collect::<Result<Vec<_>, _>>()?)
+            // See `link/cluster.rs`.
+            .retries(0)
+            // Told that a connection is lost, the library mends it before the next command needs it.
+            .use_protocol(ProtocolVersion::RESP3)
             .connection_timeout(self.0.timeouts.connect_timeout)
             .response_timeout(self.0.timeouts.response_timeout)
             .tcp_settings(self.tcp());

@@ -87,7 +87,7 @@ impl Store {
         Ok(page
             .map(|(delivery, since)| {
                 let record = self.record(layout, &delivery);
-                Held { delivery, since: since.to_string(), record }
+                Held { delivery: delivery.into(), since: since.to_string(), record }
             })
             .collect())
     }
@@ -100,7 +100,7 @@ impl Store {
         let owned = records.iter().filter(|(delivery, _)| delivery.contains(&mark));
         Ok(owned
             .map(|(delivery, record)| Held {
-                delivery: delivery.clone(),
+                delivery: delivery.clone().into(),
                 since: String::new(),
                 record: Some(record.clone()),
             })
@@ -116,15 +116,17 @@ impl Store {
             }
         }
         let restored = deliveries.iter().map(|(held, lists, payload)| {
+            // In here every name is text.
+            let name = String::from_utf8_lossy(&held.delivery);
             let times = self.times(layout);
-            let since = times.iter().find(|(delivery, _)| *delivery == held.delivery);
+            let since = times.iter().find(|(delivery, _)| *delivery == name);
             let unchanged =
                 held.since.is_empty() || since.is_some_and(|(_, since)| since.to_string() == held.since);
-            if self.record(layout, &held.delivery).is_none() {
-                self.forget(layout, &held.delivery);
+            if self.record(layout, &name).is_none() {
+                self.forget(layout, &name);
                 return PutBack::Gone;
             }
-            if !unchanged {
+            if !unchanged || lists.is_empty() {
                 return PutBack::Gone;
             }
             let push = |list: &String| Command::RPush { key: list.clone(), value: payload.clone() };
@@ -134,7 +136,7 @@ impl Store {
             for list in lists {
                 self.execute(&push(list));
             }
-            self.forget(layout, &held.delivery);
+            self.forget(layout, &name);
             PutBack::Done
         });
         Ok(Some(restored.collect()))

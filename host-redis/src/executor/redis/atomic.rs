@@ -5,7 +5,10 @@ use std::collections::HashSet;
 use ::redis::{Script, ScriptInvocation};
 use keyrail_core::kombu::Plan;
 
-use super::{super::needs::Need, once::Once};
+use super::{
+    super::needs::{Need, set_in},
+    once::Once,
+};
 use crate::ExecuteError;
 
 /// Commands are sent in parts of about this size. Redis takes no argument beyond 512 MiB.
@@ -60,6 +63,24 @@ pub(super) fn invocation_once<'s>(
     let mut invocation = invocation(script, plan, needs)?;
     invocation.key(&once.marker);
     invocation.arg(u64::try_from(once.window.as_millis()).unwrap_or(u64::MAX).max(1)).arg(&once.note);
+    Ok(invocation)
+}
+
+/// The same, unless one of these fields is there with another value.
+pub(super) fn invocation_adding<'s>(
+    script: &'s Script,
+    plan: &Plan,
+    needs: &[Need<'_>],
+    hashes: &[String],
+) -> Result<ScriptInvocation<'s>, ExecuteError> {
+    let mut invocation = invocation(script, plan, needs)?;
+    let mut fields = Vec::new();
+    for (key, field, value) in set_in(plan, hashes) {
+        for text in [key.as_bytes(), field.as_bytes(), value] {
+            pack(&mut fields, text)?;
+        }
+    }
+    invocation.arg(&fields);
     Ok(invocation)
 }
 

@@ -70,7 +70,10 @@ pub(crate) fn command_error(address: &str, options: &RedisOptions, error: &Redis
         ErrorKind::Io if error.is_connection_refusal() => {
             ExecuteError::Unreachable { address, reason: error.to_string().into() }
         }
-        ErrorKind::Io => ExecuteError::Disconnected { address, reason: error.to_string().into() },
+        // Of a cluster: at this moment there is a connection to none of its nodes.
+        ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => {
+            ExecuteError::Disconnected { address, reason: error.to_string().into() }
+        }
         ErrorKind::Extension | ErrorKind::Server(_) if error.code().is_some_and(unavailable) => {
             let message = words(error.code().unwrap_or_default(), error.detail()).into();
             ExecuteError::Unavailable { address, message }

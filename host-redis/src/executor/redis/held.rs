@@ -94,8 +94,7 @@ pub(super) async fn overdue(redis: &Redis, overdue: &Overdue<'_>) -> Result<Vec<
     let held = |part| {
         let Value::Array(part) = part else { return None };
         let mut part = part.into_iter();
-        // Names that are no text cannot be ours, and Kombu writes none.
-        let delivery = part.next().and_then(text)?;
+        let delivery = part.next().and_then(bytes)?;
         let since = part.next().and_then(text)?;
         Some(Held { delivery, since, record: part.next().and_then(bytes) })
     };
@@ -110,10 +109,8 @@ pub(super) async fn owned(redis: &Redis, layout: &Layout, owner: &str) -> Result
         scan.arg("MATCH").arg(format!("*#{owner}.*")).arg("COUNT").arg(AT_ONCE);
         let answer = scan.query_async(&mut redis.link.clone()).await;
         let (next, found): (u64, Vec<Field>) = answer.map_err(|error| redis.error(error))?;
-        owned.extend(found.into_iter().filter_map(|(delivery, record)| {
-            let delivery = String::from_utf8(delivery).ok()?;
-            Some(Held { delivery, since: String::new(), record: Some(record) })
-        }));
+        let held = |(delivery, record)| Held { delivery, since: String::new(), record: Some(record) };
+        owned.extend(found.into_iter().map(held));
         cursor = next;
         if cursor == 0 {
             return Ok(owned);

@@ -7,6 +7,8 @@ pub(super) struct Scripts {
     pub(super) run: Script,
     /// `run`, unless it was run before.
     pub(super) once: Script,
+    /// `run`, unless it would change what may only be added.
+    pub(super) adding: Script,
     pub(super) take: Script,
     pub(super) settle: Script,
     pub(super) give_back: Script,
@@ -21,9 +23,11 @@ const RUN: &str = include_str!("../run.lua");
 
 impl Scripts {
     pub(super) fn new() -> Self {
+        let around = |script: &str| Script::new(&format!("local function plan()\n{RUN}\nend\n{script}"));
         Scripts {
             run: Script::new(RUN),
-            once: Script::new(&format!("local function plan()\n{RUN}\nend\n{}", include_str!("../once.lua"))),
+            once: around(include_str!("../once.lua")),
+            adding: around(include_str!("../adding.lua")),
             take: Script::new(concat!(include_str!("../tag.lua"), include_str!("../take.lua"))),
             settle: Script::new(include_str!("../settle.lua")),
             give_back: Script::new(include_str!("../give_back.lua")),

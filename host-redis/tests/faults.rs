@@ -1,0 +1,236 @@
+//! Servers that take no writes for a while, forget everything, or hold what is of no use: consumers and workers go on.
+
+mod support;
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use keyrail_core::{
+    BindingDefinition, DestinationName, Dialect, ExchangeDefinition, ExchangeKind, Topology,
+    kombu::{Envelope, Layout},
+};
+use keyrail_redis::{
+    Consumer, ConsumerOptions, Delivery, Host, Next, Outgoing, Redis, RedisOptions, Requeue, SimpleQueue,
+    TransportOptions, celery::Worker, load,
+};
+use support::{PATIENCE, RedisServer, free_port, keyrail_with, succeed, text};
+
+async fn host(server: &RedisServer) -> Host<Redis> {
+    let (redis, _) = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis");
+    Host::from_tables(redis, Layout::default(), load::Options::default())
+}
+
+async fn put(host: &Host<Redis>, body: &str) {
+    host.publish(&Outgoing::new("", "q", Envelope::text(body))).await.expect("published");
+}
+
+async fn next(consumer: &mut Consumer) -> Delivery {
+    match consumer.next(PATIENCE).await.expect("a message") {
+        Next::Delivery(delivery) => delivery,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Makes a server the replica of nobody: it keeps what it has, and answers READONLY to who writes.
+fn freeze(server: &RedisServer) {
+    server.command(&["REPLICAOF", "127.0.0.1", &free_port().to_string()]);
+}
+
+fn thaw(server: &RedisServer) {
+    server.command(&["REPLICAOF", "NO", "ONE"]);
+}
+
+#[tokio::test]
+async fn what_is_settled_waits_for_a_server_that_takes_no_writes() {
+    let server = RedisServer::start();
+    let host = host(&server).await;
+    for body in ["acked", "requeued", "unread"] {
+        put(&host, body).await;
+    }
+    let mut consumer = host.consumer(vec!["q".into()], ConsumerOptions::default()).expect("a consumer");
+    let (acked, requeued) = (next(&mut consumer).await, next(&mut consumer).await);
+    freeze(&server);
+    server.command(&["CONFIG", "RESETSTAT"]);
+    let (acked, requeued) = (acked.ack(), requeued.requeue(Requeue::Last));
+    let unread = next(&mut consumer).await;
+    // It mends itself, so nobody is told, and it is not asked again and again.
+    assert!(matches!(consumer.next(Duration::from_secs(1)).await, Ok(Next::Idle)));
+    let tries = server.calls(&["evalsha"])[0];
+    assert!((2..100).contains(&tries), "{tries}");
+    thaw(&server);
+    assert!(acked.await.expect("acked after all"));
+    assert!(requeued.await.expect("put back after all"));
+    assert!(unread.ack().await.expect("acked"));
+    let again = next(&mut consumer).await;
+    assert_eq!(again.message().body.as_text(), Some("requeued"));
+    assert!(again.ack().await.expect("acked"));
+    assert_eq!(consumer.close().await.expect("closed"), 0);
+    assert_eq!(server.command(&["DBSIZE"]), ":0\r\n");
+}
+
+/// What was called back can be handed out to nobody, so it must go as soon as it can.
+#[tokio::test]
+async fn a_recover_that_fails_strands_nothing() {
+    let server = RedisServer::start();
+    let host = host(&server).await;
+    let bodies: Vec<String> = (0..4).map(|n| n.to_string()).collect();
+    let options = ConsumerOptions { prefetch: 4, ..ConsumerOptions::default() };
+    let mut consumer = host.consumer(vec!["q".into()], options).expect("a consumer");
+    for body in &bodies {
+        put(&host, body).await;
+    }
+    let deadline = Instant::now() + PATIENCE;
+    // Halves are taken, so three or four, as they come.
+    while ![":3\r\n", ":4\r\n"].contains(&&*server.command(&["HLEN", "unacked"])) {
+        assert!(Instant::now() < deadline, "they are taken ahead");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    freeze(&server);
+    assert_eq!(consumer.recover().await.expect_err("no writes").code(), "redis-unavailable");
+    thaw(&server);
+    for body in &bodies {
+        let delivery = next(&mut consumer).await;
+        assert_eq!(delivery.message().body.as_text(), Some(&**body));
+        assert!(delivery.ack().await.expect("acked"));
+    }
+    assert_eq!(consumer.close().await.expect("closed"), 0);
+    assert_eq!(server.command(&["DBSIZE"]), ":0\r\n");
+}
+
+fn orders() -> Topology {
+    Topology {
+        exchanges: vec![ExchangeDefinition {
+            name: "orders".into(),
+            kind: ExchangeKind::Topic,
+            durable: true,
+            auto_delete: false,
+            internal: false,
+            alternate_exchange: None,
+            arguments: keyrail_core::Table::new(),
+        }],
+        bindings: vec![BindingDefinition {
+            source: "orders".into(),
+            destination: DestinationName::Queue("q".into()),
+            routing_key: "order.*".into(),
+            arguments: keyrail_core::Table::new(),
+            dialect: Dialect::Kombu57,
+            pattern: None,
+        }],
+        ..Topology::default()
+    }
+}
+
+#[tokio::test]
+async fn a_consumer_declares_again_what_a_restart_forgot() {
+    let mut server = RedisServer::start();
+    let options = ConsumerOptions {
+        declare: Some((Arc::new(orders()), Dialect::Kombu57)),
+        ..ConsumerOptions::default()
+    };
+    let host = host(&server).await;
+    let mut consumer = host.consumer(vec!["q".into()], options).expect("a consumer");
+    for _ in 0..2 {
+        let deadline = Instant::now() + PATIENCE;
+        while server.command(&["SCARD", "_kombu.binding.orders"]) != ":1\r\n" {
+            assert!(Instant::now() < deadline, "the binding is there");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let sent = host.publish(&Outgoing::new("orders", "order.paid", Envelope::text("x"))).await;
+        assert_eq!(sent.expect("published").queues, ["q"]);
+        next(&mut consumer).await.ack().await.expect("acked");
+        server.restart();
+    }
+}
+
+/// A delivery of Kombu's that is two hours old, which is young where all peers say twelve.
+async fn two_hours_old(server: &RedisServer) {
+    let payload = String::from_utf8(Envelope::text("x").to_bytes("", "q", "t")).expect("text");
+    let record = format!(r#"[{payload}, "", "q"]"#);
+    server.command(&["HSET", "unacked", "t", &record]);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a clock");
+    let since = (now - Duration::from_secs(7200)).as_secs().to_string();
+    server.command(&["ZADD", "unacked_index", &since, "t"]);
+}
+
+const TWELVE_HOURS: &str = r#"{"visibility_timeout": 43200}"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_restores_what_is_young_by_the_transport_options() {
+    let server = RedisServer::start();
+    two_hours_old(&server).await;
+    let options: TransportOptions = TWELVE_HOURS.parse().expect("options");
+    let options = ConsumerOptions::from(&options);
+    let host = host(&server).await;
+    let mut queue = SimpleQueue::open_with(&host, "q", options.clone()).await.expect("a queue");
+    assert!(queue.get(Duration::from_millis(300)).await.expect("nothing").is_none());
+    queue.close().await.expect("closed");
+    let env = [("KEYRAIL_TRANSPORT_OPTIONS", TWELVE_HOURS)];
+    let url = server.url();
+    let consume = ["consume", "--redis", &url, "-q", "q", "-n", "1", "--timeout", "0.3"];
+    let ended = keyrail_with(&env, std::process::Stdio::null(), consume);
+    assert_eq!(ended.status.code(), Some(1), "{}", text(&ended.stderr));
+    let worker = ["worker", "--redis", &url, "-q", "q", "--task", "t=/bin/cat"];
+    let mut worker = std::process::Command::new(env!("CARGO_BIN_EXE_keyrail"))
+        .args(worker)
+        .envs(env)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("a worker");
+    let deadline = Instant::now() + PATIENCE;
+    while !server.command(&["PUBSUB", "NUMPAT"]).starts_with(":1") {
+        assert!(Instant::now() < deadline, "the worker listens");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    worker.kill().expect("killed");
+    worker.wait().expect("ended");
+    assert_eq!(server.command(&["HLEN", "unacked"]), ":1\r\n");
+    // The flag wins, and an hour is the default.
+    assert!(succeed(["consume", "--redis", &url, "-q", "q", "-n", "1", "--timeout", "60"]).contains("again"));
+}
+
+#[test]
+fn a_list_of_another_type_stops_no_other_queue() {
+    let server = RedisServer::start();
+    let url = server.url();
+    server.command(&["SET", "bad", "x"]);
+    succeed(["publish", "--redis", &url, "-k", "good", "-b", "x"]);
+    let consume = ["consume", "--redis", &url, "-q", "bad", "-q", "good", "-n", "1", "--timeout", "60"];
+    let got = keyrail_with(&[], std::process::Stdio::null(), consume);
+    assert_eq!(got.status.code(), Some(0), "{}", text(&got.stderr));
+    assert!(text(&got.stdout).starts_with("good "), "{}", text(&got.stdout));
+    assert!(text(&got.stderr).contains("`bad`"), "{}", text(&got.stderr));
+    let alone = support::fail(1, ["consume", "--redis", &url, "-q", "bad", "-n", "1"]);
+    assert!(alone.contains("`bad`"), "{alone}");
+}
+
+/// Whoever asks a worker to stop must not wait for a server that may never take writes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_stops_though_its_results_cannot_be_stored() {
+    let server = Arc::new(RedisServer::start());
+    let host = host(&server).await;
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stop = std::sync::Mutex::new(Some(stop));
+    let frozen = server.clone();
+    let stop = Arc::new(stop);
+    let worker = Worker::new(&host, "keyrail@test").task("t.freeze", move |_| {
+        let (frozen, stop) = (frozen.clone(), stop.clone());
+        async move {
+            freeze(&frozen);
+            drop(stop.lock().expect("nobody panicked").take());
+            Ok(serde_json::Value::Null)
+        }
+    });
+    let url = server.url();
+    tokio::task::spawn_blocking(move || succeed(["publish", "--redis", &url, "--task", "t.freeze"]))
+        .await
+        .expect("sent");
+    let started = Instant::now();
+    let ended = worker.run(async { drop(stopped.await) }).await;
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+    assert_eq!(ended.expect_err("it could not put back in time").code(), "redis-timeout");
+    thaw(&server);
+    assert_eq!(server.command(&["HLEN", "unacked"]), ":1\r\n", "not acked: it runs again");
+}
