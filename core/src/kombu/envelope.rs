@@ -5,7 +5,9 @@ use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::digits::write_base64;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use super::json::{Json, write_members, write_plain, write_string};
 use super::priority::Priority;
 use super::surrogates::write_bytes;
@@ -398,6 +400,13 @@ impl Envelope {
         self.priority.write(out);
         out.extend_from_slice(br#", "body_encoding": "base64", "delivery_tag": "#);
     }
+}
+
+fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    // There is room for all of it.
+    let _ = STANDARD.encode_slice(bytes, &mut out[start..]);
 }
 
 /// What follows the address.

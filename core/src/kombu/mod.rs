@@ -39,7 +39,6 @@ mod binding_table;
 mod celery;
 mod celery_config;
 mod command;
-mod digits;
 mod envelope;
 mod fanout;
 #[cfg(feature = "regex")]
