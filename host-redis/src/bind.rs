@@ -120,7 +120,7 @@ impl<E: Executor> Host<E> {
                 Command::SAdd { key, .. } if *key == own => (bound.new, bound.is_kombus) = (counts, false),
                 Command::SRem { key, member } if *key == table && counts => {
                     let twin = Member::parse(member, &self.layout().sep).ok();
-                    bound.replaced.extend(twin.as_ref().and_then(dialect));
+                    bound.replaced.extend(twin.as_ref().and_then(dialect_of));
                 }
                 _ => {}
             }
@@ -155,7 +155,7 @@ fn agreed(name: &str, known: ExchangeKind, told: Option<ExchangeKind>) -> Result
 }
 
 /// The dialect in which the text of a row was written.
-fn dialect(row: &Member) -> Option<Dialect> {
+pub(crate) fn dialect_of(row: &Member) -> Option<Dialect> {
     let wrote = |dialect: &Dialect| {
         Member::topic(&row.routing_key, &row.queue, *dialect).is_ok_and(|written| written == *row)
     };

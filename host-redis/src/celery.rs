@@ -29,7 +29,7 @@ use std::{
     future::Future,
     panic::AssertUnwindSafe,
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -46,14 +46,17 @@ use crate::{ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, 
 
 mod call;
 mod control;
+mod events;
 mod held;
 mod node;
+mod python;
 mod results;
 mod time;
 
 pub use call::{Call, TaskFailure};
 use call::{Ended, Task};
 use control::Facts;
+pub use events::Events;
 use held::Stage;
 use node::Node;
 pub use results::{Results, TaskResult};
@@ -133,6 +136,13 @@ impl<E: Executor> Worker<E> {
         self
     }
 
+    /// Whether events of tasks are told from the beginning, Celery's `-E`; else from the moment on when somebody asks.
+    #[must_use]
+    pub fn task_events(self, told: bool) -> Self {
+        self.node.events.store(told, Ordering::Relaxed);
+        self
+    }
+
     /// How to consume; the prefetch follows from the concurrency.
     #[must_use]
     pub fn consumer_options(mut self, options: ConsumerOptions) -> Self {
@@ -150,6 +160,7 @@ impl<E: Executor> Worker<E> {
         for queue in &self.queues {
             executor.run(&plan::bind(layout, queue, &Member::plain(queue, queue))?).await?;
         }
+        control::bind(&self.node).await?;
         let mut control = self.host.listen(control::EXCHANGE, "").await?;
         let prefetch = self.concurrency * PREFETCH_MULTIPLIER;
         let options = ConsumerOptions { prefetch, no_ack: false, ..self.options.clone() };
@@ -159,6 +170,7 @@ impl<E: Executor> Worker<E> {
         let mut running: JoinSet<bool> = JoinSet::new();
         let mut beat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut refresh = tokio::time::interval_at(Instant::now() + control::REFRESH, control::REFRESH);
         let mut stop = pin!(stop);
         // What is not yet due takes no place from what is.
         let mut waiting = 0;
@@ -168,6 +180,8 @@ impl<E: Executor> Worker<E> {
                 biased;
                 () = &mut stop => break,
                 _ = beat.tick() => self.node.heartbeat().await,
+                _ = refresh.tick() => lost("is not refreshed", control::bind(&self.node).await),
+                () = self.node.news.filled() => self.node.news.flush().await,
                 news = control.next(Duration::from_secs(3600)) => {
                     if let Ok(News::Message(message)) = news {
                         control::answer(&self.node, &self.facts(prefetch + waiting), &message).await;
@@ -201,7 +215,13 @@ impl<E: Executor> Worker<E> {
         // What runs may end; what has not begun goes back.
         slots.close();
         while running.join_next().await.is_some() {}
-        self.node.stop().await;
+        drop(control);
+        // A Redis that does not answer keeps nobody from stopping.
+        let farewell = async {
+            lost("stays", control::unbind(&self.node).await);
+            self.node.stop().await;
+        };
+        let _ = tokio::time::timeout(PATIENCE, farewell).await;
         consumer.close().await?;
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
@@ -250,7 +270,7 @@ impl<E: Executor> Job<E> {
         };
         // Listed until it is acked or goes back.
         let line = self.node.held.enter(task, &self.delivery);
-        self.node.received(task).await;
+        self.node.received(task);
         let wait = task.wait();
         if let Some(wait) = wait {
             line.stage(Stage::Scheduled);
@@ -271,7 +291,7 @@ impl<E: Executor> Job<E> {
                 Ended::Failed(TaskFailure { exc_module: "celery.exceptions".into(), ..failure })
             }
             (None, Some(handler)) => {
-                self.node.started(task, &line).await;
+                self.node.started(task, &line);
                 match AssertUnwindSafe(handler(task.call.clone())).catch_unwind().await {
                     Ok(Ok(result)) => Ended::Done(result),
                     Ok(Err(failure)) => Ended::Failed(failure),
@@ -298,6 +318,13 @@ impl<E: Executor> Job<E> {
                 task.call.id
             );
         }
+    }
+}
+
+/// A row that nobody routes by keeps nobody from working.
+fn lost(what: &str, written: Result<(), HostError>) {
+    if let Err(error) = written {
+        tracing::debug!("the row of the remote control {what}: {error}");
     }
 }
 

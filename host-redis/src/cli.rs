@@ -15,6 +15,7 @@ mod explain;
 mod fail_on;
 mod failure;
 mod header;
+mod import;
 mod lint;
 mod log;
 mod open;
@@ -22,17 +23,19 @@ mod publish;
 mod reason;
 mod result;
 mod route;
+mod rows;
 mod serve;
 mod show;
 mod topology;
+mod unbind;
 mod worker;
 
 use failure::Failure;
 
 /// Exchange routing as RabbitMQ and Kombu do it: from a file, or on a Redis shared with Kombu and Celery.
 ///
-/// A topology comes from a file (--topology: keyrail's JSON or RabbitMQ's definitions.json, offline) or from the
-/// binding tables of a Redis (--redis).
+/// A topology comes from a file (--topology: keyrail's JSON, lines or snapshot, or RabbitMQ's definitions.json, offline) or
+/// from the binding tables of a Redis (--redis).
 #[derive(Parser)]
 #[command(
     name = "keyrail",
@@ -51,7 +54,7 @@ use failure::Failure;
   keyrail publish --redis redis://127.0.0.1/0 --exchange orders --key order.eu.paid --body hello
   keyrail consume --redis redis://127.0.0.1/0 --queue billing
 
-Exit status: 0 done, 1 failed, unroutable or (lint, diff, doctor) something found, 2 wrong usage."
+Exit status: 0 done, 1 failed, unroutable or (lint, diff, doctor) something found, 2 wrong usage or (lint, diff) no answer."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -67,6 +70,7 @@ enum Verb {
     Diff(diff::Args),
     Doctor(doctor::Args),
     Bind(bind::Args),
+    Unbind(unbind::Args),
     Publish(publish::Args),
     Consume(consume::Args),
     Topology(topology::Args),
@@ -96,10 +100,11 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             Verb::Serve(args) => serve::run(args).await,
             Verb::Route(args) => route::run(args).await,
             Verb::Explain(args) => explain::run(args).await,
-            Verb::Lint(args) => lint::run(args).await,
-            Verb::Diff(args) => diff::run(&args),
+            Verb::Lint(args) => lint::run(args).await.map_err(Failure::without_an_answer),
+            Verb::Diff(args) => diff::run(&args).map_err(Failure::without_an_answer),
             Verb::Doctor(args) => doctor::run(args).await,
             Verb::Bind(args) => bind::run(args).await,
+            Verb::Unbind(args) => unbind::run(args).await,
             Verb::Publish(args) => publish::run(args).await,
             Verb::Consume(args) => consume::run(args).await,
             Verb::Topology(args) => topology::run(args).await,

@@ -13,7 +13,43 @@ use crate::{Executor, HostError, Reply, registry};
 /// How often others may declare in between before somebody is told.
 pub(crate) const ATTEMPTS: u32 = 16;
 
-/// Carries out a plan that declares what this topology says; whether anything of it was missing.
+/// What an import changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// How many exchanges, queues, bindings and policies were not there before.
+    pub new: usize,
+    /// How many bindings gave way to the same key for the same queue in another dialect.
+    pub replaced: usize,
+}
+
+/// What became of a declaration.
+#[derive(Default)]
+pub(crate) struct Declared {
+    /// Whether anything of it was missing, a permanent row for instance.
+    pub(crate) missing: bool,
+    pub(crate) imported: Imported,
+}
+
+impl Declared {
+    fn count(&mut self, layout: &Layout, plan: &Plan, replies: &[Reply]) {
+        let tables = layout.binding_table("");
+        let (own, buckets) = (registry::bindings_key(layout), registry::buckets_key(layout));
+        let counted = plan.commands.iter().zip(replies);
+        for (command, _) in counted.filter(|(_, reply)| matches!(reply, Reply::Count(1..))) {
+            self.missing |= matches!(command.name(), "SADD" | "HSET");
+            match command {
+                Command::SAdd { key, .. } if *key == own || key.starts_with(&tables) => {
+                    self.imported.new += 1
+                }
+                Command::HSet { key, .. } if *key != buckets => self.imported.new += 1,
+                Command::SRem { key, .. } if key.starts_with(&tables) => self.imported.replaced += 1,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Carries out a plan that declares what this topology says, and counts what was missing of it.
 ///
 /// Equal is what RabbitMQ calls equal, and an equal declaration leaves the first one as it is. In one step on the server,
 /// which compares what others declared meanwhile; but on a cluster whose tables lie on several servers, where each of
@@ -26,41 +62,46 @@ pub(crate) async fn declare<E: Executor>(
     layout: &Layout,
     topology: &Topology,
     mut plan: Plan,
-) -> Result<bool, HostError> {
+) -> Result<Declared, HostError> {
+    let mut declared = Declared::default();
     let definitions = [registry::exchanges_key(layout), registry::queues_key(layout)];
     if executor.spreads() {
         keep(&mut plan, &definitions, &known(executor, &definitions, topology).await?);
-        let mut missing = false;
         for key in &definitions {
             let own = |command: &Command| command.key() == key;
             let (own, rest) = plan.commands.into_iter().partition(own);
             plan.commands = rest;
             let own = Plan { atomic: true, commands: own };
-            missing |= declare_at_once(executor, &definitions, topology, own).await?;
+            declare_at_once(executor, layout, topology, own, &mut declared).await?;
         }
         let replies = executor.run(&Plan { atomic: false, ..plan.clone() }).await?;
-        return Ok(missing | is_new(&plan, &replies));
+        declared.count(layout, &plan, &replies);
+        return Ok(declared);
     }
-    declare_at_once(executor, &definitions, topology, plan).await
+    declare_at_once(executor, layout, topology, plan, &mut declared).await?;
+    Ok(declared)
 }
 
 async fn declare_at_once<E: Executor>(
     executor: &E,
-    definitions: &[String; 2],
+    layout: &Layout,
     topology: &Topology,
     mut plan: Plan,
-) -> Result<bool, HostError> {
+    declared: &mut Declared,
+) -> Result<(), HostError> {
+    let definitions = [registry::exchanges_key(layout), registry::queues_key(layout)];
     if plan.commands.is_empty() {
-        return Ok(false);
+        return Ok(());
     }
     for _ in 0..ATTEMPTS {
-        if let Some(replies) = executor.run_adding(&plan, definitions).await? {
-            return Ok(is_new(&plan, &replies));
+        if let Some(replies) = executor.run_adding(&plan, &definitions).await? {
+            declared.count(layout, &plan, &replies);
+            return Ok(());
         }
         // Something is there in other words, which may mean the same.
-        keep(&mut plan, definitions, &known(executor, definitions, topology).await?);
+        keep(&mut plan, &definitions, &known(executor, &definitions, topology).await?);
     }
-    Err(moved(definitions))
+    Err(moved(&definitions))
 }
 
 /// Others are faster, each time.
@@ -69,14 +110,6 @@ pub(crate) fn moved(keys: &[String]) -> HostError {
     let reason =
         format!("`{keys}` changed during each of {ATTEMPTS} attempts to declare; nothing was written");
     HostError::NotExpressible { reason: reason.into() }
-}
-
-fn is_new(plan: &Plan, replies: &[Reply]) -> bool {
-    let adds = |command: &Command| matches!(command.name(), "SADD" | "HSET");
-    plan.commands
-        .iter()
-        .zip(replies)
-        .any(|(command, reply)| adds(command) && matches!(reply, Reply::Count(1..)))
 }
 
 /// What is there under the names of the topology, byte for byte, by name: of exchanges, of queues.

@@ -3,7 +3,7 @@
 use std::{fmt, path::PathBuf};
 
 use keyrail_core::{
-    BindError, DeclareError, DefinitionsError, PublishError, TopologyError,
+    BindError, DeclareError, DefinitionsError, LineError, PublishError, SnapshotError, TopologyError,
     kombu::{MemberError, PatternError},
 };
 
@@ -90,6 +90,20 @@ pub enum LoadError {
         format: &'static str,
         /// What is wrong, with line and column.
         error: serde_json::Error,
+    },
+    /// The lines cannot be read.
+    Lines {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        error: LineError,
+    },
+    /// The snapshot cannot be read.
+    Snapshot {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: SnapshotError,
     },
     /// RabbitMQ's definitions cannot be taken over.
     Definitions {
@@ -217,6 +231,8 @@ impl LoadError {
             LoadError::TooLarge { .. } => "too-large",
             LoadError::NotUtf8 { .. } => "file-not-utf8",
             LoadError::Json { .. } => "invalid-json",
+            LoadError::Lines { error, .. } => error.code(),
+            LoadError::Snapshot { error, .. } => error.code(),
             LoadError::Definitions { error, .. } => error.code(),
             LoadError::Topology { error, .. } => error.error.code(),
             LoadError::TableType { .. } => "table-type",
@@ -284,16 +300,26 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LoadError::Read { path, error } => write!(f, "cannot read `{}`: {error}", path.display()),
-            LoadError::TooLarge { what, size, limit, unit, option } => write!(
-                f,
-                "`{what}` has {size} {unit}, at most {limit} are allowed; raise the limit with {option}"
-            ),
+            LoadError::TooLarge { what, size, limit, unit, option } => {
+                let unit = match (size, *unit) {
+                    (1, "bindings") => "binding",
+                    (1, "bytes") => "byte",
+                    (_, unit) => unit,
+                };
+                let are = if *limit == 1 { "is" } else { "are" };
+                write!(
+                    f,
+                    "`{what}` has {size} {unit}, at most {limit} {are} allowed; raise the limit with {option}"
+                )
+            }
             LoadError::NotUtf8 { path, offset } => {
                 write!(f, "`{}` is not UTF-8: byte {offset} is the first that is not", path.display())
             }
             LoadError::Json { path, format, error } => {
                 write!(f, "`{}` is no {format}: {error}", path.display())
             }
+            LoadError::Lines { path, error } => write!(f, "`{}`: {error}", path.display()),
+            LoadError::Snapshot { path, error } => write!(f, "`{}`: {error}", path.display()),
             LoadError::Definitions { path, error } => {
                 write!(f, "`{}`: {error}{}", path.display(), hint(error))
             }

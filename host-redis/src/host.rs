@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     Consumer, ConsumerOptions, ExecuteError, Executor, GiveBack, HostError, ReceivedMessage, Reply, Shared,
     Take, Taken,
-    declare::declare,
+    declare::{Imported, declare},
     load::{self, Quarantined},
     payload,
     publish::{Fanout, Outgoing, Published, Routed, Ways, check_address, route, sealed},
@@ -195,14 +195,12 @@ impl<E: Executor> Host<E> {
     /// # Errors
     /// The first thing that cannot be written, and [`HostError::Declare`] for an exchange or queue that is there with other
     /// properties, as RabbitMQ compares them; nothing is written then.
-    pub async fn import(&self, topology: &Topology, dialect: Dialect) -> Result<usize, HostError> {
+    pub async fn import(&self, topology: &Topology, dialect: Dialect) -> Result<Imported, HostError> {
         let expires = topology.queues.iter().any(|queue| registry::expires_ms(&queue.arguments).is_some());
         // Deadlines are compared with the server's clock, so they are written by it.
         let now = if expires { (self.executor.now().await? * 1000.0) as u64 } else { 0 };
         let plan = import_plan(&self.layout, topology, dialect, now)?;
-        let count = plan.commands.len();
-        declare(&*self.executor, &self.layout, topology, plan).await?;
-        Ok(count)
+        Ok(declare(&*self.executor, &self.layout, topology, plan).await?.imported)
     }
 
     /// Takes the next message of a queue and acks it at once.

@@ -62,11 +62,13 @@ mod shared;
 mod simple;
 mod stream;
 mod table;
+mod unbind;
 
 pub use bind::{Bind, Bound};
 pub use compression::{Compression, UnknownCompression};
 pub use connection::{Connection, ConnectionError, Login, QueueOrder, RetryPolicy, TransportOptions};
 pub use consumer::{Consumer, ConsumerOptions, Delivery, Next, Requeue, Settlement};
+pub use declare::Imported;
 pub use decode::{Body, ReceivedMessage};
 pub use error::{ExecuteError, HostError, LoadError};
 pub use executor::{

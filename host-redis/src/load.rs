@@ -9,7 +9,7 @@ mod tables;
 pub use bounded::{bytes, read as read_bytes};
 pub use file::{Format, Loaded, read};
 pub use tables::{Options, Quarantined, Reason, from_tables};
-pub(crate) use tables::{Read, exchange, queue, read as read_tables};
+pub(crate) use tables::{Read, exchange, queue, read as read_tables, rows};
 
 /// What is refused as too large unless the caller says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

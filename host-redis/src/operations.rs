@@ -8,7 +8,7 @@ use keyrail_core::{
 };
 
 use crate::{
-    Executor, Host, HostError,
+    Executor, Host, HostError, LoadError,
     declare::{ATTEMPTS, moved},
     load,
     registry::{self, BucketOwner},
@@ -60,8 +60,16 @@ impl<E: Executor> Host<E> {
     /// What the operation changes in Redis as it is now.
     async fn changes(&self, operation: &Operation) -> Result<Vec<Command>, HostError> {
         let (layout, options) = self.tables()?;
-        let load::Read { mut router, buckets, .. } =
+        let load::Read { mut router, buckets, quarantine, .. } =
             load::read_tables(self.executor(), layout, None, options).await?;
+        // What is in such a table cannot be changed, and a deletion has to.
+        let foreign = quarantine.into_iter().find_map(|row| match row.reason {
+            load::Reason::Table { key, found } => Some(LoadError::TableType { key, found }),
+            _ => None,
+        });
+        if let Some(error) = foreign {
+            return Err(error.into());
+        }
         let turns = Turns::of(&router, &buckets);
         let mut before = Entries::of(layout, &router, &turns)?;
         // What lies there without effect must not come to life again.

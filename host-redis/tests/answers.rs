@@ -130,6 +130,7 @@ fn lint_fails_from_the_severity_that_was_chosen() {
     assert_eq!(keyrail(&["lint", "--topology", clean.path()]).status.code(), Some(0));
     assert_eq!(keyrail(&["lint", "--topology", clean.path(), "--fail-on", "info"]).status.code(), Some(1));
     assert_eq!(lint(&["--fail-on", "anything"]).status.code(), Some(2));
+    assert_eq!(keyrail(&["lint", "--topology", "/nowhere.json"]).status.code(), Some(2));
     let report = json_of(&lint(&["--json"]));
     assert_eq!(report["findings"][0]["code"], "shadowed-binding");
     assert_eq!(report["findings"][0]["fix"], json!({"type": "removeBinding", "at": 1}));
@@ -153,8 +154,9 @@ fn diff_fails_where_messages_behave_differently() {
     let output = keyrail(&["diff", old.path(), same.path()]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output));
     assert!(text(&output).ends_with("no message behaves differently\n"));
+    // That they differ is an answer, and this is none.
     let missing = keyrail(&["diff", old.path(), "/nowhere.json"]);
-    assert_eq!(missing.status.code(), Some(1));
+    assert_eq!(missing.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("/nowhere.json"));
     assert_eq!(keyrail(&["diff", old.path()]).status.code(), Some(2));
 }

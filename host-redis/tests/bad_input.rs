@@ -368,4 +368,7 @@ fn a_table_beyond_the_limit_is_refused_and_the_limit_can_be_raised() {
     let line = fail(1, ["route", "--redis", &redis.url(), "-x", "e", "--max-bindings", "2"]);
     assert!(line.contains("`_kombu.binding.e` has 3 bindings") && line.contains("--max-bindings"), "{line}");
     succeed(["route", "--redis", &redis.url(), "-x", "e", "--max-bindings", "3"]);
+    succeed(["bind", "--redis", &redis.url(), "-x", "one", "--type", "direct", "-q", "a"]);
+    let line = fail(1, ["route", "--redis", &redis.url(), "-x", "one", "--max-bindings", "0"]);
+    assert!(line.contains("has 1 binding, at most 0 are allowed"), "{line}");
 }

@@ -274,3 +274,163 @@ fn bytes_that_cannot_be_printed_are_shown_alike() {
         assert!(text(&output.stdout).starts_with("unroutable"), "{output:?}");
     }
 }
+
+/// What routes nothing in a Redis is what is wrong with it, and stops neither lint nor print.
+#[test]
+fn rows_that_route_nothing_are_findings() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let bind = |args: &[&str]| {
+        assert_eq!(printed(&[&["bind", "--redis", &url, "-x"], args].concat()).0, Some(0), "{args:?}");
+    };
+    bind(&["ok", "--type", "topic", "-k", "a.#", "-q", "q"]);
+    bind(&["ok", "-k", "a.b", "-q", "q"]);
+    bind(&["ok", "-k", "e.#", "--to-exchange", "gone", "--type", "gone=topic"]);
+    bind(&["inv", "--type", "headers", "-a", "x-match=any", "-q", "q"]);
+    redis.command(&["HDEL", "keyrail.exchange", "gone"]);
+    redis.command(&["SADD", "_kombu.binding.ok", "garbage"]);
+    redis.command(&["ZADD", "_kombu.binding.plus", "1", "x"]);
+    let output = keyrail(["lint", "--redis", &url]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let shown = text(&output.stdout);
+    for part in [
+        "error[wrong-type] table of plus\n  _kombu.binding.plus is a zset, expected a set",
+        "error[malformed-row] row garbage of ok\n  binding member has 1 fields, expected 3; every Kombu publisher to this \
+         exchange raises\n",
+        "error[dangling-binding] row e.# -> exchange gone of ok\n  there is no exchange gone; keyrail passes it over\n",
+        "warning[shadowed-binding] binding a.b as kombu57 of ok to queue q\n  a.# (binding a.# as kombu57 of ok to \
+         queue q) leads there too",
+        "warning[never-matches] binding never of inv to queue q\n",
+        "3 errors, 2 warnings, 1 info",
+    ] {
+        assert!(shown.contains(part), "`{part}` is not in:\n{shown}");
+    }
+    let output = keyrail(["lint", "--redis", &url, "--json"]);
+    let report = parse(&text(&output.stdout));
+    let row = json!({
+        "code": "malformed-row", "severity": "error", "culprit": {"type": "row", "exchange": "ok", "row": "garbage"},
+        "sentence": "binding member has 1 fields, expected 3; every Kombu publisher to this exchange raises",
+        "reason": "member-field-count"
+    });
+    assert_eq!(report["findings"][1], row, "{report}");
+    assert_eq!(report["findings"][0]["culprit"], json!({"type": "table", "exchange": "plus"}));
+    // Whom it does not concern goes on.
+    assert!(succeed(["topology", "print", "--redis", &url]).contains("  a.# as kombu57 ─▶ q\n"));
+    assert!(succeed(["route", "--redis", &url, "-x", "ok", "-k", "a.b"]).starts_with("q\n"));
+    let line = fail(1, ["publish", "--redis", &url, "-x", "plus", "-k", "k", "-b", "x"]);
+    assert!(line.contains("`_kombu.binding.plus` is a zset, expected a set"), "{line}");
+}
+
+/// What an import changes, and what it makes mean something else.
+#[test]
+fn an_import_says_what_is_new_and_what_reads_differently() {
+    let redis = RedisServer::start();
+    let (url, shop) = (redis.url(), shop());
+    let import = |more: &[&str]| {
+        let output = keyrail([&["topology", "import", "--topology", &shop, "--redis", &url], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        (text(&output.stdout), text(&output.stderr))
+    };
+    let (out, err) = import(&[]);
+    assert_eq!(out, "imported 10 exchanges, 18 queues, 39 bindings, 1 policy\n");
+    let expected =
+        "9 bindings mean something else as kombu57 than in the file; --dialect amqp writes them as they are";
+    assert!(err.contains(expected), "{err}");
+    let (out, _) = import(&[]);
+    assert!(out.ends_with("1 policy; all of it was there already\n"), "{out}");
+    let (out, err) = import(&["--dialect", "amqp", "--json"]);
+    let answer = parse(&out);
+    assert_eq!(err, "");
+    assert_eq!((&answer["policies"], &answer["readDifferently"]), (&json!(1), &json!(0)), "{answer}");
+    assert_eq!(answer["new"], answer["replaced"], "{answer}");
+    assert!(answer["replaced"].as_u64().expect("a number") > 0, "{answer}");
+    // RabbitMQ's reading is back.
+    let args = ["-x", "shop.orders", "-k", "order.eu.return", "--json"];
+    let route = |from: &[&str]| parse(&printed(&[&["route"], from, &args].concat()).1)["queues"].clone();
+    let sorted = |queues: Value| {
+        let mut queues: Vec<String> = serde_json::from_value(queues).expect("names");
+        queues.sort_unstable();
+        queues
+    };
+    assert_eq!(sorted(route(&["--redis", &url])), sorted(route(&["--topology", &shop])));
+    let (out, _) = import(&["--json"]);
+    assert_eq!(parse(&out)["replaced"], answer["replaced"]);
+    assert!(sorted(route(&["--redis", &url])).len() < sorted(route(&["--topology", &shop])).len());
+}
+
+/// A wrong bind can be undone: the row, its twins, the permanent one, the deadline.
+#[test]
+fn unbind_removes_rows_whoever_wrote_them() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let bind = ["--redis", &url, "-x", "ok", "-k", "a.*", "-q", "q"];
+    let unbind = |more: &[&str]| keyrail([&["unbind"], &bind[..], more].concat());
+    assert_eq!(printed(&[&["bind"], &bind[..], &["--type", "topic"]].concat()).0, Some(0));
+    // What a Kombu of 5.6 left behind, somebody's own text, and a queue that expires.
+    redis.command(&["SADD", "_kombu.binding.ok", "a.*\u{6}\u{16}^a\\..*?[^\\.]$\u{6}\u{16}q"]);
+    redis.command(&["SADD", "_kombu.binding.ok", "a.*\u{6}\u{16}^a\\.b$\u{6}\u{16}q"]);
+    redis.command(&["SADD", "_kombu.binding.ok", "b\u{6}\u{16}^b$\u{6}\u{16}expiring"]);
+    redis.command(&["ZADD", "_kombu.binding_deadlines", "9999999999999", "ok"]);
+    let output = unbind(&["--dialect", "amqp"]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(text(&output.stderr), "keyrail: there is no binding `a.* of ok ─▶ queue q` as amqp\n");
+    let output = unbind(&["--dialect", "kombu56"]);
+    assert_eq!(text(&output.stdout), "removed a.* as kombu56 of ok ─▶ queue q\n", "{output:?}");
+    let output = unbind(&["--json"]);
+    let removed = json!({"removed": [
+        {"source": "ok", "destination": {"queue": "q"}, "routingKey": "a.*", "dialect": "kombu57"},
+        {"source": "ok", "destination": {"queue": "q"}, "routingKey": "a.*", "dialect": "kombu57", "pattern": "^a\\.b$"}
+    ]});
+    let mut answer = parse(&text(&output.stdout));
+    answer["removed"].as_array_mut().expect("a list").sort_by_key(|binding| binding.to_string().len());
+    assert_eq!(answer, removed);
+    assert_eq!(redis.command(&["SCARD", "_kombu.binding.ok"]), ":1\r\n");
+    assert_eq!(redis.command(&["EXISTS", "_kombu.binding_permanent.ok"]), ":0\r\n");
+    // Another row of the table still expires.
+    assert_eq!(redis.command(&["ZCARD", "_kombu.binding_deadlines"]), ":1\r\n");
+    succeed(["unbind", "--redis", &url, "-x", "ok", "-k", "b", "-q", "expiring"]);
+    assert_eq!(redis.command(&["ZCARD", "_kombu.binding_deadlines"]), ":0\r\n");
+    assert_eq!(unbind(&[]).status.code(), Some(1));
+    assert!(text(&unbind(&[]).stderr).contains("there is no binding"));
+}
+
+#[test]
+fn unbind_removes_what_only_keyrail_knows() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let run = |verb: &str, args: &[&str]| printed(&[&[verb, "--redis", &url, "-x"], args].concat()).0;
+    let headers = ["inv", "-a", "x-match=all", "-a", "pages:=3", "-q", "p"];
+    let exchange = ["t", "-k", "a.#", "--to-exchange", "inv"];
+    let fanout = ["news", "-q", "n"];
+    for (binding, kind) in [(&headers[..], "headers"), (&exchange, "topic"), (&fanout, "fanout")] {
+        assert_eq!(run("bind", &[binding, &["--type", kind]].concat()), Some(0));
+    }
+    for (queue, weight) in [("a", "1"), ("b", "2")] {
+        assert_eq!(run("bind", &["hash", "--type", "x-consistent-hash", "-k", weight, "-q", queue]), Some(0));
+    }
+    assert_eq!(redis.command(&["SCARD", "keyrail.binding"]), ":5\r\n");
+    // The order of arguments does not matter, and a text is no number.
+    let line =
+        fail(1, ["unbind", "--redis", &url, "-x", "inv", "-a", "pages=3", "-a", "x-match=all", "-q", "p"]);
+    assert!(line.contains("no binding `all of pages=3 of inv ─▶ queue p`"), "{line}");
+    assert_eq!(run("unbind", &["inv", "-a", "pages:=3", "-a", "x-match=all", "-q", "p"]), Some(0));
+    assert_eq!(run("unbind", &exchange), Some(0));
+    assert_eq!(run("unbind", &fanout), Some(0));
+    assert_eq!(redis.command(&["HLEN", "keyrail.bucket"]), ":2\r\n");
+    assert_eq!(run("unbind", &["hash", "-k", "1", "-q", "a"]), Some(0));
+    assert_eq!(redis.command(&["HLEN", "keyrail.bucket"]), ":1\r\n");
+    assert_eq!(redis.command(&["SCARD", "keyrail.binding"]), ":1\r\n");
+    assert!(succeed(["route", "--redis", &url, "-x", "hash", "-k", "any"]).starts_with("b\n"));
+}
+
+#[test]
+fn unbind_in_a_file_prints_it_without_the_binding() {
+    let (folder, shop) = (Folder::new(), shop());
+    let unbind = ["unbind", "--topology", &shop, "-x", "shop.payments", "-k", "card", "-q", "fraud.check"];
+    let path = folder.file("new.json", succeed(unbind));
+    let listed = succeed(["topology", "print", "--topology", &path]);
+    assert!(listed.ends_with("10 exchanges, 18 queues, 38 bindings\n"), "{listed}");
+    let line =
+        fail(1, ["unbind", "--topology", &path, "-x", "shop.payments", "-k", "card", "-q", "fraud.check"]);
+    assert_eq!(line, "there is no binding `card of shop.payments ─▶ queue fraud.check`");
+}

@@ -5,13 +5,17 @@ mod support;
 
 use std::time::Duration;
 
+use keyrail_core::Dialect;
 use keyrail_redis::{
     Connection, Consumer, ConsumerOptions, Delivery, Executor, Host, Message, Next, Producer,
-    ProducerOptions, Redis, Requeue, SimpleQueue, load,
+    ProducerOptions, Redis, Requeue, SimpleQueue,
+    doctor::{Code, Doctor, Limits},
+    load,
 };
 use support::{
     PATIENCE, RedisServer,
     cluster::{cluster, until},
+    doctor::topic,
 };
 
 fn connection(nodes: &[RedisServer; 3], prefix: &str) -> Connection {
@@ -190,4 +194,36 @@ async fn tags_on_different_nodes_share_the_work() {
     }
     assert_eq!(nodes.each_ref().map(done), [(300, 300, true); 3]);
     until("nothing is left", || nodes.iter().all(|node| node.command(&["DBSIZE"]) == ":0\r\n")).await;
+}
+
+/// An examination needs no step of several keys; a repair and its record are one.
+#[tokio::test]
+async fn the_doctor_examines_everywhere_and_repairs_in_one_slot() {
+    let nodes = cluster().await;
+    for prefix in ["", "{shop}."] {
+        let table = format!("{prefix}_kombu.binding.orders");
+        for dialect in [Dialect::Kombu57, Dialect::Kombu56] {
+            let row = String::from_utf8(topic("a.*", "q", dialect)).expect("text");
+            assert_eq!(ask(&nodes, &["SADD", &table, &row]), ":1\r\n");
+        }
+        let doctor =
+            Doctor::connect(&connection(&nodes, prefix), Limits::default()).await.expect("a cluster");
+        let report = doctor.examine().await.expect("examined");
+        let twins = || report.findings.iter().filter(|finding| finding.code == Code::StaleTwin);
+        assert_eq!(twins().count(), 1, "{prefix}: {report:?}");
+        let repaired = doctor.repair(&report, &[Code::StaleTwin]).await;
+        if prefix.is_empty() {
+            for error in [repaired.map(drop), doctor.undo("x").await.map(drop)] {
+                let error = error.expect_err("two slots");
+                assert_eq!(error.code(), "not-expressible", "{error}");
+                assert!(error.to_string().contains("`global_keyprefix` a hash tag"), "{error}");
+            }
+            assert_eq!(ask(&nodes, &["SCARD", &table]), ":2\r\n");
+            continue;
+        }
+        let record = repaired.expect("repaired").record.expect("a record");
+        assert_eq!(ask(&nodes, &["SCARD", &table]), ":1\r\n");
+        assert_eq!(doctor.undo(&record).await.expect("taken back").undone, 1);
+        assert_eq!(ask(&nodes, &["SCARD", &table]), ":2\r\n");
+    }
 }

@@ -85,7 +85,7 @@ fn a_printed_topology_is_read_again() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for verb in ["serve", "route", "bind", "publish", "consume"] {
+    for verb in ["serve", "route", "bind", "unbind", "publish", "consume"] {
         let help = succeed([verb, "--help"]);
         assert!(help.contains(&format!("keyrail {verb} --")), "{help}");
     }
@@ -133,7 +133,7 @@ fn rows_in_redis_are_linted_and_printed_by_their_dialect() {
     assert_eq!(rows, [("#.z", "amqp"), ("a.#", "amqp"), ("b.c", "kombu57")]);
     redis.command(&["SADD", "_kombu.binding.events", "no row"]);
     let output = support::keyrail(["lint", "--redis", &url, "--json"]);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
     let found = parse(&text(&output.stdout));
     let codes: Vec<&str> = found["findings"]
         .as_array()
@@ -141,7 +141,7 @@ fn rows_in_redis_are_linted_and_printed_by_their_dialect() {
         .iter()
         .map(|finding| finding["code"].as_str().expect("a code"))
         .collect();
-    assert_eq!(codes, ["dialect-trap", "dialect-trap"], "{found}");
+    assert_eq!(codes, ["malformed-row", "dialect-trap", "dialect-trap"], "{found}");
     assert!(text(&output.stderr).contains("row `no row` of exchange `events` is ignored"), "{output:?}");
 }
 
@@ -150,7 +150,7 @@ fn an_import_can_be_printed_and_consumed() {
     let redis = RedisServer::start();
     let (url, shop) = (redis.url(), shop());
     let out = succeed(["topology", "import", "--topology", &shop, "--redis", &url, "--dialect", "amqp"]);
-    assert_eq!(out, "imported 10 exchanges, 18 queues, 39 bindings\n");
+    assert_eq!(out, "imported 10 exchanges, 18 queues, 39 bindings, 1 policy\n");
     let listed = succeed(["topology", "print", "--redis", &url]);
     assert!(listed.ends_with("10 exchanges, 18 queues, 39 bindings\n"), "{listed}");
     let sent = succeed([

@@ -93,3 +93,51 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
     let error = fail(2, ["convert", &shop(), "--to", "celery"]);
     assert!(error.contains("can be read and not written"), "{error}");
 }
+
+/// Every format that a topology can be kept in is read where a topology is asked for.
+#[test]
+fn what_is_converted_is_read() {
+    let folder = Folder::new();
+    let [lines, snapshot] = ["shop.lines", "shop.snap"].map(|name| folder.path(name));
+    succeed(["convert", &shop(), &lines]);
+    succeed(["convert", &shop(), &snapshot]);
+    let route = |path: &str| {
+        succeed(["route", "--topology", path, "-x", "shop.orders", "-k", "order.eu.paid", "--json"])
+    };
+    for path in [&lines, &snapshot] {
+        assert_eq!(route(path), route(&shop()), "{path}");
+        assert!(succeed(["diff", &shop(), path]).ends_with("no message behaves differently\n"), "{path}");
+        succeed(["lint", "--topology", path]);
+    }
+    let redis = support::RedisServer::start();
+    let imported =
+        succeed(["topology", "import", "--topology", &lines, "--redis", &redis.url(), "--dialect", "amqp"]);
+    assert!(imported.starts_with("imported 10 exchanges, 18 queues, 39 bindings"), "{imported}");
+    fs::write(&lines, "logs topc: a -> q").unwrap();
+    let error = fail(1, ["route", "--topology", &lines]);
+    assert!(error.contains("shop.lines`: line 1, column 6: `topc`"), "{error}");
+    let mut damaged = fs::read(&snapshot).unwrap();
+    damaged.truncate(damaged.len() / 2);
+    fs::write(&snapshot, damaged).unwrap();
+    let error = fail(1, ["route", "--topology", &snapshot]);
+    assert!(error.contains("shop.snap`: "), "{error}");
+}
+
+#[test]
+fn a_topology_is_read_from_standard_input() {
+    for args in [vec!["diff", "-", &shop()], vec!["route", "--topology", "-", "-k", "eu.vat"]] {
+        let file = fs::File::open(shop()).unwrap();
+        let output = support::keyrail_with(&[], file.into(), &args);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
+}
+
+#[test]
+fn a_name_that_tells_no_format_is_refused() {
+    let folder = Folder::new();
+    let path = folder.path("shop.xyz");
+    let error = fail(2, ["convert", &shop(), &path]);
+    assert!(error.contains("does not tell the format; give --to"), "{error}");
+    assert!(!Path::new(&path).exists());
+    succeed(["convert", &shop(), &path, "--to", "lines"]);
+}

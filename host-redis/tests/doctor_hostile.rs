@@ -14,15 +14,11 @@ use keyrail_core::{
     Dialect, Topology,
     kombu::{Envelope, Layout},
 };
-use keyrail_redis::{
-    Connection, ConsumerOptions, Host, Next, Outgoing,
-    doctor::{Code, Limits, Repair},
-    load,
-};
+use keyrail_redis::{Connection, ConsumerOptions, Host, Next, Outgoing, doctor::Limits, load};
 use support::{
     PATIENCE,
     cluster::until,
-    doctor::{Site, doctor, message, plain, record, topic},
+    doctor::{Site, doctor, message, plain, record, repairable, topic},
 };
 
 /// The same numbers in each run.
@@ -114,10 +110,6 @@ fn garbage(site: &mut Site, dice: &mut Dice) {
     }
 }
 
-fn repairable() -> Vec<Code> {
-    Code::ALL.into_iter().filter(|code| code.repair() != Repair::Never).collect()
-}
-
 /// Whatever lies under Kombu's names: it is looked at without a change, and what repair makes of it is taken back to the
 /// letter.
 #[tokio::test]
@@ -189,4 +181,43 @@ async fn beside_a_busy_deployment_nothing_is_wrong_and_nothing_is_lost() {
     assert!(sent > 30);
     assert_eq!(sent, taken);
     assert_eq!(site.server.command(&["EXISTS", "q", "unacked", "unacked_index"]), ":0\r\n");
+}
+
+/// A large deployment is read in pages: no command looks at more than some hundred entries.
+#[tokio::test]
+async fn it_reads_in_pages_and_never_all_at_once() {
+    let mut site = Site::start().await;
+    let large = 5000;
+    for n in 0..large {
+        let name = n.to_string();
+        site.permanent("orders", &topic(&name, "q", Dialect::Kombu57));
+        site.run(&[b"HSET", b"unacked", name.as_bytes(), &record("x", "q")]);
+        site.run(&[b"ZADD", b"unacked_index", b"9999999999", name.as_bytes()]);
+        site.run(&[b"SET", format!("celery-task-meta-{n}").as_bytes(), b"{}"]);
+        site.run(&[b"LPUSH", b"q", &message("x")]);
+    }
+    site.say("CONFIG RESETSTAT");
+    let report = site.examine().await;
+    assert_eq!(report.findings, []);
+    let looked = report.looked;
+    assert_eq!(
+        (looked.keys, looked.rows, looked.payloads, looked.deliveries),
+        (large + 5, large, 100, large)
+    );
+    let never =
+        site.server.calls(&["keys", "smembers", "hgetall", "hkeys", "hvals", "zrange", "lrange", "flushall"]);
+    assert!(never.iter().all(|calls| *calls == 0), "{never:?}");
+    let writes = site
+        .server
+        .calls(&["sadd", "srem", "hset", "hdel", "zadd", "zrem", "lpush", "rpush", "lrem", "set", "del"]);
+    assert!(writes.iter().all(|calls| *calls == 0), "{writes:?}");
+    for (command, pages) in ["scan", "sscan", "hscan", "zscan"]
+        .into_iter()
+        .zip(site.server.calls(&["scan", "sscan", "hscan", "zscan"]))
+    {
+        assert!(pages >= 8, "{command}: {pages}");
+    }
+    // A result of a task is listed and not asked about.
+    let types = site.server.calls(&["type"])[0];
+    assert!(types < 50, "{types}");
 }

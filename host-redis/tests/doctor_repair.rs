@@ -3,12 +3,12 @@
 mod support;
 
 use keyrail_core::Dialect;
-use keyrail_redis::doctor::{Code, Limits, Repair};
-use redis::Value;
-use support::{
-    cluster::cluster,
-    doctor::{Site, message, plain, record, topic},
+use keyrail_redis::{
+    Connection,
+    doctor::{Code, Doctor, Limits, Repair},
 };
+use redis::Value;
+use support::doctor::{Site, message, plain, record, repairable, topic};
 
 const SEP: &str = "\x06\x16";
 
@@ -89,10 +89,6 @@ fn payloads(site: &mut Site) -> Vec<Vec<u8>> {
     }
     payloads.sort_unstable();
     payloads
-}
-
-fn repairable() -> Vec<Code> {
-    Code::ALL.into_iter().filter(|code| code.repair() != Repair::Never).collect()
 }
 
 #[tokio::test]
@@ -243,8 +239,8 @@ async fn a_login_that_may_not_is_refused_before_anything_is_done() {
     let may = "+@read +@connection +@scripting +@transaction +select +info +time +pubsub";
     site.say(&format!("ACL SETUSER reader on >secret ~* &* {may}"));
     let url = site.server.url().replace("redis://", "redis://reader:secret@");
-    let connection = keyrail_redis::Connection::new(&url).expect("a URL");
-    let reader = keyrail_redis::doctor::Doctor::connect(&connection, Limits::default()).await.expect("Redis");
+    let connection = Connection::new(&url).expect("a URL");
+    let reader = Doctor::connect(&connection, Limits::default()).await.expect("Redis");
     let before = site.dump();
     let report = reader.examine().await.expect("it may read");
     assert_eq!(report.findings.len(), site.examine().await.findings.len());
@@ -262,45 +258,4 @@ async fn a_login_that_may_not_is_refused_before_anything_is_done() {
     let error = reader.examine().await.expect_err("it may not read all");
     assert!(error.to_string().contains("NOPERM") || error.to_string().contains("permission"), "{error}");
     assert!(error.to_string().contains("asked for `TYPE "), "{error}");
-}
-
-#[tokio::test]
-async fn on_a_cluster_repairs_need_one_slot() {
-    let nodes = cluster().await;
-    let url = format!("redis+cluster://127.0.0.1:{}", nodes[0].port);
-    let connect = |options: &str| {
-        let connection = keyrail_redis::Connection::new(&url).expect("a URL");
-        connection.transport_options(options.parse().expect("options"))
-    };
-    for (prefix, code) in [("", Some("not-expressible")), ("{shop}.", None)] {
-        let connection = connect(&format!(r#"{{"global_keyprefix": "{prefix}"}}"#));
-        let redis = connection.connect().await.expect("a cluster");
-        let commands =
-            [Dialect::Kombu57, Dialect::Kombu56].map(|dialect| keyrail_core::kombu::Command::SAdd {
-                key: format!("{prefix}_kombu.binding.orders"),
-                member: topic("a.*", "q", dialect),
-            });
-        let plan = keyrail_core::kombu::Plan { atomic: false, commands: commands.to_vec() };
-        keyrail_redis::Executor::run(&redis, &plan).await.expect("written");
-        let doctor =
-            keyrail_redis::doctor::Doctor::connect(&connection, Limits::default()).await.expect("it");
-        let report = doctor.examine().await.expect("examined");
-        assert!(
-            report.findings.iter().any(|finding| finding.code == Code::StaleTwin),
-            "{prefix}: {report:?}"
-        );
-        match (doctor.repair(&report, &[Code::StaleTwin]).await, code) {
-            (Err(error), Some(code)) => {
-                assert_eq!(error.code(), code, "{error}");
-                assert!(error.to_string().contains("hash tag"), "{error}");
-            }
-            (Ok(repaired), None) => {
-                let record = repaired.record.expect("a record");
-                let after = doctor.examine().await.expect("examined");
-                assert!(after.findings.iter().all(|finding| finding.code != Code::StaleTwin));
-                assert_eq!(doctor.undo(&record).await.expect("taken back").undone, 1);
-            }
-            other => panic!("{prefix}: {other:?}"),
-        }
-    }
 }

@@ -23,6 +23,7 @@ on_both!(
     waiting_ends_with_a_push,
     subscribers_hear_their_patterns,
     bad_rows_are_quarantined,
+    a_table_of_another_type_stops_who_needs_it,
     an_imported_topology_routes_as_the_file,
     an_abandoned_table_is_no_exchange,
     any_tag_can_be_acked,
@@ -239,6 +240,33 @@ async fn bad_rows_are_quarantined(executor: impl Executor) {
     assert!(table.quarantine.iter().any(|bad| bad.row == "no separators" && bad.exchange == "orders"));
     let sent = host.publish(&Outgoing::new("orders", "order.paid", Envelope::text("x"))).await.expect("sent");
     assert_eq!(sent.queues, ["good"]);
+}
+
+/// Who asks for everything gets the others, and who publishes there is refused; so is a change that would have to look
+/// into it.
+async fn a_table_of_another_type_stops_who_needs_it(executor: impl Executor) {
+    let layout = Layout::default();
+    let plus = Command::ZAdd { key: layout.binding_table("plus"), score: 1.0, member: "x".into() };
+    run(&executor, vec![plus]).await;
+    executor
+        .run(&plan::bind(&layout, "orders", &Member::plain("k", "good")).expect("a plan"))
+        .await
+        .expect("bound");
+    let host = host(executor);
+    let table = host.table(None).await.expect("a table");
+    let (named, router) = (&table.quarantine[0], &table.router);
+    assert_eq!((&*named.exchange, named.reason.code(), table.quarantine.len()), ("plus", "table-type", 1));
+    assert!(
+        named
+            .to_string()
+            .starts_with("the table of exchange `plus` is ignored: `_kombu.binding.plus` is a zset")
+    );
+    assert!(router.exchange("orders").is_some() && router.exchange("plus").is_none());
+    let send = |exchange: &str| Outgoing::new(exchange, "k", Envelope::text("x"));
+    assert_eq!(host.publish(&send("orders")).await.expect("sent").queues, ["good"]);
+    assert_eq!(host.publish(&send("plus")).await.expect_err("a zset").code(), "table-type");
+    let error = host.apply(&support::operations::queue("q")).await.expect_err("a zset");
+    assert_eq!(error.code(), "table-type");
 }
 
 async fn an_imported_topology_routes_as_the_file(executor: impl Executor) {

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/../.."
 scripts/setup/rust.sh
 scripts/setup/redis.sh
 scripts/setup/redis-versions.sh
-tests=(all_or_nothing beside_kombu consumer executors expiring hostile once operations producer reconnect restore strict)
+tests=(all_or_nothing beside_kombu consumer doctor doctor_command doctor_hostile doctor_repair executors expiring hostile once operations producer reconnect restore strict)
 clusters=(cluster several_servers)
 report=host-redis/results/servers.jsonl
 (($# > 0)) || set -- redis-6.2 system redis-8.2 valkey-8.0

@@ -102,6 +102,9 @@ def main() -> None:
         say(app.amqp.queues["celery"].as_dict(recurse=True))
     elif verb == "inspect_other":
         say(app.control.inspect(destination=["somebody@else"], timeout=0.5).ping())
+    elif verb == "inspect_nobody":
+        # Waits for replies until it is killed.
+        app.control.inspect(destination=["nobody@else"], timeout=SECONDS).ping()
     elif verb == "enable_events":
         app.control.enable_events(reply=True, timeout=5, limit=1)
         say(None)

@@ -33,6 +33,15 @@ def bind(connection: Connection, options: dict[str, Any]) -> None:
     say({"bound": options["queue"]})
 
 
+def delete(connection: Connection, options: dict[str, Any]) -> None:
+    """Declares a queue and its binding, and deletes the queue: Kombu knows the bindings of its own connection only."""
+    with connection.channel() as channel:
+        queue = queue_of(options)(channel)
+        queue.declare()
+        queue.delete()
+    say({"deleted": options["queue"]})
+
+
 def consume(connection: Connection, options: dict[str, Any]) -> None:
     """Declares, consumes `count` messages, acks each, prints what came."""
     left = options["count"]
@@ -166,6 +175,7 @@ def version(connection: Connection, options: dict[str, Any]) -> None:
 VERBS = {
     "bind": bind,
     "consume": consume,
+    "delete": delete,
     "expire": expire,
     "hold": hold,
     "publish": publish,

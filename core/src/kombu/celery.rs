@@ -2,10 +2,10 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
 
 use super::envelope::Envelope;
 use super::json::{Json, write_array, write_object};
+use super::repr;
 
 /// A call of a Celery task.
 ///
@@ -153,8 +153,8 @@ impl Task {
             ("timelimit", Json::from_iter(limits)),
             ("root_id", Json::from(root_id)),
             ("parent_id", Json::from(self.parent_id.as_deref())),
-            ("argsrepr", Json::String(shown(|text| write_tuple(text, &self.args)))),
-            ("kwargsrepr", Json::String(shown(|text| write_dict(text, &self.kwargs, 0)))),
+            ("argsrepr", Json::String(self.argsrepr())),
+            ("kwargsrepr", Json::String(self.kwargsrepr())),
             ("origin", Json::from(self.origin.as_deref())),
             ("ignore_result", Json::from(self.ignore_result)),
             ("replaced_task_nesting", Json::from(0)),
@@ -176,6 +176,30 @@ impl Task {
         }
         envelope
     }
+
+    /// The positional arguments as people are shown them: in the header `argsrepr`, and in events.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Json, Task};
+    ///
+    /// let task = Task { args: vec![Json::from("a"), Json::Null], ..Task::new("capp.ping", "id-1") };
+    /// assert_eq!(task.argsrepr(), "('a', None)");
+    /// ```
+    pub fn argsrepr(&self) -> String {
+        repr::tuple(&self.args)
+    }
+
+    /// The arguments with names in the same way.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Json, Task};
+    ///
+    /// let task = Task { kwargs: vec![("y".into(), Json::from(true))], ..Task::new("capp.ping", "id-1") };
+    /// assert_eq!(task.kwargsrepr(), "{'y': True}");
+    /// ```
+    pub fn kwargsrepr(&self) -> String {
+        repr::dict(&self.kwargs)
+    }
 }
 
 /// Whole seconds as Celery's callers write them, without a fraction.
@@ -184,108 +208,6 @@ fn seconds(limit: Option<f64>) -> Json {
         Some(limit) if limit == (limit as i64) as f64 => Json::Int(limit as i64),
         other => Json::from(other),
     }
-}
-
-/// Celery shows arguments to humans in at most so many characters.
-const SHOWN: usize = 1024;
-/// Python's own guard is a recursion limit; deeper values are shown as dots.
-const SHOWN_DEPTH: u32 = 32;
-
-fn shown(write: impl FnOnce(&mut String)) -> String {
-    let mut text = String::new();
-    write(&mut text);
-    if text.len() > SHOWN
-        && let Some((cut, _)) = text.char_indices().nth(SHOWN)
-    {
-        text.truncate(cut);
-        text.push_str("...");
-    }
-    text
-}
-
-fn write_tuple(text: &mut String, items: &[Json]) {
-    text.push('(');
-    write_items(text, items, 0);
-    text.push_str(if items.len() == 1 { ",)" } else { ")" });
-}
-
-fn write_items(text: &mut String, items: &[Json], depth: u32) {
-    for (n, item) in items.iter().enumerate() {
-        if n > 0 {
-            text.push_str(", ");
-        }
-        if text.len() > 4 * SHOWN {
-            // It will be cut in any case.
-            return;
-        }
-        write_repr(text, item, depth);
-    }
-}
-
-fn write_dict(text: &mut String, members: &[(String, Json)], depth: u32) {
-    text.push('{');
-    for (n, (name, value)) in members.iter().enumerate() {
-        if n > 0 {
-            text.push_str(", ");
-        }
-        if text.len() > 4 * SHOWN {
-            return;
-        }
-        write_str_repr(text, name);
-        text.push_str(": ");
-        write_repr(text, value, depth);
-    }
-    text.push('}');
-}
-
-/// Python's `repr` of the value that `json.loads` would make.
-fn write_repr(text: &mut String, value: &Json, depth: u32) {
-    match value {
-        Json::Null => text.push_str("None"),
-        Json::Bool(true) => text.push_str("True"),
-        Json::Bool(false) => text.push_str("False"),
-        Json::Float(number) if number.is_nan() => text.push_str("nan"),
-        Json::Float(number) if number.is_infinite() => {
-            text.push_str(if *number > 0.0 { "inf" } else { "-inf" })
-        }
-        Json::Int(_) | Json::Float(_) => text.push_str(&value.to_python()),
-        Json::String(string) => write_str_repr(text, string),
-        Json::Array(_) | Json::Object(_) if depth >= SHOWN_DEPTH => text.push_str("..."),
-        Json::Array(items) => {
-            text.push('[');
-            write_items(text, items, depth + 1);
-            text.push(']');
-        }
-        Json::Object(members) => write_dict(text, members, depth + 1),
-    }
-}
-
-fn write_str_repr(text: &mut String, string: &str) {
-    let quote = if string.contains('\'') && !string.contains('"') { '"' } else { '\'' };
-    text.push(quote);
-    // What stays as it is is copied as a whole, a byte a character.
-    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\' && *byte != quote as u8;
-    let plain = string.bytes().take(SHOWN + 1).take_while(plain).count();
-    let (plain, rest) = string.split_at(plain);
-    text.push_str(plain);
-    for c in rest.chars().take(SHOWN + 1 - plain.len()) {
-        match c {
-            '\n' => text.push_str(r"\n"),
-            '\r' => text.push_str(r"\r"),
-            '\t' => text.push_str(r"\t"),
-            '\\' => text.push_str(r"\\"),
-            c if c == quote => {
-                text.push('\\');
-                text.push(c);
-            }
-            c if c.is_control() => {
-                // Writing into a String cannot fail.
-                let _ = write!(text, "\\x{:02x}", u32::from(c));
-            }
-            c => text.push(c),
-        }
-    }
-    text.push(quote);
 }
 
 #[cfg(test)]
@@ -342,23 +264,5 @@ mod tests {
             "d3d0e3da-1810-46b4-b8d3-7115f7edb49a",
             r#"{"body": "W1syXSwgeyJ5IjogM30sIHsiY2FsbGJhY2tzIjogW3sidGFzayI6ICJjYXBwLmFkZCIsICJhcmdzIjogWzEwXSwgImt3YXJncyI6IHt9LCAib3B0aW9ucyI6IHt9LCAic3VidGFza190eXBlIjogbnVsbCwgImltbXV0YWJsZSI6IGZhbHNlfV0sICJlcnJiYWNrcyI6IG51bGwsICJjaGFpbiI6IG51bGwsICJjaG9yZCI6IG51bGx9XQ==", "content-encoding": "utf-8", "content-type": "application/json", "headers": {"lang": "py", "task": "capp.add", "id": "aaaaaaaa-0000-0000-0000-000000000001", "shadow": null, "eta": "2026-11-22T14:17:41.424804+00:00", "expires": "2026-11-22T14:18:41.424804+00:00", "group": null, "group_index": null, "retries": 0, "timelimit": [30, 20], "root_id": "aaaaaaaa-0000-0000-0000-000000000001", "parent_id": null, "argsrepr": "(2,)", "kwargsrepr": "{'y': 3}", "origin": "gen20643@vm", "ignore_result": true, "replaced_task_nesting": 0, "stamped_headers": null, "stamps": {}, "tenant": "t1"}, "properties": {"correlation_id": "aaaaaaaa-0000-0000-0000-000000000001", "reply_to": "50b96c12-0ed1-3360-b1aa-1706973f85e5", "delivery_mode": 2, "expiration": "120000", "delivery_info": {"exchange": "", "routing_key": "celery"}, "priority": 7, "body_encoding": "base64", "delivery_tag": "d3d0e3da-1810-46b4-b8d3-7115f7edb49a"}}"#,
         );
-    }
-
-    #[test]
-    fn arguments_for_humans() {
-        let show = |value: Json| shown(|text| write_tuple(text, &[value]));
-        for (value, text) in [
-            (Json::from("it's"), r#"("it's",)"#),
-            (Json::from("'\""), r#"('\'"',)"#),
-            (Json::from("a\n\0\u{e9}"), "('a\\n\\x00\u{e9}',)"),
-            (Json::from(1e16), "(1e+16,)"),
-            (Json::from_iter([Json::Null, Json::from(true)]), "([None, True],)"),
-            (Json::from_iter([("k", Json::from(0.5))]), "({'k': 0.5},)"),
-        ] {
-            assert_eq!(show(value), text);
-        }
-        assert_eq!(show(Json::from("x".repeat(5000))).len(), SHOWN + 3);
-        let deep = (0..500).fold(Json::Null, |value, _| Json::from_iter([value]));
-        assert!(show(deep).contains("[...]"));
     }
 }

@@ -52,6 +52,7 @@ pub mod plan;
 mod priority;
 mod received;
 mod recognise;
+mod repr;
 #[cfg(feature = "regex")]
 mod safe_subset;
 mod surrogates;
@@ -77,4 +78,5 @@ pub use plan::Plan;
 pub use priority::Priority;
 pub use received::{EnvelopeError, Received};
 pub use recognise::{Recognised, recognise};
+pub use repr::python_repr;
 pub use surrogates::{read_text, without_surrogates};

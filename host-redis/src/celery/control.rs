@@ -1,12 +1,12 @@
 //! Remote control: `celery inspect` and `celery control` ask on a fanout exchange, and each worker answers by itself.
 
-use keyrail_core::kombu::{Member, glob_matches, plan};
+use keyrail_core::kombu::{Json, Member, glob_matches, plan};
 use serde_json::{Value, json};
 use std::{sync::atomic::Ordering, time::Duration};
 use uuid::Uuid;
 
-use super::{PREFETCH_MULTIPLIER, node::Node, node::envelope, time};
-use crate::{Body, Executor, ReceivedMessage, Reply};
+use super::{PREFETCH_MULTIPLIER, node::Node, node::envelope, python, time};
+use crate::{Body, ExecuteError, Executor, HostError, ReceivedMessage, Reply};
 
 /// Where the questions come from.
 pub(super) const EXCHANGE: &str = "celery.pidbox";
@@ -28,38 +28,37 @@ pub(super) async fn answer<E: Executor>(node: &Node<E>, facts: &Facts<'_>, messa
     if !is_for(&node.name, question) || (expires > 0.0 && expires < time::now()) {
         return;
     }
-    let clock = node.tick(clock);
+    node.heard(clock);
     let method = question["method"].as_str().unwrap_or_default();
     let reply = match method {
+        "active_queues" => {
+            let queues = facts.queues.iter().map(|queue| queue_of(queue)).collect();
+            return send(node, question, method, queues).await;
+        }
         "ping" => json!({"ok": "pong"}),
-        "hello" => json!({"clock": clock, "revoked": {}}),
+        "hello" => json!({"revoked": {}, "clock": node.news.tick()}),
         "registered" => json!(facts.tasks),
-        "active_queues" => facts.queues.iter().map(|queue| queue_of(queue)).collect(),
         "active" => node.held.active(&node.name, question["arguments"]["safe"] == true),
         "reserved" => node.held.reserved(&node.name),
         "scheduled" => node.held.scheduled(&node.name),
         // Nothing can be revoked here.
         "revoked" => json!([]),
-        "stats" => stats(node, facts, clock),
+        "stats" => stats(node, facts),
         "conf" => conf(node, facts),
         "heartbeat" => {
-            node.heartbeat().await;
+            node.sign_of_life().await;
             return;
         }
         "enable_events" => events(node, true),
         "disable_events" => events(node, false),
         _ => json!({"error": format!("keyrail has no remote control `{method}`")}),
     };
-    let Some((exchange, key)) = reply_to(question) else { return };
-    let sent = send(node, exchange, key, &question["ticket"], clock, reply).await;
-    if let Err(error) = sent {
-        tracing::warn!("the answer to `{method}` is lost: {error}");
-    }
+    send(node, question, method, python::json(&reply)).await;
 }
 
-fn stats<E: Executor>(node: &Node<E>, facts: &Facts<'_>, clock: u64) -> Value {
+fn stats<E: Executor>(node: &Node<E>, facts: &Facts<'_>) -> Value {
     json!({
-        "pid": std::process::id(), "clock": clock.to_string(), "uptime": node.uptime().as_secs(),
+        "pid": std::process::id(), "clock": node.news.time().to_string(), "uptime": node.uptime().as_secs(),
         "prefetch_count": facts.prefetch, "total": node.held.begun(), "broker": {"transport": "redis"},
         "pool": {
             "implementation": "keyrail", "max-concurrency": facts.concurrency, "active": node.held.count_active(),
@@ -100,18 +99,39 @@ fn is_for(name: &str, question: &Value) -> bool {
     }
 }
 
-/// Kombu's `Queue.as_dict`, whole: Flower's page of a worker fails if a member is missing.
-fn queue_of(queue: &str) -> Value {
-    json!({
-        "name": queue, "routing_key": queue, "alias": null, "bindings": [], "no_declare": null,
-        "exchange": {
-            "name": queue, "type": "direct", "arguments": null, "durable": true, "passive": false,
-            "auto_delete": false, "delivery_mode": null, "no_declare": false,
-        },
-        "durable": true, "exclusive": false, "auto_delete": false, "no_ack": false,
-        "queue_arguments": null, "binding_arguments": null, "consumer_arguments": null,
-        "expires": null, "message_ttl": null, "max_length": null, "max_length_bytes": null, "max_priority": null,
-    })
+/// Kombu's `Queue.as_dict`, whole and in its order: Flower's page of a worker fails if a member is missing.
+fn queue_of(queue: &str) -> Json {
+    let (yes, no, none) = (Json::Bool(true), Json::Bool(false), Json::Null);
+    let exchange = Json::from_iter([
+        ("name", Json::from(queue)),
+        ("type", Json::from("direct")),
+        ("arguments", none.clone()),
+        ("durable", yes.clone()),
+        ("passive", no.clone()),
+        ("auto_delete", no.clone()),
+        ("delivery_mode", none.clone()),
+        ("no_declare", no.clone()),
+    ]);
+    Json::from_iter([
+        ("name", Json::from(queue)),
+        ("exchange", exchange),
+        ("routing_key", Json::from(queue)),
+        ("queue_arguments", none.clone()),
+        ("binding_arguments", none.clone()),
+        ("consumer_arguments", none.clone()),
+        ("durable", yes),
+        ("exclusive", no.clone()),
+        ("auto_delete", no.clone()),
+        ("no_ack", no),
+        ("alias", none.clone()),
+        ("bindings", Json::Array(Vec::new())),
+        ("no_declare", none.clone()),
+        ("expires", none.clone()),
+        ("message_ttl", none.clone()),
+        ("max_length", none.clone()),
+        ("max_length_bytes", none.clone()),
+        ("max_priority", none),
+    ])
 }
 
 fn reply_to(question: &Value) -> Option<(&str, &str)> {
@@ -119,15 +139,22 @@ fn reply_to(question: &Value) -> Option<(&str, &str)> {
     Some((reply_to["exchange"].as_str()?, reply_to["routing_key"].as_str()?))
 }
 
+/// Sends an answer, if one is wanted.
+async fn send<E: Executor>(node: &Node<E>, question: &Value, method: &str, reply: Json) {
+    let Some((exchange, key)) = reply_to(question) else { return };
+    if let Err(error) = publish(node, exchange, key, &question["ticket"], reply).await {
+        tracing::warn!("the answer to `{method}` is lost: {error}");
+    }
+}
+
 /// Whoever asked has bound a queue to the direct exchange of answers; without it the answer is for nobody.
-async fn send<E: Executor>(
+async fn publish<E: Executor>(
     node: &Node<E>,
     exchange: &str,
     key: &str,
     ticket: &Value,
-    clock: u64,
-    reply: Value,
-) -> Result<(), crate::ExecuteError> {
+    reply: Json,
+) -> Result<(), ExecuteError> {
     let layout = node.host.layout();
     let rows = node.host.executor().run(&plan::table(layout, exchange)).await?;
     let rows = rows.iter().flat_map(|reply| match reply {
@@ -138,12 +165,39 @@ async fn send<E: Executor>(
         .filter_map(|row| Member::parse(row, &layout.sep).ok())
         .filter(|member| member.routing_key == key)
         .collect();
-    let body = json!({ node.name.clone(): reply });
+    let body = Json::from_iter([(&*node.name, reply)]);
     let ticket = ticket.as_str().unwrap_or_default();
-    let clock = i64::try_from(clock).unwrap_or(i64::MAX);
+    let clock = i64::try_from(node.answered()).unwrap_or(i64::MAX);
     let envelope = envelope(&body).header("ticket", ticket).header("clock", clock);
     let publish = plan::Publish::new(exchange, key, &envelope);
     let queues = members.iter().map(|member| member.queue.as_str());
     let plan = plan::publish(layout, &publish, queues, || Uuid::new_v4().to_string());
     if plan.commands.is_empty() { Ok(()) } else { node.send(&plan).await }
+}
+
+/// The queue of a node's questions lives as long as the node; Kombu's row of it is swept otherwise.
+const EXPIRES_MS: u64 = 10_000;
+
+/// Three times in the life of a table of expiring rows, as Kombu refreshes them.
+pub(super) const REFRESH: Duration = Duration::from_secs(20 * 60);
+
+fn queue(node: &str) -> String {
+    format!("{node}.{EXCHANGE}")
+}
+
+/// Writes, or writes again, the row that tells who may be asked. On Redis questions come by subscription, and nobody
+/// routes by it.
+pub(super) async fn bind<E: Executor>(node: &Node<E>) -> Result<(), HostError> {
+    let now_ms = (node.host.executor().now().await? * 1000.0) as u64;
+    let member = Member::plain("", &queue(&node.name));
+    node.send(&plan::bind_expiring(node.host.layout(), EXCHANGE, &member, EXPIRES_MS, now_ms)?).await?;
+    Ok(())
+}
+
+/// Takes it away, and the lists that the queue does not have.
+pub(super) async fn unbind<E: Executor>(node: &Node<E>) -> Result<(), HostError> {
+    let queue = queue(&node.name);
+    let member = Member::plain("", &queue);
+    node.send(&plan::delete_queue(node.host.layout(), &queue, [(EXCHANGE, &member)])?).await?;
+    Ok(())
 }

@@ -5,24 +5,23 @@ use std::{
     time::Duration,
 };
 
-use keyrail_core::kombu::{Envelope, Json, Plan, plan};
-use serde_json::{Map, Value, json};
+use keyrail_core::kombu::{Envelope, Json, Plan, python_repr};
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::{
-    Results, TaskResult,
+    Events, Results, TaskResult,
     call::{Ended, Task},
     held::{Held, Line},
-    time,
+    python,
 };
-use crate::{ExecuteError, Executor, Host};
+use crate::{ExecuteError, Executor, Host, HostError};
 
 pub(super) struct Node<E: Executor> {
     pub(super) host: Host<E>,
     pub(super) name: String,
-    /// Lamport's clock, by which Celery orders events.
-    clock: AtomicU64,
+    pub(super) news: Events<E>,
+    /// Lamport's clock of questions and answers, which is not that of events.
+    mailbox: AtomicU64,
     pub(super) held: Held,
     born: Instant,
     processed: AtomicU64,
@@ -30,15 +29,13 @@ pub(super) struct Node<E: Executor> {
     pub(super) events: AtomicBool,
 }
 
-/// The exchange of events: topic for AMQP, fanout on Redis.
-const EVENTS: &str = "celeryev";
-
 impl<E: Executor> Node<E> {
     pub(super) fn new(host: &Host<E>, name: &str) -> Self {
         Node {
             host: host.clone(),
             name: name.into(),
-            clock: AtomicU64::new(0),
+            news: Events::new(host, name),
+            mailbox: AtomicU64::new(0),
             held: Held::default(),
             born: Instant::now(),
             processed: AtomicU64::new(0),
@@ -47,50 +44,72 @@ impl<E: Executor> Node<E> {
     }
 
     pub(super) async fn start(&self) {
-        self.event("worker-online", self.beat()).await;
+        self.beat("worker-online").await;
     }
 
     pub(super) async fn heartbeat(&self) {
-        self.event("worker-heartbeat", self.beat()).await;
+        self.beat("worker-heartbeat").await;
     }
 
     pub(super) async fn stop(&self) {
-        self.event("worker-offline", self.beat()).await;
+        self.news.flush().await;
+        self.beat("worker-offline").await;
     }
 
-    fn beat(&self) -> Value {
-        json!({
-            "freq": 2.0, "active": self.held.count_active(), "processed": self.processed.load(Ordering::Relaxed), "loadavg": load(),
-            "sw_ident": "keyrail", "sw_ver": env!("CARGO_PKG_VERSION"), "sw_sys": "Linux",
-        })
+    async fn beat(&self, kind: &str) {
+        let active = i64::try_from(self.held.count_active()).unwrap_or(i64::MAX);
+        let processed = i64::try_from(self.processed.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        let [ident, version, system] = software();
+        let load = load().into_iter().map(Json::from).collect();
+        let (active, processed) = (("active", Json::Int(active)), ("processed", Json::Int(processed)));
+        let fields =
+            [("freq", Json::from(2.0)), active, processed, ("loadavg", load), ident, version, system];
+        self.news.send(kind, fields).await;
+    }
+
+    /// What `control heartbeat` asks for: a sign of life that counts for longer.
+    pub(super) async fn sign_of_life(&self) {
+        let [ident, version, system] = software();
+        self.news.send("worker-heartbeat", [("freq", Json::from(5)), ident, version, system]).await;
     }
 
     pub(super) fn uptime(&self) -> Duration {
         self.born.elapsed()
     }
 
-    /// The next tick, past what another one's message says.
-    pub(super) fn tick(&self, heard: u64) -> u64 {
-        self.clock.fetch_max(heard, Ordering::Relaxed);
-        self.clock.fetch_add(1, Ordering::Relaxed) + 1
+    /// Hears of another one's clock.
+    pub(super) fn heard(&self, clock: u64) {
+        self.mailbox.fetch_max(clock, Ordering::Relaxed);
+        self.mailbox.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) async fn received(&self, task: &Task) {
-        let call = &task.call;
+    /// The time of an answer.
+    pub(super) fn answered(&self) -> u64 {
+        self.mailbox.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn received(&self, task: &Task) {
+        let (call, text) = (&task.call, |text: &Option<String>| Json::from(text.as_deref()));
+        let retries = Json::Int(i64::try_from(call.retries).unwrap_or(i64::MAX));
         self.task_event(
             "task-received",
-            json!({
-                "uuid": call.id, "name": call.name, "args": task.argsrepr, "kwargs": task.kwargsrepr,
-                "root_id": call.root_id, "parent_id": call.parent_id, "retries": call.retries,
-                "eta": task.eta, "expires": task.expires,
-            }),
-        )
-        .await;
+            [
+                ("uuid", Json::from(&*call.id)),
+                ("name", Json::from(&*call.name)),
+                ("args", Json::from(&*task.argsrepr)),
+                ("kwargs", Json::from(&*task.kwargsrepr)),
+                ("root_id", text(&call.root_id)),
+                ("parent_id", text(&call.parent_id)),
+                ("retries", retries),
+                ("eta", text(&task.eta)),
+                ("expires", text(&task.expires)),
+            ],
+        );
     }
 
-    pub(super) async fn started(&self, task: &Task, line: &Line<'_>) {
+    pub(super) fn started(&self, task: &Task, line: &Line<'_>) {
         line.begin();
-        self.task_event("task-started", json!({"uuid": task.call.id})).await;
+        self.task_event("task-started", [("uuid", Json::from(&*task.call.id))]);
     }
 
     /// Stores the result, and does not give up: without it the caller would wait for ever.
@@ -98,60 +117,51 @@ impl<E: Executor> Node<E> {
         self.processed.fetch_add(1, Ordering::Relaxed);
         if !task.ignore_result {
             let results = Results::new(&self.host).expires(expires);
-            self.insist(&results.plan(&result(task, ended))).await;
+            self.insist(&results, &result(task, ended)).await;
         }
-        let id = &task.call.id;
+        let id = ("uuid", Json::from(&*task.call.id));
         match ended {
             Ended::Done(result) => {
-                let runtime = runtime.as_secs_f64();
-                let fields = json!({"uuid": id, "result": result.to_string(), "runtime": runtime});
-                self.task_event("task-succeeded", fields).await;
+                let result = Json::from(python_repr(&python::json(result)));
+                let runtime = Json::from(runtime.as_secs_f64());
+                self.task_event("task-succeeded", [id, ("result", result), ("runtime", runtime)]);
             }
             Ended::Failed(failure) => {
-                let exception = format!("{}({:?})", failure.exc_type, failure.exc_message);
-                let fields = json!({"uuid": id, "exception": exception, "traceback": failure.traceback});
-                self.task_event("task-failed", fields).await;
+                let message = python_repr(&Json::from(&*failure.exc_message));
+                let exception = Json::from(format!("{}({message})", failure.exc_type));
+                let traceback = Json::from(failure.traceback.as_deref());
+                self.task_event("task-failed", [id, ("exception", exception), ("traceback", traceback)]);
             }
             Ended::Revoked => {
-                let fields = json!({"uuid": id, "terminated": false, "signum": null, "expired": true});
-                self.task_event("task-revoked", fields).await;
+                let terminated = ("terminated", Json::from(false));
+                let expired = ("expired", Json::from(true));
+                self.task_event("task-revoked", [id, terminated, ("signum", Json::Null), expired]);
             }
         }
     }
 
-    async fn insist(&self, plan: &Plan) {
+    /// As in Celery, what another run of the task has stored as a success stays.
+    async fn insist(&self, results: &Results<E>, result: &TaskResult) {
         let mut delay = Duration::from_millis(50);
-        while let Err(error) = self.host.executor().run(plan).await {
+        loop {
+            let error = match results.store(result).await {
+                Ok(_) => return,
+                // What stands there is no result, so it is replaced by one.
+                Err(HostError::Load(_)) => match self.send(&results.plan(result)).await {
+                    Ok(()) => return,
+                    Err(error) => HostError::from(error),
+                },
+                Err(error) => error,
+            };
             tracing::warn!(code = error.code(), "a result cannot be stored yet: {error}");
             tokio::time::sleep(delay).await;
             delay = (delay * 2).min(Duration::from_secs(5));
         }
     }
 
-    async fn task_event(&self, kind: &str, fields: Value) {
+    fn task_event<const COUNT: usize>(&self, kind: &str, fields: [(&str, Json); COUNT]) {
         if self.events.load(Ordering::Relaxed) {
-            self.event(kind, fields).await;
-        }
-    }
-
-    /// An event is news: one that cannot be sent is not worth waiting for.
-    pub(super) async fn event(&self, kind: &str, fields: Value) {
-        let mut event = Map::new();
-        event.insert("hostname".into(), self.name.as_str().into());
-        event.insert("utcoffset".into(), 0.into());
-        event.insert("pid".into(), std::process::id().into());
-        event.insert("clock".into(), self.tick(0).into());
-        if let Value::Object(fields) = fields {
-            event.extend(fields);
-        }
-        event.insert("timestamp".into(), time::now().into());
-        event.insert("type".into(), kind.into());
-        let envelope = envelope(&Value::Object(event)).header("hostname", self.name.as_str());
-        let key = kind.replace('-', ".");
-        let publish = plan::Publish::new(EVENTS, &key, &envelope);
-        let plan = plan::publish_fanout(self.host.layout(), &publish, &Uuid::new_v4().to_string());
-        if let Err(error) = self.send(&plan).await {
-            tracing::debug!("event `{kind}` is lost: {error}");
+            self.news.add(kind, fields);
         }
     }
 
@@ -161,9 +171,17 @@ impl<E: Executor> Node<E> {
 }
 
 /// A transient JSON message.
-pub(super) fn envelope(body: &Value) -> Envelope {
-    let json: Json = serde_json::from_value(body.clone()).unwrap_or_default();
-    Envelope::json(&json).transient()
+pub(super) fn envelope(body: &Json) -> Envelope {
+    Envelope::json(body).transient()
+}
+
+/// Who speaks, as events say it.
+fn software() -> [(&'static str, Json); 3] {
+    [
+        ("sw_ident", Json::from("keyrail")),
+        ("sw_ver", Json::from(env!("CARGO_PKG_VERSION"))),
+        ("sw_sys", Json::from("Linux")),
+    ]
 }
 
 fn result(task: &Task, ended: &Ended) -> TaskResult {

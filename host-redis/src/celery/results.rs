@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use keyrail_core::kombu::{Command, Plan, plan};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::{TaskFailure, time};
+use super::{TaskFailure, python, time};
 use crate::{Executor, Host, HostError, LoadError};
 
 /// The results in the Redis of a host, which is the `result_backend` of the Celery that shares them.
@@ -145,6 +146,19 @@ impl TaskResult {
         stored.into()
     }
 
+    /// The text that Celery stores: the same document, its members in Celery's order, blanks and escapes as Python's.
+    ///
+    /// ```
+    /// use keyrail_redis::celery::TaskResult;
+    ///
+    /// let text = TaskResult::progress("id-1", "PROGRESS", "caf\u{e9}".into()).to_text();
+    /// let rest = r#""traceback": null, "children": [], "date_done": null, "task_id": "id-1"}"#;
+    /// assert_eq!(text, format!(r#"{{"status": "PROGRESS", "result": "caf\u00e9", {rest}"#));
+    /// ```
+    pub fn to_text(&self) -> String {
+        python::dumps(&Document(self))
+    }
+
     /// Reads what somebody stored under the key of a task.
     ///
     /// # Errors
@@ -169,6 +183,60 @@ impl TaskResult {
         stored.remove("task_id");
         let result = stored.remove("result").unwrap_or_default();
         Ok(TaskResult { task_id: task_id.into(), status, result, traceback, date_done, others: stored })
+    }
+}
+
+/// A result with its members in Celery's order.
+struct Document<'a>(&'a TaskResult);
+
+/// What Celery writes behind the date, in its order; the last seven with `result_extended`.
+const BEHIND_THE_DATE: [&str; 9] =
+    ["group_id", "parent_id", "name", "args", "kwargs", "worker", "retries", "queue", "stamps"];
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let TaskResult { task_id, status, result, traceback, date_done, others } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("status", status)?;
+        map.serialize_entry("result", &Outcome(result))?;
+        map.serialize_entry("traceback", traceback)?;
+        if let Some(children) = others.get("children") {
+            map.serialize_entry("children", children)?;
+        }
+        map.serialize_entry("date_done", date_done)?;
+        for name in BEHIND_THE_DATE {
+            if let Some(value) = others.get(name) {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        for (name, value) in others {
+            if name != "children" && !BEHIND_THE_DATE.contains(&&**name) {
+                map.serialize_entry(name, value)?;
+            }
+        }
+        map.serialize_entry("task_id", task_id)?;
+        map.end()
+    }
+}
+
+/// An exception has an order of its own.
+struct Outcome<'a>(&'a Value);
+
+impl Serialize for Outcome<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let names = ["exc_type", "exc_message", "exc_module"];
+        match self.0 {
+            Value::Object(members)
+                if members.len() == 3 && names.iter().all(|name| members.contains_key(*name)) =>
+            {
+                let mut map = serializer.serialize_map(Some(3))?;
+                for name in names {
+                    map.serialize_entry(name, &members[name])?;
+                }
+                map.end()
+            }
+            other => other.serialize(serializer),
+        }
     }
 }
 
@@ -216,7 +284,7 @@ impl<E: Executor> Results<E> {
     /// The commands of [`store`](Self::store).
     pub fn plan(&self, result: &TaskResult) -> Plan {
         let seconds = self.expires.as_secs().max(1);
-        plan::store_result(&result.task_id, result.to_json().to_string().as_bytes(), seconds)
+        plan::store_result(&result.task_id, result.to_text().as_bytes(), seconds)
     }
 
     /// What is stored of a task now.
@@ -280,13 +348,14 @@ mod tests {
     #[test]
     fn celerys_documents_are_read_and_written_as_they_are() {
         for stored in [
-            r#"{"status":"SUCCESS","result":5,"traceback":null,"children":[],"date_done":"2026-11-22T14:16:47.445182+00:00","task_id":"t"}"#,
-            r#"{"status":"FAILURE","result":{"exc_type":"ValueError","exc_message":["nope"],"exc_module":"builtins"},"traceback":"Traceback","children":[],"group_id":"g","date_done":"2026-11-22T14:16:47.445182+00:00","task_id":"t"}"#,
-            r#"{"status":"PROGRESS","result":{"done":4},"traceback":null,"children":[],"date_done":null,"task_id":"t"}"#,
+            r#"{"status": "SUCCESS", "result": 5, "traceback": null, "children": [], "date_done": "2026-11-22T14:16:47.445182+00:00", "task_id": "t"}"#,
+            r#"{"status": "FAILURE", "result": {"exc_type": "ValueError", "exc_message": ["nope"], "exc_module": "builtins"}, "traceback": "Traceback", "children": [], "date_done": "2026-11-22T14:16:47.445182+00:00", "group_id": "g", "task_id": "t"}"#,
+            r#"{"status": "PROGRESS", "result": {"done": 4}, "traceback": null, "children": [], "date_done": null, "task_id": "t"}"#,
         ] {
             let result = TaskResult::read("t", stored.as_bytes()).expect(stored);
             let document: Value = serde_json::from_str(stored).expect("JSON");
             assert_eq!(result.to_json(), document);
+            assert_eq!(result.to_text(), stored);
         }
     }
 

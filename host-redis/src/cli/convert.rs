@@ -89,7 +89,16 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     };
     let input = Input { bytes: &bytes, name: &args.input };
     let from = args.from.map_or_else(|| input.format(), Ok)?;
-    let to = args.to.or_else(|| by_name(&args.output)).unwrap_or(Format::Lines);
+    let to = match args.to.or_else(|| by_name(&args.output)) {
+        Some(to) => to,
+        None if is_standard(&args.output) => Format::Lines,
+        None => {
+            return Err(Failure::usage(format!(
+                "the name `{}` does not tell the format; give --to, or a name that ends in .json, .lines or .snap",
+                args.output.display()
+            )));
+        }
+    };
     let read = read(&input, from, args)?;
     // Whatever the format says, it has to make a router: keys, arguments, ends of bindings.
     let router = read.topology.router().map_err(|error| input.wrong(error))?;

@@ -15,19 +15,21 @@ use super::{
     Failure,
     ends::DialectName,
     header,
+    open::named,
     reason::{Kinds, identity, reason},
     show::{Style, clean},
 };
 
 /// Compare two topologies: what was changed, and for each exchange a message that gets other queues now.
 ///
-/// Exits with 1 if a message behaves differently, or if it is not certain that none does.
+/// Exits with 1 if a message behaves differently, or if it is not certain that none does, and with 2 if they cannot be
+/// compared.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail diff before.json after.json
   keyrail diff definitions.json --from kombu56 --to kombu57 --ignore-line-feeds")]
 pub(crate) struct Args {
-    /// A topology file: keyrail's JSON or RabbitMQ's definitions.json
+    /// A topology file: keyrail's JSON, lines or snapshot, or RabbitMQ's definitions.json; - is standard input
     #[arg(value_name = "A")]
     before: PathBuf,
 
@@ -77,7 +79,7 @@ struct Compared<'a> {
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let read =
         |path: &Path, dialect: Option<DialectName>| -> Result<(Topology, Vec<BindingDefinition>), Failure> {
-            let topology = load::read(path, args.vhost.as_deref(), &Limits::default())?.topology;
+            let topology = load::read(named(path), args.vhost.as_deref(), &Limits::default())?.topology;
             Ok(match dialect {
                 Some(dialect) => topology.in_dialect(dialect.into()),
                 None => (topology, Vec::new()),

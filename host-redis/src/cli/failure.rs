@@ -23,6 +23,11 @@ impl Failure {
         Failure { message: Some(message.into()), status: 1 }
     }
 
+    /// Of a command for which 1 means that it found something: status 2, as of diff(1).
+    pub(crate) fn without_an_answer(self) -> Self {
+        Failure { status: 2, ..self }
+    }
+
     /// One line on standard error, and the command goes on.
     pub(crate) fn warn(&self) {
         eprintln!("keyrail: {self}");

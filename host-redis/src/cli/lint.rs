@@ -5,20 +5,23 @@ use std::{
 
 use keyrail_core::{
     Topology,
-    lint::{self, Finding, Fix, Severity},
+    lint::{self, Culprit, Finding, Fix, Severity},
 };
+use serde::Serialize;
 
 use super::{
     Failure,
     fail_on::FailOn,
     open::Source,
     reason::{Kinds, reason},
+    rows::RowFinding,
     show::{Style, clean, count},
 };
 
-/// Say what is wrong with a topology: needless bindings, dead ends, cycles, dangling names, dialect traps.
+/// Say what is wrong with a topology: needless bindings, dead ends, cycles, dangling names, dialect traps; and of a Redis
+/// the rows that route nothing.
 ///
-/// Exits with 1 if there is a finding of the severity in --fail-on, or a worse one.
+/// Exits with 1 if there is a finding of the severity in --fail-on, or a worse one, and with 2 if it cannot look.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail lint --topology definitions.json
@@ -45,54 +48,137 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// The worst first.
+#[derive(Serialize)]
+struct Report {
+    findings: Vec<Found>,
+}
+
+/// A row of a Redis is in no topology.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Found {
+    Row(RowFinding),
+    Topology(Finding),
+}
+
+impl Found {
+    fn severity(&self) -> Severity {
+        match self {
+            Found::Row(row) => row.severity,
+            Found::Topology(finding) => finding.severity,
+        }
+    }
+}
+
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     args.source.require_to_read()?;
-    let topology = match args.source.file()? {
-        Some(file) => file.topology,
-        None => Topology::of(&args.source.router(None).await?),
+    let (topology, rows) = match args.source.file()? {
+        Some(file) => (file.topology, Vec::new()),
+        None => {
+            let table = args.source.tables("").await?.table(None).await?;
+            (Topology::of(&table.router), table.quarantine.iter().map(RowFinding::of).collect())
+        }
     };
     let report = topology.lint(&lint::Options::default().cost(args.max_cost));
     let report = report.map_err(|error| Failure::failed(error.to_string()))?;
+    let rows = rows.into_iter().map(Found::Row);
+    let findings = rows.chain(report.findings.into_iter().map(Found::Topology));
+    let report = Report { findings: findings.collect() };
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&report).map_err(io::Error::other)?)?;
     } else {
-        let (style, kinds) = (Style::of_stdout(), Kinds::of(&topology));
-        let (shown, hidden): (Vec<_>, Vec<_>) =
-            report.findings.iter().partition(|finding| args.show.includes(finding.severity));
-        for finding in &shown {
-            print(&mut out, &kinds, finding, style)?;
-        }
-        let counts = [Severity::Error, Severity::Warning, Severity::Info]
-            .map(|severity| count(report.count(severity), severity.as_str()));
-        let hint = match hidden.is_empty() {
-            true => "",
-            false => "; --show info shows them all",
-        };
-        writeln!(out, "{}{}", counts.join(", "), style.dim(hint))?;
+        let has_list = args.source.topology.is_some();
+        print(
+            &mut out,
+            &report,
+            &Page { topology: &topology, has_list, kinds: Kinds::of(&topology) },
+            args.show,
+        )?;
     }
     out.flush()?;
-    let fails = report.worst().is_some_and(|worst| args.fail_on.includes(worst));
+    let fails = report.findings.iter().any(|found| args.fail_on.includes(found.severity()));
     Ok(if fails { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn print(out: &mut impl Write, kinds: &Kinds, finding: &Finding, style: Style) -> io::Result<()> {
-    let severity = match finding.severity {
-        Severity::Info => style.dim(finding.severity),
-        Severity::Warning | Severity::Error => style.warn(finding.severity),
-    };
-    let code = style.dim(format_args!("[{}]", finding.code));
-    writeln!(out, "{severity}{code} {}", style.bold(finding.culprit.to_string().replace('`', "")))?;
-    writeln!(out, "  {}", clean(&finding.sentence.replace('`', "")))?;
-    match &finding.fix {
-        Some(Fix::RemoveBinding { .. }) => writeln!(out, "  {}", style.link("fix: take the binding out")),
-        Some(Fix::ReplaceBinding { binding, .. }) => {
-            writeln!(
-                out,
-                "  {}",
-                style.link(format_args!("fix: bind {} instead", reason(kinds.source(binding), binding)))
-            )
+/// What the lines refer to.
+struct Page<'a> {
+    topology: &'a Topology,
+    kinds: Kinds,
+    /// Whether the reader has the list of bindings, a file, in which a place means something.
+    has_list: bool,
+}
+
+fn print(out: &mut impl Write, report: &Report, page: &Page<'_>, show: FailOn) -> io::Result<()> {
+    let style = Style::of_stdout();
+    let (shown, hidden): (Vec<_>, Vec<_>) =
+        report.findings.iter().partition(|found| show.includes(found.severity()));
+    for found in shown {
+        let (code, culprit, sentence) = match found {
+            Found::Row(row) => (row.code, row.culprit.to_string(), row.sentence.clone()),
+            Found::Topology(finding) => {
+                (finding.code.as_str(), page.culprit(&finding.culprit), page.spelled(&finding.sentence))
+            }
+        };
+        let severity = match found.severity() {
+            Severity::Info => style.dim(Severity::Info),
+            severity => style.warn(severity),
+        };
+        let code = style.dim(format_args!("[{code}]"));
+        writeln!(out, "{severity}{code} {}", style.bold(culprit.replace('`', "")))?;
+        writeln!(out, "  {}", clean(&sentence.replace('`', "")))?;
+        let Found::Topology(finding) = found else { continue };
+        match &finding.fix {
+            Some(Fix::RemoveBinding { .. }) => {
+                writeln!(out, "  {}", style.link("fix: take the binding out"))?
+            }
+            Some(Fix::ReplaceBinding { binding, .. }) => {
+                let other = reason(page.kinds.source(binding), binding);
+                writeln!(out, "  {}", style.link(format_args!("fix: bind {other} instead")))?;
+            }
+            _ => {}
         }
-        _ => Ok(()),
+    }
+    let counts = [Severity::Error, Severity::Warning, Severity::Info].map(|severity| {
+        let number = report.findings.iter().filter(|found| found.severity() == severity).count();
+        count(number, severity.as_str())
+    });
+    let hint = match hidden.is_empty() {
+        true => "",
+        false => "; --show info shows them all",
+    };
+    writeln!(out, "{}{}", counts.join(", "), style.dim(hint))
+}
+
+impl Page<'_> {
+    /// A binding is named by what it asks.
+    fn culprit(&self, culprit: &Culprit) -> String {
+        match culprit {
+            Culprit::Binding { binding, .. } => self.binding(binding),
+            other => other.to_string(),
+        }
+    }
+
+    fn binding(&self, binding: &keyrail_core::BindingDefinition) -> String {
+        let asks = reason(self.kinds.source(binding), binding);
+        format!("binding {asks} of {} to {}", binding.source, binding.destination)
+    }
+
+    /// The sentence with the bindings themselves instead of their places in a list that nobody has.
+    fn spelled(&self, sentence: &str) -> String {
+        const PLACE: &str = "`bindings[";
+        let mut parts = sentence.split(PLACE);
+        let mut out = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let place = part.split_once("]`").filter(|_| !self.has_list);
+            let binding = place
+                .and_then(|(at, rest)| Some((self.topology.bindings.get(at.parse::<usize>().ok()?)?, rest)));
+            match binding {
+                Some((binding, rest)) => out += &(self.binding(binding) + rest),
+                None => out += &[PLACE, part].concat(),
+            }
+        }
+        out
     }
 }

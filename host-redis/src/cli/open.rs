@@ -1,6 +1,10 @@
 //! The flags that every command shares: where the topology is, and where the messages are.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use keyrail_core::{ExchangeKind, PublishError, Router, kombu::Layout};
@@ -18,7 +22,8 @@ pub(crate) struct Source {
     #[command(flatten)]
     from_env: FromEnv,
 
-    /// A topology file: keyrail's JSON or RabbitMQ's definitions.json, told apart by what is in it
+    /// A topology file: keyrail's JSON, lines or snapshot, or RabbitMQ's definitions.json, told apart by what is in it;
+    /// - is standard input
     #[arg(long, value_name = "FILE", help_heading = "Where the topology is")]
     pub(crate) topology: Option<PathBuf>,
 
@@ -92,6 +97,11 @@ impl FromArgMatches for FromEnv {
         *self = FromEnv::from_arg_matches(matches)?;
         Ok(())
     }
+}
+
+/// The file of this name; `-` is standard input.
+pub(crate) fn named(path: &Path) -> &Path {
+    if path == Path::new("-") { Path::new("/dev/stdin") } else { path }
 }
 
 /// Seconds above zero, fractions allowed.
@@ -173,7 +183,7 @@ impl Source {
     /// The file, if one is named.
     pub(crate) fn file(&self) -> Result<Option<load::Loaded>, Failure> {
         let Some(path) = &self.topology else { return Ok(None) };
-        Ok(Some(load::read(path, self.vhost.as_deref(), &self.limits())?))
+        Ok(Some(load::read(named(path), self.vhost.as_deref(), &self.limits())?))
     }
 
     pub(crate) fn layout(&self) -> Result<Layout, Failure> {

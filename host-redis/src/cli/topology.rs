@@ -7,8 +7,7 @@ use clap::Subcommand;
 use keyrail_core::{DestinationName, Router, Topology};
 
 use super::{
-    Failure,
-    ends::DialectName,
+    Failure, import,
     open::Source,
     reason::reason,
     show::{Style, clean, count},
@@ -25,7 +24,7 @@ pub(crate) struct Args {
 #[derive(Subcommand)]
 enum Verb {
     Print(Print),
-    Import(Import),
+    Import(import::Args),
 }
 
 /// Print exchanges, queues and bindings.
@@ -44,27 +43,10 @@ struct Print {
     json: bool,
 }
 
-/// Write the topology of a file into Redis, all of it in one transaction.
-///
-/// Direct and topic bindings of queues go into Kombu's tables, so that every Kombu publisher follows them; what Kombu has
-/// no word for goes into keyrail's own keys. What is in Redis already stays; an exchange or queue that is there with other
-/// properties is named, and nothing is written.
-#[derive(clap::Args)]
-#[command(after_help = "Example:
-  keyrail topology import --topology definitions.json --redis redis://127.0.0.1/0")]
-struct Import {
-    #[command(flatten)]
-    source: Source,
-
-    /// What * and # mean to whoever publishes: as Kombu 5.7 writes it, as Kombu up to 5.6 wrote it, or as RabbitMQ
-    #[arg(long, value_name = "DIALECT", default_value = "kombu57")]
-    dialect: DialectName,
-}
-
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     match args.verb {
         Verb::Print(args) => print(args).await,
-        Verb::Import(args) => import(args).await,
+        Verb::Import(args) => import::run(args).await,
     }
 }
 
@@ -108,20 +90,4 @@ fn list(out: &mut impl Write, router: &Router, topology: &Topology) -> io::Resul
         count(topology.bindings.len(), "binding"),
     ];
     writeln!(out, "{}", style.dim(counts.join(", ")))
-}
-
-async fn import(args: Import) -> Result<ExitCode, Failure> {
-    if args.source.topology.is_none() || args.source.redis.is_none() {
-        return Err(Failure::usage("import needs both --topology FILE and --redis URL"));
-    }
-    let Some(file) = args.source.file()? else {
-        return Err(Failure::usage("import needs --topology FILE"));
-    };
-    let host = args.source.tables("").await?;
-    host.import(&file.topology, args.dialect.into()).await?;
-    let Topology { exchanges, queues, bindings, .. } = &file.topology;
-    let counts =
-        [count(exchanges.len(), "exchange"), count(queues.len(), "queue"), count(bindings.len(), "binding")];
-    writeln!(io::stdout().lock(), "imported {}", counts.join(", "))?;
-    Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! A topology file: keyrail's own JSON or RabbitMQ's definitions.
+//! A topology file: keyrail's own JSON, lines or snapshot, or RabbitMQ's definitions.
 
 use std::path::Path;
 
@@ -11,13 +11,17 @@ use serde::{
 use super::Limits;
 use crate::LoadError;
 
-/// The two formats of a topology file.
+/// The formats of a topology file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// [`Topology`].
     Keyrail,
     /// [`Definitions`].
     Rabbitmq,
+    /// Lines that people write: [`Topology::from_lines`].
+    Lines,
+    /// Bytes: [`Router::from_snapshot`].
+    Snapshot,
 }
 
 impl Format {
@@ -25,6 +29,8 @@ impl Format {
         match self {
             Format::Keyrail => "keyrail topology",
             Format::Rabbitmq => "RabbitMQ definitions file",
+            Format::Lines => "list of lines",
+            Format::Snapshot => "snapshot",
         }
     }
 }
@@ -40,22 +46,34 @@ pub struct Loaded {
     pub router: Router,
 }
 
-/// Reads a file of either format; which one, its fields tell.
+/// Reads a file of any format; which one, its content tells.
 ///
 /// # Errors
 /// Those of [`bytes`](super::bytes), and what is wrong in it, with line and column or the place in the document.
 pub fn read(path: &Path, vhost: Option<&str>, limits: &Limits) -> Result<Loaded, LoadError> {
     let bytes = super::bytes(path, limits)?;
+    if Router::is_snapshot(&bytes) {
+        let refused = |error| LoadError::Snapshot { path: path.into(), error };
+        let router = Router::from_snapshot(&bytes).map_err(refused)?;
+        return Ok(Loaded { format: Format::Snapshot, topology: Topology::of(&router), router });
+    }
     let text = match str::from_utf8(&bytes) {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
             return Err(LoadError::NotUtf8 { path: path.into(), offset: error.valid_up_to() });
         }
     };
+    // Nothing at all is rather a file that was cut off than one of no lines.
+    if !text.trim_start().starts_with(['{', '[']) && !text.trim_start().is_empty() {
+        let topology =
+            Topology::from_lines(text).map_err(|error| LoadError::Lines { path: path.into(), error })?;
+        let router = topology.router().map_err(|error| LoadError::Topology { path: path.into(), error })?;
+        return Ok(Loaded { format: Format::Lines, topology, router });
+    }
     let format = format_of(path, text)?;
     let invalid = |error| LoadError::Json { path: path.into(), format: format.name(), error };
     let topology = match format {
-        Format::Keyrail => serde_json::from_str(text).map_err(invalid)?,
+        Format::Keyrail | Format::Lines | Format::Snapshot => serde_json::from_str(text).map_err(invalid)?,
         Format::Rabbitmq => {
             let definitions: Definitions = serde_json::from_str(text).map_err(invalid)?;
             let vhost = vhost.or_else(|| only_vhost(&definitions)).unwrap_or("/");
@@ -64,7 +82,9 @@ pub fn read(path: &Path, vhost: Option<&str>, limits: &Limits) -> Result<Loaded,
         }
     };
     let router = topology.router().map_err(|error| match format {
-        Format::Keyrail => LoadError::Topology { path: path.into(), error },
+        Format::Keyrail | Format::Lines | Format::Snapshot => {
+            LoadError::Topology { path: path.into(), error }
+        }
         Format::Rabbitmq => {
             LoadError::Definitions { path: path.into(), error: DefinitionsError::Invalid(error) }
         }

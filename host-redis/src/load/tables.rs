@@ -49,6 +49,13 @@ pub enum Reason {
     Declare(DeclareError),
     /// It cannot be bound.
     Bind(BindError),
+    /// There are no rows: the whole table is of another type, another library's.
+    Table {
+        /// The key.
+        key: Box<str>,
+        /// What it is.
+        found: Box<str>,
+    },
 }
 
 impl Reason {
@@ -59,6 +66,7 @@ impl Reason {
             Reason::Matcher(error) => error.code(),
             Reason::Declare(error) => error.code(),
             Reason::Bind(error) => error.code(),
+            Reason::Table { .. } => "table-type",
         }
     }
 }
@@ -70,6 +78,9 @@ impl fmt::Display for Reason {
             Reason::Matcher(error) => error.fmt(f),
             Reason::Declare(error) => error.fmt(f),
             Reason::Bind(error) => error.fmt(f),
+            Reason::Table { key, found } => {
+                LoadError::TableType { key: key.clone(), found: found.clone() }.fmt(f)
+            }
         }
     }
 }
@@ -77,15 +88,20 @@ impl fmt::Display for Reason {
 /// `orders: no\x06row: binding member has 1 fields, expected 3`
 impl fmt::Display for Quarantined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "row `{}` of exchange `{}` is ignored: {}", self.row, self.exchange, self.reason)
+        let Quarantined { exchange, row, reason } = self;
+        match reason {
+            Reason::Table { .. } => write!(f, "the table of exchange `{exchange}` is ignored: {reason}"),
+            _ => write!(f, "row `{row}` of exchange `{exchange}` is ignored: {reason}"),
+        }
     }
 }
 
 /// Loads every exchange, or only what a publish to `exchange` can reach.
 ///
 /// # Errors
-/// A table that is no set (another library's), a table beyond the limit, an entry of keyrail's own that cannot be read.
-/// A bad row of Kombu's is no error, it goes to quarantine.
+/// A table beyond the limit, an entry of keyrail's own that cannot be read; a table that is no set (another library's), if
+/// a publish can reach it. Such a table is no error to who wants every exchange, and a bad row of Kombu's never is: they
+/// go to quarantine.
 pub async fn from_tables(
     executor: &impl Executor,
     layout: &Layout,
@@ -118,12 +134,18 @@ pub(crate) async fn read(
     };
     let declared: HashMap<&str, _> =
         registry.exchanges.iter().map(|exchange| (&*exchange.name, exchange)).collect();
-    let mut tables = Vec::new();
+    let (mut tables, mut quarantine) = (Vec::new(), Vec::new());
     for name in &exchanges {
-        let rows = rows(executor, layout, name, &options.limits).await?;
+        let rows = match rows(executor, layout, name, &options.limits).await {
+            Err(HostError::Load(LoadError::TableType { key, found })) if exchange.is_none() => {
+                let reason = Reason::Table { key, found };
+                quarantine.push(Quarantined { exchange: name.clone(), row: "*".into(), reason });
+                Vec::new()
+            }
+            rows => rows?,
+        };
         tables.extend(Table::read(declared.get(&**name).copied(), name.clone(), rows, layout, options));
     }
-    let mut quarantine = Vec::new();
     let mut router = declare(&registry, &mut tables, &mut quarantine)?;
     router.set_limits(keyrail_core::Limits::default().key_bytes(options.limits.key_bytes));
     let mut loading = Loading { router, quarantine };
@@ -241,7 +263,7 @@ async fn every(
 }
 
 /// The rows of a table, sorted: a set has no order, and the order of routes should not change between readings.
-async fn rows(
+pub(crate) async fn rows(
     executor: &impl Executor,
     layout: &Layout,
     exchange: &str,

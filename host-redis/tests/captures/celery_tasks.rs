@@ -5,13 +5,14 @@ use keyrail_core::{
     ExchangeKind, Topology,
     kombu::{Json, Layout, Received, Task, plan},
 };
-use keyrail_redis::Message;
+use keyrail_redis::{Message, celery::Events};
 use serde_json::Value;
 
 use crate::{
-    stage::{connect, topology},
+    celery_news::{Event, events},
+    stage::{connect, host, topology},
     support::RedisServer,
-    wire::{Monitor, capture, pushes, recorded, said_effects, state, words},
+    wire::{Monitor, capture, effects, pushes, recorded, said, state, words},
 };
 
 /// The producer of the recordings.
@@ -41,28 +42,42 @@ fn signature(args: Json, options: Json) -> Json {
     ])
 }
 
-/// Sends the tasks and compares what lies in Redis then, and what Redis was told but for events.
-async fn check(name: &str, declared: Option<Topology>, tasks: &[Message]) {
+/// Sends the tasks, tells of each, and compares what lies in Redis then, and what Redis was told.
+async fn check(name: &str, declared: Option<Topology>, exchange: &str, key: &str, tasks: &[Task]) {
     let capture = capture(name);
     let server = RedisServer::start();
     let mut monitor = Monitor::of(&server);
     let (connection, producer) = connect(&server, "{}", declared).await;
+    let news = Events::new(&host(&connection).await, "gen20643@vm");
     for task in tasks {
-        producer.publish(task).await.expect("published");
+        let message = Message::task(task).exchange(exchange).routing_key(key);
+        let confirm = producer.publish(&message).await.expect("published");
+        news.task_sent(task, &confirm.queues[0], exchange, key).await.expect("told");
     }
-    let mut said = said_effects(&capture);
-    said.retain(|effect| !effect.starts_with("PUBLISH"));
-    assert_eq!(monitor.effects(&server), said, "{name}");
+    let (ours, theirs) = (monitor.commands(&server), said(&capture));
+    assert_eq!(without_news(&ours), without_news(&theirs), "{name}");
+    assert_eq!(events(&ours), events_from(&theirs, 1), "{name}");
     assert_eq!(state(&connection).await, recorded(&capture), "{name}");
+}
+
+fn without_news(commands: &[String]) -> Vec<String> {
+    effects(commands, Vec::new()).into_iter().filter(|effect| !effect.starts_with("PUBLISH")).collect()
+}
+
+/// The recorded ones, their clock set so that it begins here.
+fn events_from(commands: &[String], clock: i64) -> Vec<Event> {
+    let events = events(commands);
+    let first = events.first().map_or(0, |event| event.clock);
+    events.into_iter().map(|event| Event { clock: event.clock - first + clock, ..event }).collect()
 }
 
 #[tokio::test]
 async fn a_task() {
     let celery = topology("celery", ExchangeKind::Direct, &[("celery", "celery")]);
     let task = sent("capp.add", "11111111-2222-3333-4444-555555555555", [2, 3]);
-    check("celery_task_v2", Some(celery), &[Message::task(&task)]).await;
+    check("celery_task_v2", Some(celery), "", "celery", &[task]).await;
     let task = sent("capp.add", &id(&capture("celery_task_sent_event"), 0), [2, 3]);
-    check("celery_task_sent_event", None, &[Message::task(&task)]).await;
+    check("celery_task_sent_event", None, "", "celery", &[task]).await;
 }
 
 /// A countdown, an expiry, a priority, a header, limits, a callback, no result.
@@ -83,7 +98,7 @@ async fn a_task_with_options() {
         callbacks: Json::from_iter([signature(ten, Json::Object(Vec::new()))]),
         ..sent("capp.add", "aaaaaaaa-0000-0000-0000-000000000001", [0, 0])
     };
-    check("celery_task_v2_options", None, &[Message::task(&task)]).await;
+    check("celery_task_v2_options", None, "", "celery", &[task]).await;
 }
 
 /// A chain's first task carries the rest; the tasks of a group carry its id and their place.
@@ -103,15 +118,14 @@ async fn a_chain_and_a_group() {
         ..sent("capp.add", &id(&recording, 1 + place as usize), args)
     };
     let tasks = [chain, member(0, [1, 1]), member(1, [2, 2])];
-    check("celery_task_v2_chain_chord", None, &tasks.each_ref().map(Message::task)).await;
+    check("celery_task_v2_chain_chord", None, "", "celery", &tasks).await;
 }
 
 #[tokio::test]
 async fn a_task_through_a_topic_exchange() {
     let media = topology("media", ExchangeKind::Topic, &[("media.#", "media")]);
     let task = sent("capp.add", &id(&capture("celery_task_routed_topic"), 0), [1, 2]);
-    let task = Message::task(&task).exchange("media").routing_key("media.video");
-    check("celery_task_routed_topic", Some(media), &[task]).await;
+    check("celery_task_routed_topic", Some(media), "media", "media.video", &[task]).await;
 }
 
 /// Every task of every recording is written again from what it says: only what keyrail adds by itself (order, blanks,

@@ -6,7 +6,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod celery_news;
 mod celery_tasks;
+mod celery_worker;
 mod consuming;
 mod declaring;
 mod experiments;

@@ -244,7 +244,12 @@ pub(crate) fn effects(commands: &[String], mut rows: Vec<String>) -> Vec<String>
         }
         // When it was is not what was said.
         let rest = if name == "ZADD" { without_scores(rest) } else { without_tags(rest) };
-        out.push(format!("{name} {rest}"));
+        let effect = format!("{name} {rest}");
+        // A deadline that is moved once more is the same deadline.
+        if key.ends_with("_kombu.binding_deadlines") && out.contains(&effect) {
+            continue;
+        }
+        out.push(effect);
     }
     out
 }

@@ -8,7 +8,7 @@ use keyrail_core::{
 };
 use keyrail_redis::{
     Connection,
-    doctor::{Code, Doctor, Limits, Report},
+    doctor::{Code, Doctor, Limits, Repair, Report},
 };
 use redis::{Cmd, Value};
 
@@ -126,4 +126,9 @@ pub(crate) fn message(body: &str) -> Vec<u8> {
 /// What Kombu registers when it delivers a message.
 pub(crate) fn record(body: &str, queue: &str) -> Vec<u8> {
     [b"[", &*message(body), format!(", \"\", \"{queue}\"]").as_bytes()].concat()
+}
+
+/// Every code that can be repaired, if only by its name.
+pub(crate) fn repairable() -> Vec<Code> {
+    Code::ALL.into_iter().filter(|code| code.repair() != Repair::Never).collect()
 }

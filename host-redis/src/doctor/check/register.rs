@@ -1,6 +1,6 @@
 //! The register of what was delivered and not yet acked.
 
-use super::{Check, count};
+use super::Check;
 use crate::{
     doctor::{
         Code, Culprit,
@@ -60,7 +60,10 @@ impl Check<'_> {
             let sentence = format!(
                 "{} held for more than twice the visibility timeout, the oldest for {days:.1} days: nobody restores, or \
                  what consumers hold takes that long and they renew nothing",
-                count(register.overdue, "delivery").replace("deliverys", "deliveries")
+                match register.overdue {
+                    1 => "1 delivery".to_owned(),
+                    overdue => format!("{overdue} deliveries"),
+                }
             );
             self.report(Code::Overdue, Culprit::Key { name: index.into() }, sentence, vec![]);
         }

@@ -1,6 +1,6 @@
 //! Binding tables, the permanent bindings, and deadlines.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use keyrail_core::kombu::Member;
 use redis::Value;
@@ -16,14 +16,13 @@ impl Reader<'_> {
     pub(super) async fn tables(&mut self, keys: &Keys) -> Result<(), ExecuteError> {
         let deadlines = self.deadlines().await?;
         let exchanges: BTreeSet<&String> =
-            keys.tables.iter().chain(&keys.permanent).chain(deadlines.iter().map(|(name, _)| name)).collect();
+            keys.tables.iter().chain(&keys.permanent).chain(deadlines.keys()).collect();
         let exchanges: Vec<&String> = exchanges.into_iter().collect();
         let table = exchanges.iter().map(|name| self.layout.binding_table(name)).collect();
         let permanent = exchanges.iter().map(|name| self.layout.permanent_table(name)).collect();
         let (table, permanent) = (self.sizes(table).await?, self.sizes(permanent).await?);
         for ((name, table), permanent) in exchanges.iter().zip(table).zip(permanent) {
-            let deadline = deadlines.iter().find(|(exchange, _)| exchange == *name);
-            let deadline = deadline.map(|(_, deadline)| deadline.clone());
+            let deadline = deadlines.get(*name).cloned();
             let exists = !matches!(table, Size::Members(0));
             let mut read = Table { deadline, exists, is_read: true, ..Table::default() };
             // The permanent ones first: a row that is bound meanwhile is then no stray one.
@@ -111,10 +110,10 @@ impl Reader<'_> {
     }
 
     /// Exchanges and their deadlines, as the server wrote them.
-    async fn deadlines(&mut self) -> Result<Vec<(String, String)>, ExecuteError> {
+    async fn deadlines(&mut self) -> Result<BTreeMap<String, String>, ExecuteError> {
         let key = self.layout.binding_deadlines();
         if !self.is_of_type(&key, "zset").await? {
-            return Ok(Vec::new());
+            return Ok(BTreeMap::new());
         }
         let limit = usize::try_from(self.limits.rows).unwrap_or(usize::MAX).saturating_mul(2);
         let (entries, all) = scan_entries(self.redis, "ZSCAN", &key, limit).await?;
@@ -125,11 +124,7 @@ impl Reader<'_> {
             let text = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).ok();
             Some((text(&pair[0])?, text(&pair[1])?))
         };
-        let mut deadlines: Vec<_> = entries.chunks_exact(2).filter_map(texts).collect();
-        // The server may name an entry twice.
-        deadlines.sort_unstable();
-        deadlines.dedup_by(|next, kept| next.0 == kept.0);
-        Ok(deadlines)
+        Ok(entries.chunks_exact(2).filter_map(texts).collect())
     }
 
     /// Whether the key is there and what it should be; another type is noted.
