@@ -77,6 +77,7 @@ pub struct Worker<E: Executor> {
     concurrency: usize,
     result_expires: Duration,
     options: ConsumerOptions,
+    ready: Option<Box<dyn FnOnce() + Send>>,
 }
 
 type Running = Pin<Box<dyn Future<Output = Result<Value, TaskFailure>> + Send>>;
@@ -107,7 +108,15 @@ impl<E: Executor> Worker<E> {
             concurrency: std::thread::available_parallelism().map_or(1, usize::from),
             result_expires: Duration::from_secs(86_400),
             options: ConsumerOptions::default(),
+            ready: None,
         }
+    }
+
+    /// Called once, when the worker takes tasks and hears remote control.
+    #[must_use]
+    pub fn when_ready(mut self, call: impl FnOnce() + Send + 'static) -> Self {
+        self.ready = Some(Box::new(call));
+        self
     }
 
     /// Registers what runs under a name. An error, or a panic, becomes the result `FAILURE`.
@@ -155,7 +164,7 @@ impl<E: Executor> Worker<E> {
     ///
     /// # Errors
     /// What keeps it from starting, and what keeps it from putting back what it holds.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), HostError> {
+    pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), HostError> {
         let (executor, layout) = (self.host.executor(), self.host.layout());
         for queue in &self.queues {
             executor.run(&plan::bind(layout, queue, &Member::plain(queue, queue))?).await?;
@@ -166,6 +175,9 @@ impl<E: Executor> Worker<E> {
         let options = ConsumerOptions { prefetch, no_ack: false, ..self.options.clone() };
         let mut consumer = self.host.consumer(self.queues.clone(), options)?;
         self.node.start().await;
+        if let Some(ready) = self.ready.take() {
+            ready();
+        }
         let slots = Arc::new(Semaphore::new(self.concurrency));
         let mut running: JoinSet<bool> = JoinSet::new();
         let mut beat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);

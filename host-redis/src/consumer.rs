@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use keyrail_core::{Dialect, Topology};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
-    time::{Instant, timeout_at},
+    time::timeout_at,
 };
 use uuid::Uuid;
 
-use crate::{ExecuteError, Executor, Host, QueueOrder, RestoreOptions, TransportOptions};
+use crate::{ExecuteError, Executor, Host, QueueOrder, RestoreOptions, TransportOptions, deadline::deadline};
 
 mod delivery;
 mod driver;
@@ -77,8 +77,8 @@ pub struct ConsumerOptions {
     pub restore_limit: Option<u64>,
     /// How long the lock of a restorer that dies keeps others from restoring. Default 30 seconds.
     pub mutex_expire: Duration,
-    /// The longest wait of one command for a message; never more than 200 ms, after which all lists are looked at.
-    /// Default a second.
+    /// The longest wait of one command for a message, never more than a second; then all lists are looked at. With more
+    /// than two queues they are looked at after 200 ms, since not all of them are waited for. Default a second.
     pub polling_interval: Duration,
     /// Declares these exchanges, queues and bindings at the start and after an outage, as Kombu's `Consumer` does, topic
     /// bindings with the text of this dialect. Queues with `x-expires` live on as long as the consumer does, and their
@@ -178,7 +178,7 @@ impl Consumer {
     /// [`ExecuteError::Closed`] if there is no consumer any more.
     pub async fn next(&mut self, limit: Duration) -> Result<Next, ExecuteError> {
         // Beyond a century there is no instant, and nobody waits that long.
-        let deadline = Instant::now() + limit.min(Duration::from_secs(3_000_000_000));
+        let deadline = deadline(limit);
         loop {
             let event = match self.events.try_recv() {
                 Ok(event) => event,
@@ -194,8 +194,15 @@ impl Consumer {
                 }
                 Event::Delivery(inner) => {
                     self.unread.one_less();
-                    if inner.hand_out() {
-                        return Ok(Next::Delivery(Delivery::new(inner, self.requests.clone())));
+                    if !inner.hand_out() {
+                        continue;
+                    }
+                    match Delivery::read(inner, &self.requests) {
+                        Ok(delivery) => return Ok(Next::Delivery(delivery)),
+                        // It is put aside first, and named then.
+                        Err((delivery, reason)) => {
+                            let _ = self.requests.send(Request::Poison { delivery, reason });
+                        }
                     }
                 }
             }

@@ -1,6 +1,13 @@
 //! Who carries out the commands that the core plans.
 
-use std::{future::Future, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use keyrail_core::kombu::{Layout, Plan};
 
@@ -15,10 +22,10 @@ mod take;
 
 pub use held::{GiveBack, Held, Overdue, PutBack, Restore};
 pub use memory::{Memory, MemoryWaiter};
-pub(crate) use redis::commands::Commands;
+pub(crate) use redis::commands::{Answers, Commands};
 pub use redis::{Redis, RedisOptions, RedisWaiter};
 pub(crate) use redis::{
-    errors,
+    errors, listen,
     once::{Once, Ran},
 };
 pub use sweep::Swept;
@@ -180,17 +187,31 @@ pub struct Heard {
 #[derive(Debug)]
 pub struct Listener {
     pub(crate) messages: tokio::sync::mpsc::Receiver<Heard>,
+    /// How many bytes wait, where that is bounded.
+    pub(crate) backlog: Option<Backlog>,
+    /// Tells that nobody listens any more when it is dropped.
+    pub(crate) _listens: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
 impl Listener {
-    /// The next message; nothing once the subscription has ended.
+    /// The next message; nothing once the subscription has ended. It ends with its connection, when the server gives no
+    /// sign of life, and when 16,384 messages or 32 MiB wait to be read: a server, too, cuts such a listener off.
     pub async fn next(&mut self) -> Option<Heard> {
-        self.messages.recv().await
+        let heard = self.messages.recv().await?;
+        if let Some(backlog) = &self.backlog {
+            backlog.fetch_sub(heard.payload.len(), Relaxed);
+        }
+        Some(heard)
     }
 }
 
 /// How many fanout messages may wait for a subscriber that does not read.
-pub(crate) const BACKLOG: usize = 1024;
+pub(crate) const BACKLOG: usize = 16_384;
+/// How many bytes of them, as Redis' own limit for such a subscriber.
+pub(crate) const BACKLOG_BYTES: usize = 32 << 20;
+
+/// The bytes that wait.
+pub(crate) type Backlog = Arc<AtomicUsize>;
 
 /// The list to which bytes go that were in a queue and are no message: `keyrail.quarantine.<queue>`.
 pub fn quarantine_list(layout: &Layout, queue: &str) -> String {

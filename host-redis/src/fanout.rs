@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use keyrail_core::kombu::{Subscription, check_fanout_exchange};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::sync::mpsc;
 
-use crate::{ExecuteError, Executor, Host, HostError, ReceivedMessage};
+use crate::{ExecuteError, Executor, Host, HostError, ReceivedMessage, deadline::deadline};
 
-/// Hears what is published to a fanout exchange while it listens. Listens again when the connection breaks, and says so.
+/// Hears what is published to a fanout exchange while it listens. Listens again when the connection breaks, gives no sign of
+/// life for `health_check_interval`, or is cut off because 16,384 messages or 32 MiB wait to be read; and says so.
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,14 +34,14 @@ pub struct FanoutListener {
 pub enum News {
     /// A message. One that is no envelope comes as a body of bytes.
     Message(Box<ReceivedMessage>),
-    /// The connection broke and is there again: what was published in between is missed.
+    /// The listener was cut off and listens again: what was published in between is missed.
     Gap,
     /// Nothing came in time.
     Idle,
 }
 
-/// How many messages may wait for whoever reads; while so many do, the server is not read from.
-const BACKLOG: usize = 1024;
+/// What was heard waits where it is bounded, before it is decoded.
+const DECODED: usize = 1;
 
 impl<E: Executor> Host<E> {
     /// Listens to a fanout exchange with a binding key: empty hears only messages without a routing key, `#` and `*` hear
@@ -54,11 +55,16 @@ impl<E: Executor> Host<E> {
         let pattern = Subscription::with_layout(self.layout(), exchange, binding_key).pattern().to_owned();
         let patterns = [pattern];
         let mut listener = self.executor().subscribe(&patterns).await?;
-        let (sender, news) = mpsc::channel(BACKLOG);
+        let (sender, news) = mpsc::channel(DECODED);
         let host = self.clone();
         tokio::spawn(async move {
             loop {
-                while let Some(heard) = listener.next().await {
+                loop {
+                    let heard = tokio::select! {
+                        heard = listener.next() => heard,
+                        () = sender.closed() => return,
+                    };
+                    let Some(heard) = heard else { break };
                     let message = ReceivedMessage::decode(&heard.channel, &heard.payload);
                     if sender.send(News::Message(message.into())).await.is_err() {
                         return;
@@ -79,7 +85,10 @@ impl<E: Executor> Host<E> {
                             );
                         }
                     }
-                    tokio::time::sleep(delay).await;
+                    tokio::select! {
+                        () = tokio::time::sleep(delay) => {}
+                        () = sender.closed() => return,
+                    }
                     delay = (delay * 2).min(Duration::from_secs(2));
                 };
                 if sender.send(News::Gap).await.is_err() {
@@ -97,7 +106,7 @@ impl FanoutListener {
     /// # Errors
     /// [`ExecuteError::Closed`] if the runtime ends.
     pub async fn next(&mut self, limit: Duration) -> Result<News, ExecuteError> {
-        let deadline = Instant::now() + limit.min(Duration::from_secs(3_000_000_000));
+        let deadline = deadline(limit);
         match tokio::time::timeout_at(deadline, self.news.recv()).await {
             Ok(Some(news)) => Ok(news),
             Ok(None) => Err(ExecuteError::Closed),

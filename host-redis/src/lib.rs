@@ -41,6 +41,7 @@ pub mod celery;
 mod compression;
 mod connection;
 mod consumer;
+mod deadline;
 mod declare;
 mod decode;
 pub mod doctor;

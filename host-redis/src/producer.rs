@@ -243,7 +243,7 @@ impl Producer {
         let epoch = self.redis.link().epoch();
         let mut push = Commands::to(&self.redis, 1, ROOM);
         if self.add_push(&mut push, prepared, &ways, reach.as_deref()) {
-            let answer = push.send(&self.redis).await?.pop().unwrap_or(Value::Nil);
+            let answer = push.send(&self.redis).await?.next().unwrap_or(Ok(Value::Nil))?;
             self.pushed(&ways, prepared.envelope.priority_of(), answer)?;
             return Ok((self.confirm(&prepared.asked, ways, &[], &[], dead_lettered)?, epoch));
         }

@@ -260,6 +260,9 @@ fn member(
     })
 }
 
+/// No queue lives longer, some 30,000 years: a server refuses a time that its clock cannot reach, in the middle of a plan.
+const LONGEST: u64 = 1_000_000_000_000_000;
+
 /// A queue's argument `x-expires`, in milliseconds.
 pub(crate) fn expires_ms(arguments: &Table) -> Option<u64> {
     let milliseconds = match arguments.get("x-expires")? {
@@ -272,5 +275,6 @@ pub(crate) fn expires_ms(arguments: &Table) -> Option<u64> {
         Value::U32(number) => i64::from(*number),
         _ => return None,
     };
-    u64::try_from(milliseconds).ok().filter(|milliseconds| *milliseconds > 0)
+    let milliseconds = u64::try_from(milliseconds).ok().filter(|milliseconds| *milliseconds > 0)?;
+    Some(milliseconds.min(LONGEST))
 }

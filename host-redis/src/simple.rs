@@ -5,7 +5,9 @@ use std::time::Duration;
 use keyrail_core::kombu::{Envelope, Member, plan};
 use uuid::Uuid;
 
-use crate::{Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, Next};
+use crate::{
+    Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, Next, deadline::deadline,
+};
 
 /// Kombu's `SimpleQueue`: a queue with a direct exchange of its name, bound by its name. Kombu's finds what this one puts,
 /// and the other way round.
@@ -75,7 +77,7 @@ impl<E: Executor> SimpleQueue<E> {
         let (host, name, options) = (&self.host, &self.name, &self.options);
         let consumer =
             self.consumer.get_or_insert_with(|| Consumer::start(host, vec![name.clone()], options.clone()));
-        let deadline = tokio::time::Instant::now() + limit;
+        let deadline = deadline(limit);
         loop {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             match consumer.next(left).await? {

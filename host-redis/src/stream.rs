@@ -1,12 +1,13 @@
 //! Fanout that waits for its subscribers, in a Redis stream beside Kombu's channel. Invisible to Kombu.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, future::Future, time::Duration};
 
-use ::redis::{Cmd, Pipeline, RedisResult, Value, aio::MultiplexedConnection, streams::StreamReadReply};
-use keyrail_core::kombu::{Envelope, Layout, Subscription, check_fanout_exchange, plan};
+use ::redis::{Cmd, RedisResult, Script, Value, aio::MultiplexedConnection, streams::StreamReadReply};
+use keyrail_core::kombu::{Command, Envelope, Layout, Subscription, check_fanout_exchange, plan};
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{ExecuteError, Host, HostError, ReceivedMessage, Redis};
+use crate::{ExecuteError, Host, HostError, ReceivedMessage, Redis, deadline::deadline};
 
 /// A fanout exchange that keeps what it was given, for peers that use keyrail.
 ///
@@ -35,27 +36,21 @@ impl DurableFanout {
     /// Publishes to whoever listens now and to every subscriber; how many Kombu subscribers heard it.
     ///
     /// # Errors
-    /// Those of the executor; whether it was published is not known if the connection broke.
+    /// Those of the executor; whether it was published is not known if the connection broke. If the stream's key is of
+    /// another type, nothing is.
     pub async fn publish(&self, routing_key: &str, envelope: &Envelope) -> Result<i64, ExecuteError> {
         let (redis, layout) = (self.host.executor(), self.host.layout());
         let publish = plan::Publish::new(&self.exchange, routing_key, envelope);
         let commands = plan::publish_fanout(layout, &publish, &Uuid::new_v4().to_string()).commands;
-        let mut pipeline = Pipeline::new();
-        pipeline.atomic();
-        for command in &commands {
-            let [_, channel, payload] = &command.args()[..] else { continue };
-            let mut add = Cmd::new();
-            add.arg("XADD").arg(stream_key(layout, &self.exchange));
-            add.arg("MAXLEN").arg("~").arg(self.keep).arg("*");
-            add.arg("routing_key").arg(routing_key).arg("message").arg(&**payload);
-            let mut send = Cmd::new();
-            send.arg("PUBLISH").arg(&**channel).arg(&**payload);
-            pipeline.add_command(add).add_command(send);
-        }
-        let answers: RedisResult<Vec<Value>> = pipeline.query_async(&mut redis.link().clone()).await;
-        match &answers.map_err(|error| redis.error(error))?[..] {
-            [_, Value::Int(subscribers)] => Ok(*subscribers),
-            other => Err(ExecuteError::Server { message: format!("XADD, PUBLISH got {other:?}").into() }),
+        let stream = stream_key(layout, &self.exchange);
+        let Some(Command::Publish { channel, payload }) = commands.into_iter().next() else { return Ok(0) };
+        let script = Script::new(include_str!("stream/publish.lua"));
+        let mut script = script.key(&stream);
+        script.arg(self.keep).arg(routing_key).arg(payload).arg(channel);
+        let answer = script.invoke_async(&mut redis.link().clone()).await;
+        match answer.map_err(|error| redis.error(error))? {
+            Value::Int(subscribers) => Ok(subscribers),
+            _ => Err(no_stream(&stream, "XADD")),
         }
     }
 
@@ -72,14 +67,8 @@ impl DurableFanout {
     ) -> Result<DurableSubscription, ExecuteError> {
         let (redis, layout) = (self.host.executor(), self.host.layout());
         let key = stream_key(layout, &self.exchange);
-        let mut create = Cmd::new();
-        create.arg("XGROUP").arg("CREATE").arg(&key).arg(name).arg("$").arg("MKSTREAM");
-        let created: RedisResult<Value> = create.query_async(&mut redis.link().clone()).await;
-        match created {
-            Err(error) if error.code() != Some("BUSYGROUP") => return Err(redis.error(error)),
-            _ => {}
-        }
-        Ok(DurableSubscription {
+        create_group(redis, &key, name, "$").await?;
+        let mut subscription = DurableSubscription {
             subscription: Subscription::with_layout(layout, &self.exchange, binding_key),
             host: self.host.clone(),
             exchange: self.exchange.clone(),
@@ -89,7 +78,12 @@ impl DurableFanout {
             visibility_timeout,
             waiting: None,
             ahead: VecDeque::new(),
-        })
+            last: "0".into(),
+            closed: false,
+        };
+        // Those who died did not take leave.
+        subscription.leave(false).await?;
+        Ok(subscription)
     }
 }
 
@@ -105,7 +99,11 @@ pub struct DurableSubscription {
     visibility_timeout: Duration,
     /// A blocking read keeps its connection busy.
     waiting: Option<MultiplexedConnection>,
-    ahead: VecDeque<StreamMessage>,
+    /// What was read and not handed out, and since when it is this consumer's.
+    ahead: VecDeque<(Instant, StreamMessage)>,
+    /// The last message that was read.
+    last: String,
+    closed: bool,
 }
 
 /// A message that is not yet acked.
@@ -129,20 +127,85 @@ impl DurableSubscription {
     /// # Errors
     /// Those of the executor. After one, what had been read ahead comes again when the visibility timeout has passed.
     pub async fn next(&mut self, limit: Duration) -> Result<Option<StreamMessage>, ExecuteError> {
-        let deadline = tokio::time::Instant::now() + limit;
+        let deadline = deadline(limit);
         loop {
-            if let Some(message) = self.ahead.pop_front() {
+            if let Some(message) = self.next_ahead().await? {
                 return Ok(Some(message));
             }
-            self.claim().await?;
-            if !self.ahead.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let looked = async {
+                self.claim().await?;
+                if self.ahead.is_empty() {
+                    self.read(left.min(GLANCE)).await?;
+                }
+                Ok(())
+            };
+            let looked: Result<(), ExecuteError> = looked.await;
+            match looked {
+                Ok(()) if self.ahead.is_empty() && left.is_zero() => return Ok(None),
+                Ok(()) => {}
+                // Somebody emptied the database: what was published since then waits for this name all the same.
+                Err(error) if says(&error, &["NOGROUP", "UNBLOCKED"]) => {
+                    create_group(self.host.executor(), &self.key, &self.name, &self.last).await?;
+                }
+                Err(error) if says(&error, &["WRONGTYPE"]) => {
+                    return Err(no_stream(&self.key, "XREADGROUP"));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// What was read ahead, if it is still this consumer's.
+    ///
+    /// While somebody worked, another one of this name may have claimed it. Its time begins anew when it is handed out;
+    /// what has little time left is left to whoever claims it, so that two never have it in hand.
+    async fn next_ahead(&mut self) -> Result<Option<StreamMessage>, ExecuteError> {
+        while let Some((since, message)) = self.ahead.pop_front() {
+            let age = since.elapsed();
+            if age > self.visibility_timeout / 4 * 3 {
                 continue;
             }
-            let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            self.read(left.min(GLANCE)).await?;
-            if self.ahead.is_empty() && left.is_zero() {
-                return Ok(None);
+            if age > self.visibility_timeout / 4 {
+                let redis = self.host.executor();
+                let mut touch = Cmd::new();
+                touch.arg("XCLAIM").arg(&self.key).arg(&self.name).arg(&self.consumer);
+                touch.arg(0).arg(&message.id).arg("JUSTID");
+                let touched: RedisResult<Vec<String>> = touch.query_async(&mut redis.link().clone()).await;
+                // Acked by somebody, or trimmed.
+                if touched.map_err(|error| redis.error(error))?.is_empty() {
+                    continue;
+                }
             }
+            return Ok(Some(message));
+        }
+        Ok(None)
+    }
+
+    /// Gives back what was read ahead and not handed out, and takes the consumer off the list. What was handed out and not
+    /// acked comes again when the visibility timeout has passed. Dropping does the same, and tells nobody of an error.
+    ///
+    /// # Errors
+    /// Those of the executor.
+    pub async fn close(mut self) -> Result<(), ExecuteError> {
+        let left = self.leave(true).await;
+        self.closed = true;
+        left
+    }
+
+    /// Deletes consumers of this name that are gone and hold nothing, and this one if it leaves.
+    fn leave(&mut self, leaves: bool) -> impl Future<Output = Result<(), ExecuteError>> + Send + use<> {
+        let consumer = if leaves { self.consumer.clone() } else { String::new() };
+        let (host, key, name) = (self.host.clone(), self.key.clone(), self.name.clone());
+        let silence = milliseconds(self.visibility_timeout);
+        let ids: Vec<String> = self.ahead.drain(..).map(|(_, message)| message.id).collect();
+        async move {
+            let redis = host.executor();
+            let script = Script::new(include_str!("stream/leave.lua"));
+            let mut script = script.key(key);
+            script.arg(name).arg(consumer).arg(silence).arg(ids);
+            let left: RedisResult<Value> = script.invoke_async(&mut redis.link().clone()).await;
+            left.map(drop).map_err(|error| redis.error(error))
         }
     }
 
@@ -166,14 +229,15 @@ impl DurableSubscription {
         let redis = self.host.executor();
         let mut claim = Cmd::new();
         claim.arg("XAUTOCLAIM").arg(&self.key).arg(&self.name).arg(&self.consumer);
-        claim.arg(u64::try_from(self.visibility_timeout.as_millis()).unwrap_or(u64::MAX));
+        claim.arg(milliseconds(self.visibility_timeout));
         claim.arg("0-0").arg("COUNT").arg(BATCH);
+        let since = Instant::now();
         let claimed: Value =
             claim.query_async(&mut redis.link().clone()).await.map_err(|error| redis.error(error))?;
         let Value::Array(parts) = claimed else { return Ok(()) };
         let Some(Value::Array(entries)) = parts.into_iter().nth(1) else { return Ok(()) };
         let entries = entries.into_iter().filter_map(entry).collect();
-        self.keep(entries, true).await
+        self.keep(since, entries, true).await
     }
 
     async fn read(&mut self, limit: Duration) -> Result<(), ExecuteError> {
@@ -197,13 +261,17 @@ impl DurableSubscription {
             let routing_key = entry.get("routing_key").unwrap_or_default();
             (entry.id.clone(), routing_key, entry.get("message").unwrap_or_default())
         });
-        let entries = entries.collect();
-        self.keep(entries, false).await
+        let entries: Vec<_> = entries.collect();
+        if let Some((last, ..)) = entries.last() {
+            self.last.clone_from(last);
+        }
+        self.keep(Instant::now(), entries, false).await
     }
 
     /// Keeps what is bound and settles the rest.
     async fn keep(
         &mut self,
+        since: Instant,
         entries: Vec<(String, String, Vec<u8>)>,
         again: bool,
     ) -> Result<(), ExecuteError> {
@@ -212,7 +280,7 @@ impl DurableSubscription {
             if self.subscription.hears(&self.exchange, &routing_key) {
                 let mut message = ReceivedMessage::decode(&self.name, &payload);
                 message.redelivered |= again;
-                self.ahead.push_back(StreamMessage { id, message });
+                self.ahead.push_back((since, StreamMessage { id, message }));
             } else {
                 others.push(id);
             }
@@ -223,6 +291,41 @@ impl DurableSubscription {
         }
         Ok(())
     }
+}
+
+impl Drop for DurableSubscription {
+    fn drop(&mut self) {
+        if let (false, Ok(runtime)) = (self.closed, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(self.leave(true));
+        }
+    }
+}
+
+/// A group that gets what comes after this one; it may be there already.
+async fn create_group(redis: &Redis, key: &str, name: &str, after: &str) -> Result<(), ExecuteError> {
+    let mut create = Cmd::new();
+    create.arg("XGROUP").arg("CREATE").arg(key).arg(name).arg(after).arg("MKSTREAM");
+    let created: RedisResult<Value> = create.query_async(&mut redis.link().clone()).await;
+    match created {
+        Err(error) if error.code() == Some("WRONGTYPE") => Err(no_stream(key, "XGROUP")),
+        Err(error) if error.code() != Some("BUSYGROUP") => Err(redis.error(error)),
+        _ => Ok(()),
+    }
+}
+
+fn no_stream(key: &str, command: &'static str) -> ExecuteError {
+    ExecuteError::WrongType { key: key.into(), command }
+}
+
+/// Whether it is the server's error of one of these codes.
+fn says(error: &ExecuteError, codes: &[&str]) -> bool {
+    let ExecuteError::Server { message } = error else { return false };
+    codes.iter().any(|code| message.starts_with(code))
+}
+
+/// A time that the server can take from its clock.
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(1_000_000_000_000_000)
 }
 
 fn entry(entry: Value) -> Option<(String, String, Vec<u8>)> {

@@ -196,6 +196,36 @@ async fn tags_on_different_nodes_share_the_work() {
     until("nothing is left", || nodes.iter().all(|node| node.command(&["DBSIZE"]) == ":0\r\n")).await;
 }
 
+/// Each message of a pipeline has its own answer, on whichever node its queue lies.
+#[tokio::test]
+async fn a_node_that_is_gone_takes_no_answers_of_the_others_with_it() {
+    const COUNT: usize = 64;
+    let mut nodes = cluster().await;
+    let producer =
+        Producer::connect(&connection(&nodes, ""), ProducerOptions::new()).await.expect("a producer");
+    let messages: Vec<Message> =
+        (0..COUNT).map(|n| Message::text("x").exchange("").routing_key(format!("b{n}"))).collect();
+    let own: Vec<bool> = messages
+        .iter()
+        .enumerate()
+        .map(|(n, _)| nodes[0].command(&["LLEN", &format!("b{n}")]).starts_with(':'))
+        .collect();
+    nodes[0].stop();
+    let answers = producer.publish_all(&messages).await;
+    for (n, (answer, gone)) in answers.iter().zip(&own).enumerate() {
+        match answer {
+            Ok(confirm) => assert!(!gone && confirm.queues == [format!("b{n}")], "b{n}"),
+            Err(error) => assert!(*gone, "b{n}: {error}"),
+        }
+    }
+    let there = |node: &RedisServer| {
+        (0..COUNT).filter(|n| node.command(&["LLEN", &format!("b{n}")]) == ":1\r\n").count()
+    };
+    let gone = own.iter().filter(|gone| **gone).count();
+    assert!(gone > 10 && gone < COUNT - 10, "{gone}");
+    assert_eq!(nodes[1..].iter().map(there).sum::<usize>(), COUNT - gone);
+}
+
 /// An examination needs no step of several keys; a repair and its record are one.
 #[tokio::test]
 async fn the_doctor_examines_everywhere_and_repairs_in_one_slot() {

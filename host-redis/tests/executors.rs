@@ -20,6 +20,7 @@ on_both!(
     a_registered_delivery_names_its_queue,
     priorities_come_in_order,
     garbage_goes_to_quarantine,
+    a_kombu_could_restore_whatever_is_registered,
     waiting_ends_with_a_push,
     subscribers_hear_their_patterns,
     bad_rows_are_quarantined,
@@ -158,7 +159,7 @@ async fn priorities_come_in_order(executor: impl Executor) {
 
 async fn garbage_goes_to_quarantine(executor: impl Executor) {
     let layout = Layout::default();
-    let garbage: [&[u8]; 8] = [
+    let garbage: [&[u8]; 9] = [
         b"\xff",
         b"",
         b"[]",
@@ -167,6 +168,7 @@ async fn garbage_goes_to_quarantine(executor: impl Executor) {
         br#"{"properties": {}}"#,
         br#"{"properties": {"delivery_tag": null}}"#,
         br#"{"properties": {"delivery_tag": 1.5}}"#,
+        br#"{"body": "", "properties": {"delivery_info": null, "delivery_tag": "t"}}"#,
     ];
     for payload in garbage {
         run(&executor, vec![Command::LPush { key: "q".into(), value: payload.to_vec() }]).await;
@@ -180,6 +182,26 @@ async fn garbage_goes_to_quarantine(executor: impl Executor) {
         assert_eq!(reply, [Reply::Value(Some(payload.to_vec()))]);
     }
     assert_eq!(host.executor().keys("").await.expect("keys"), Vec::<String>::new());
+}
+
+/// Kombu reads `null` as no headers, and loses the message when it restores it; of equal names it counts the last.
+async fn a_kombu_could_restore_whatever_is_registered(executor: impl Executor) {
+    let layout = Layout::default();
+    for headers in ["null", "5", "\"x\""] {
+        let payload =
+            format!(r#"{{"body": "x", "headers": {headers}, "properties": {{"delivery_tag": "t"}}}} "#);
+        run(&executor, vec![Command::LPush { key: "q".into(), value: payload.clone().into() }]).await;
+        let queues = ["q".to_owned()];
+        let taken = executor.take(&Take::one(&layout, &queues, "owner")).await.expect("taken");
+        let [Taken::Message { delivery, payload: seen, .. }] = &*taken else { panic!("{taken:?}") };
+        assert_eq!(*seen, payload.as_bytes());
+        let records = executor.hash("unacked").await.expect("a hash");
+        let record = String::from_utf8(records[0].1.clone()).expect("text");
+        let (message, _, queue): (serde_json::Value, String, String) =
+            serde_json::from_str(&record).expect("a record");
+        assert_eq!((&message["headers"], &*queue), (&serde_json::json!({}), "q"), "{record}");
+        executor.settle(&layout, std::slice::from_ref(delivery)).await.expect("settled");
+    }
 }
 
 async fn waiting_ends_with_a_push(executor: impl Executor) {

@@ -188,8 +188,13 @@ async fn what_only_ends_like_an_envelope_is_put_aside(executor: impl Executor) {
     let list = quarantine_list(host.layout(), "q");
     let end =
         r#", "properties": {"delivery_info": {}, "delivery_tag": "11111111-2222-4333-8444-555555555555"}}"#;
-    let bad = [r#"{"body": "eA"#, "{\"body\": NaN", "no object", r#"{"headers": {"#]
-        .map(|begin| format!("{begin}{end}"));
+    let bad = [
+        r#"{"headers": {}, "body": "eA"#,
+        r#"{"headers": {}, "body": NaN"#,
+        r#"no object, "headers": {}"#,
+        r#"{"headers": {"#,
+    ]
+    .map(|begin| format!("{begin}{end}"));
     for payload in &bad {
         push(host.executor(), "q", payload.as_bytes()).await;
     }
@@ -237,3 +242,42 @@ on_both!(
     clocks_that_disagree_lose_nothing,
     shapes_without_measure_go_their_way,
 );
+
+/// A reader of JSON makes thirty times its size of it, and Redis' limit of memory knows nothing of what scripts take.
+#[tokio::test]
+async fn a_giant_is_not_decoded_on_the_server() {
+    let server = RedisServer::start();
+    let redis = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis").0;
+    let parts = "{},".repeat(2 << 20);
+    let payload = format!(
+        r#"{{"body": "x", "headers": {{"a": [{parts}{{}}]}}, "properties": {{"delivery_tag": "giant"}}}}"#
+    );
+    push(&redis, "q", payload.as_bytes()).await;
+    push(&redis, "q", format!("{{{}", "x".repeat(2 << 20)).as_bytes()).await;
+    push(&redis, "q", "x".repeat(2 << 20).as_bytes()).await;
+    good(&redis).await;
+    let host = hosted(redis);
+    let mut consumer = consumer(&host, HOUR);
+    let giant = next(&mut consumer).await;
+    assert_eq!(giant.payload().len(), payload.len());
+    assert!(giant.ack().await.expect("acked"));
+    let mut aside = 0;
+    let good = loop {
+        match consumer.next(PATIENCE).await.expect("taken") {
+            Next::Quarantined { .. } => aside += 1,
+            Next::Delivery(delivery) => break delivery,
+            Next::Idle => panic!("nothing came"),
+        }
+    };
+    assert!(good.ack().await.expect("acked"));
+    while aside < 2 {
+        assert!(matches!(consumer.next(PATIENCE).await, Ok(Next::Quarantined { .. })));
+        aside += 1;
+    }
+    consumer.close().await.expect("closed");
+    assert_eq!(server.command(&["LLEN", "keyrail.quarantine.q"]), ":2\r\n");
+    let memory = server.command(&["INFO", "memory"]);
+    let lua = memory.lines().find_map(|line| line.strip_prefix("used_memory_lua:")).expect("a figure");
+    let lua: u64 = lua.trim().parse().expect("a number");
+    assert!(lua < 32 << 20, "{lua} bytes");
+}

@@ -166,10 +166,10 @@ async fn no_sequence_of_parts_makes_another_tag() {
     ];
     let mut payloads = Vec::new();
     for begin in [
-        r#"{"n": 1"#,
+        r#"{"headers": {}, "n": 1"#,
         r#"{"headers": {"n": 1"#,
-        r#"{"n": 1, "properties": {"#,
-        r#"{"n": 1, "properties": {"delivery_info": {"n": 1"#,
+        r#"{"headers": {}, "properties": {"#,
+        r#"{"headers": {}, "properties": {"delivery_info": {"n": 1"#,
     ] {
         for n in 0..parts.len().pow(4) {
             let mut payload = begin.to_owned();
@@ -219,6 +219,9 @@ async fn hostile_payloads_have_the_tag_that_json_says() {
 /// An envelope, or something that resembles one.
 fn whole(dice: &mut Dice) -> String {
     let mut members = Vec::new();
+    if dice.below(16) > 0 {
+        members.push(r#""headers": {}"#.to_owned());
+    }
     for _ in 0..=dice.below(3) {
         let name = dice.one(&["body", "body", "headers", "headers", "x", "\\u00e9", "properties"]);
         members.push(format!("\"{name}\": {}", value(dice, 2)));

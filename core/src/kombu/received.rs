@@ -81,6 +81,9 @@ impl Received {
                 return Err(EnvelopeError::Missing { field: "delivery_tag" });
             }
         };
+        if matches!(properties.member("delivery_info"), Some(info) if !matches!(info, Json::Object(_))) {
+            return Err(EnvelopeError::Missing { field: "delivery_info" });
+        }
         let body = take("body").ok_or(EnvelopeError::Missing { field: "body" })?;
         let body = decode(body, properties.member("body_encoding").unwrap_or(&Json::Null))?;
 
@@ -149,8 +152,12 @@ fn plain(body: Json) -> Result<Vec<u8>, EnvelopeError> {
     }
 }
 
+/// With line feeds, too, which Python's `encodebytes` writes.
 fn from_base64(text: &str) -> Result<Vec<u8>, EnvelopeError> {
-    STANDARD.decode(text).map_err(|_| EnvelopeError::Body)
+    STANDARD.decode(text).or_else(|_| {
+        let text: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        STANDARD.decode(text).map_err(|_| EnvelopeError::Body)
+    })
 }
 
 /// Why an element of a list is no message.
@@ -239,6 +246,16 @@ mod tests {
             (r#"{"body": "", "properties": {"delivery_tag": "t"}}"#, b""),
         ] {
             assert_eq!(read(text).unwrap().body, body, "{text}");
+        }
+    }
+
+    #[test]
+    fn base64_with_line_feeds() {
+        for body in ["eHl6\\n", "eH\\r\\nl6", " eH l6"] {
+            let text = format!(
+                r#"{{"body": "{body}", "properties": {{"body_encoding": "base64", "delivery_tag": "t"}}}}"#
+            );
+            assert_eq!(read(&text).unwrap().body, b"xyz", "{body}");
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::{TaskFailure, python, time};
-use crate::{Executor, Host, HostError, LoadError};
+use crate::{Executor, Host, HostError, LoadError, deadline::deadline};
 
 /// The results in the Redis of a host, which is the `result_backend` of the Celery that shares them.
 ///
@@ -301,7 +301,7 @@ impl<E: Executor> Results<E> {
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn wait(&self, task_id: &str, limit: Duration) -> Result<Option<TaskResult>, HostError> {
-        let deadline = Instant::now() + limit;
+        let deadline = deadline(limit);
         // First listen, then look: what is stored in between is announced.
         let mut heard = self.host.executor().subscribe(&[literal(&key(task_id))]).await?;
         loop {

@@ -240,7 +240,9 @@ async fn listen<E: Executor>(
         };
         let Ok(heard) = heard else { return Ok(End::Idle) };
         let Some(heard) = heard else {
-            return Err(Failure::failed("the subscription ended: the connection to Redis broke"));
+            return Err(Failure::failed(
+                "the subscription ended: the connection to Redis broke, or more messages came than were printed",
+            ));
         };
         print(line(&ReceivedMessage::decode(&heard.channel, &heard.payload), args.json)).await?;
         left -= 1;

@@ -77,8 +77,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     for Program { task, path } in args.tasks {
         worker = worker.task(&task, move |call| execute(path.clone(), call));
     }
-    eprintln!("{} is ready", super::show::clean(&name));
-    worker.run(stop).await?;
+    let name = super::show::clean(&name);
+    worker.when_ready(move || eprintln!("{name} is ready")).run(stop).await?;
     Ok(ExitCode::SUCCESS)
 }
 

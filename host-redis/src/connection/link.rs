@@ -14,21 +14,26 @@ use std::{
 
 use ::redis::{
     Client, Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value,
-    aio::{ConnectionLike, MultiplexedConnection, PubSub},
+    aio::{ConnectionLike, MultiplexedConnection},
     cluster_async::ClusterConnection,
 };
 use futures_util::FutureExt;
-use tokio::{sync::Mutex, time::timeout};
+use tokio::time::timeout;
 
 mod cluster;
+mod common;
 mod dial;
 mod lane;
 
 use super::{Address, Connection, Node, Place, slots};
 use crate::{
     ExecuteError, RedisOptions,
-    executor::errors::{connect_error, is_not_permitted, mute},
+    executor::{
+        errors::{connect_error, is_not_permitted, mute},
+        listen::Ear,
+    },
 };
+use common::Common;
 use dial::node_address;
 use lane::Lane;
 
@@ -62,7 +67,10 @@ struct Shared {
     /// What the options say; what is resolved anew at each connection is the address.
     options: super::TransportOptions,
     live: RwLock<Option<Live>>,
-    connecting: Mutex<()>,
+    /// One attempt for all who need a connection.
+    connecting: Common<Result<Live, Failure>>,
+    /// One trial of a connection that nothing was heard of, by its number, for all who doubt it.
+    trying: Common<(u64, bool)>,
     epochs: AtomicU64,
     /// Milliseconds since `started` at which something was last received.
     heard: AtomicU64,
@@ -114,7 +122,8 @@ impl Link {
             settings: Settings { tracking, changes },
             options,
             live: RwLock::new(None),
-            connecting: Mutex::new(()),
+            connecting: Common::new(),
+            trying: Common::new(),
             epochs: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             started: Instant::now(),
@@ -205,13 +214,49 @@ impl Link {
         }
     }
 
-    /// A connection of its own, to listen on.
-    pub(crate) async fn listening(&self) -> Result<PubSub, ExecuteError> {
-        let client = self.client().await.map_err(|failure| failure.told(self))?;
-        match timeout(self.0.timeouts.connect_timeout, client.get_async_pubsub()).await {
-            Ok(connected) => connected.map_err(|error| Failure::Redis(error).told(self)),
-            Err(_) => Err(Failure::Mute.told(self)),
+    /// A connection of its own, to listen on. Any node of a cluster will do, since they pass messages on to all: those of
+    /// the URL in turn, and then those that the cluster has.
+    pub(crate) async fn listening(&self, ear: &Ear) -> Result<MultiplexedConnection, ExecuteError> {
+        let listening = async {
+            let Place::Cluster(nodes) = &self.0.address.place else {
+                return self.listen_at(&[self.client().await?], ear).await;
+            };
+            match self.listen_at(&self.clients_at(nodes)?, ear).await {
+                Ok(listening) => Ok(listening),
+                Err(failure) => {
+                    let Ok(ranges) = self.ranges().await else { return Err(failure) };
+                    let nodes: Vec<Node> = ranges.into_iter().map(|(.., node)| node).collect();
+                    self.listen_at(&self.clients_at(&nodes)?, ear).await
+                }
+            }
+        };
+        listening.await.map_err(|failure: Failure| failure.told(self))
+    }
+
+    fn clients_at(&self, nodes: &[Node]) -> Result<Vec<Client>, Failure> {
+        let tls = self.0.address.tls.as_ref();
+        nodes.iter().map(|node| self.client_at(node_address(node, tls))).collect()
+    }
+
+    /// Listens at the first of them that answers.
+    async fn listen_at(&self, clients: &[Client], ear: &Ear) -> Result<MultiplexedConnection, Failure> {
+        let patience = self.0.timeouts.connect_timeout / u32::try_from(clients.len().max(1)).unwrap_or(1);
+        let config = self.config().set_push_sender(ear.clone());
+        let mut failure = Failure::Mute;
+        for client in clients {
+            let client = self.in_resp3(client)?;
+            let connecting = client.get_multiplexed_async_connection_with_config(&config);
+            match timeout(patience, connecting).await {
+                Ok(Ok(connection)) => return Ok(connection),
+                Ok(Err(error)) => failure = error.into(),
+                Err(_) => {}
+            }
         }
+        Err(failure)
+    }
+
+    pub(crate) fn health_check_interval(&self) -> Duration {
+        self.0.options.health_check_interval
     }
 
     /// The server of a cluster that has this key now.
@@ -240,42 +285,59 @@ impl Link {
     }
 
     /// First slot, last slot, and the primary that has them.
-    async fn ranges(&self) -> Result<Vec<(u16, u16, Node)>, Failure> {
-        let answer: Vec<Vec<Value>> =
-            ::redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut self.clone()).await?;
-        let range = |range: Vec<Value>| {
-            let mut parts = range.into_iter();
-            let mut slot = || match parts.next() {
-                Some(Value::Int(slot)) => u16::try_from(slot).ok(),
-                _ => None,
+    async fn ranges(&self) -> Result<Vec<Range>, Failure> {
+        let slots = || ::redis::cmd("CLUSTER").arg("SLOTS").to_owned();
+        let answer: Vec<Vec<Value>> = slots().query_async(&mut self.clone()).await?;
+        if let Some(ranges) = ranges(answer, None) {
+            return Ok(ranges);
+        }
+        // A node that does not know how it is reached names no host: it is reached as whoever asks has reached it.
+        let Place::Cluster(nodes) = &self.0.address.place else { return Err(Failure::NoPrimary) };
+        let mut failure = Failure::NoPrimary;
+        for node in nodes {
+            let asked = async {
+                let client = self.client_at(node_address(node, self.0.address.tls.as_ref()))?;
+                let mut asked = client.get_multiplexed_async_connection_with_config(&self.config()).await?;
+                let answer: Vec<Vec<Value>> = slots().query_async(&mut asked).await?;
+                ranges(answer, Some(&node.host)).ok_or(Failure::NoPrimary)
             };
-            let (first, last) = (slot()?, slot()?);
-            let Some(Value::Array(node)) = parts.next() else { return None };
-            match &node[..] {
-                [Value::BulkString(host), Value::Int(port), ..] => {
-                    let host = String::from_utf8(host.clone()).ok()?;
-                    Some((first, last, Node { host, port: u16::try_from(*port).ok()? }))
-                }
-                _ => None,
+            match asked.await {
+                Ok(ranges) => return Ok(ranges),
+                Err(error) => failure = error,
             }
-        };
-        Ok(answer.into_iter().filter_map(range).collect())
+        }
+        Err(failure)
     }
 
     /// The present connection, or a new one.
+    ///
+    /// Neither connecting nor trying a connection ends with its caller: callers that have less patience than that takes
+    /// would never get a connection, nor get rid of one that is dead.
     async fn live(&self) -> Result<Live, Failure> {
-        if let Some(live) = self.present() {
+        while let Some(live) = self.present() {
             if live.is_over() {
                 // Known before anything is sent, so nothing is lost.
                 self.lost(live.epoch);
-            } else if !self.is_doubtful() || self.answers(live.clone()).await {
+                break;
+            }
+            if !self.is_doubtful() {
                 return Ok(live);
-            } else {
-                self.lost(live.epoch);
+            }
+            let link = self.clone();
+            let tried = live.clone();
+            let trial = self.0.trying.join(|| async move { link.try_out(tried).await });
+            // Of another connection, it says nothing of this one.
+            if trial.await.is_some_and(|(epoch, answers)| epoch == live.epoch && answers) {
+                return Ok(live);
             }
         }
-        let _turn = self.0.connecting.lock().await;
-        // Somebody else may have connected meanwhile.
+        let link = self.clone();
+        let attempt = self.0.connecting.join(|| async move { link.reconnect().await });
+        attempt.await.unwrap_or(Err(Failure::Mute))
+    }
+
+    async fn reconnect(&self) -> Result<Live, Failure> {
+        // The attempt before may have ended after its caller had looked.
         if let Some(live) = self.present() {
             return Ok(live);
         }
@@ -307,6 +369,16 @@ impl Link {
         let interval = self.0.options.health_check_interval;
         let heard = Duration::from_millis(self.0.heard.load(Relaxed));
         !interval.is_zero() && self.0.started.elapsed().saturating_sub(heard) > interval
+    }
+
+    /// Asks a connection for a sign of life, and gives it up if there is none.
+    async fn try_out(&self, live: Live) -> (u64, bool) {
+        let epoch = live.epoch;
+        let answers = self.answers(live).await;
+        if !answers {
+            self.lost(epoch);
+        }
+        (epoch, answers)
     }
 
     async fn answers(&self, live: Live) -> bool {
@@ -357,6 +429,26 @@ impl Link {
     }
 }
 
+type Range = (u16, u16, Node);
+
+/// What `CLUSTER SLOTS` says; `asked` is the host that said it. Nothing if a host is missing that nobody knows.
+fn ranges(answer: Vec<Vec<Value>>, asked: Option<&str>) -> Option<Vec<Range>> {
+    let slot = |value: &Value| match value {
+        Value::Int(slot) => u16::try_from(*slot).ok(),
+        _ => None,
+    };
+    let range = |range: Vec<Value>| {
+        let [first, last, Value::Array(node), ..] = &range[..] else { return None };
+        let [host, Value::Int(port), ..] = &node[..] else { return None };
+        let host = match host {
+            Value::BulkString(host) if !host.is_empty() => String::from_utf8(host.clone()).ok()?,
+            _ => asked?.to_owned(),
+        };
+        Some((slot(first)?, slot(last)?, Node { host, port: u16::try_from(*port).ok()? }))
+    };
+    answer.into_iter().map(range).collect()
+}
+
 /// What a primary answers that is none any more.
 fn is_deposed(value: &Value) -> bool {
     matches!(value, Value::ServerError(error) if matches!(error.code(), "READONLY" | "MASTERDOWN"))
@@ -379,6 +471,7 @@ impl Answers for Vec<Value> {
 }
 
 /// Why there is no connection.
+#[derive(Clone)]
 enum Failure {
     Redis(RedisError),
     Mute,

@@ -68,7 +68,7 @@ pub struct TransportOptions {
     pub master_name: Option<String>,
     /// How many other sentinels a sentinel must know to be believed; 0.
     pub min_other_sentinels: u32,
-    /// How to log in to the sentinels; as the primary if nothing is said.
+    /// How to log in to the sentinels; without a login if nothing is said, as Kombu does.
     pub sentinel_kwargs: Login,
 }
 

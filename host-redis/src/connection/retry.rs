@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-/// Kombu's retry policy: how often, and how long to wait before each time.
+/// Kombu 5.7's retry policy: how often, and how long to wait before each time. (Kombu 5.6 goes beyond `interval_max` by
+/// `interval_start`.)
 ///
 /// ```
 /// use std::time::Duration;
@@ -45,7 +46,13 @@ impl RetryPolicy {
     /// The waits before each retry, in order.
     pub fn waits(self) -> impl Iterator<Item = Duration> {
         let count = self.max_retries.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
-        let wait = move |n: u32| self.interval_start.saturating_add(self.interval_step.saturating_mul(n));
+        // Kombu's range ends one start beyond the maximum and repeats its last number; each is then cut to the maximum.
+        let steps = match self.interval_step.as_nanos() {
+            0 => 0,
+            step => u32::try_from(self.interval_max.as_nanos() / step).unwrap_or(u32::MAX),
+        };
+        let wait =
+            move |n: u32| self.interval_start.saturating_add(self.interval_step.saturating_mul(n.min(steps)));
         (0..=u32::MAX)
             .chain(std::iter::repeat(u32::MAX))
             .take(count)
@@ -67,6 +74,27 @@ mod tests {
             interval_max: second * 4,
         };
         assert_eq!(policy.waits().collect::<Vec<_>>(), [1, 3, 4, 4, 4].map(Duration::from_secs));
+        // What `kombu.utils.functional.retry_over_time` of 5.7.0 says, in tenths of a second.
+        for ((start, step, max), expected) in [
+            ((10, 10, 10), [10, 10, 10, 10, 10]),
+            ((10, 20, 40), [10, 30, 40, 40, 40]),
+            ((0, 30, 40), [0, 30, 30, 30, 30]),
+            ((5, 30, 50), [5, 35, 35, 35, 35]),
+            ((0, 2, 10), [0, 2, 4, 6, 8]),
+            ((30, 10, 20), [20, 20, 20, 20, 20]),
+            ((0, 0, 10), [0, 0, 0, 0, 0]),
+            ((20, 50, 10), [10, 10, 10, 10, 10]),
+        ] {
+            let [interval_start, interval_step, interval_max] =
+                [start, step, max].map(|tenths| Duration::from_millis(100 * tenths));
+            let policy = RetryPolicy { max_retries: Some(5), interval_start, interval_step, interval_max };
+            let waits: Vec<_> = policy.waits().collect();
+            assert_eq!(
+                waits,
+                expected.map(|tenths| Duration::from_millis(100 * tenths)),
+                "{start} {step} {max}"
+            );
+        }
         assert_eq!(RetryPolicy { max_retries: Some(0), ..policy }.waits().count(), 0);
         assert!(RetryPolicy::default().waits().take(1000).all(|wait| wait == second));
     }

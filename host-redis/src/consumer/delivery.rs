@@ -16,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{ExecuteError, ReceivedMessage};
+use crate::{ExecuteError, ReceivedMessage, payload};
 
 /// A message that is taken and not yet settled. A clone is the same delivery.
 ///
@@ -25,6 +25,7 @@ use crate::{ExecuteError, ReceivedMessage};
 #[derive(Clone, Debug)]
 pub struct Delivery {
     inner: Arc<Inner>,
+    received: Arc<Received>,
     requests: mpsc::UnboundedSender<Request>,
 }
 
@@ -71,8 +72,18 @@ impl Future for Settlement {
 }
 
 impl Delivery {
-    pub(super) const fn new(inner: Arc<Inner>, requests: mpsc::UnboundedSender<Request>) -> Self {
-        Delivery { inner, requests }
+    /// Reads a message when it is handed out, in the reader's time: the task that takes has Redis to keep busy.
+    ///
+    /// # Errors
+    /// Why it is no message, and what is to be put aside.
+    pub(super) fn read(
+        inner: Arc<Inner>,
+        requests: &mpsc::UnboundedSender<Request>,
+    ) -> Result<Self, (Arc<Inner>, Box<str>)> {
+        match payload::message(&inner.payload) {
+            Ok(received) => Ok(Delivery { inner, received: Arc::new(received), requests: requests.clone() }),
+            Err(reason) => Err((inner, reason)),
+        }
     }
 
     /// The name under which it is registered; empty without acks.
@@ -87,12 +98,12 @@ impl Delivery {
 
     /// The message, its body decompressed and decoded if it is JSON or text. The work is done by each call.
     pub fn message(&self) -> ReceivedMessage {
-        ReceivedMessage::of(&self.inner.queue, &self.inner.received)
+        ReceivedMessage::of(&self.inner.queue, &self.received)
     }
 
     /// The message as it was read, its body as it was sent.
     pub fn received(&self) -> &Received {
-        &self.inner.received
+        &self.received
     }
 
     /// The bytes as they lay in the list.
@@ -102,13 +113,13 @@ impl Delivery {
 
     /// Whether it was delivered before, to anybody.
     pub fn redelivered(&self) -> bool {
-        self.inner.received.redelivered
+        self.received.redelivered
     }
 
     /// How often it was delivered before without being settled, as far as is known: keyrail counts, in the header that
     /// RabbitMQ uses (`x-delivery-count`), while Kombu only marks a message as redelivered.
     pub fn delivery_count(&self) -> u64 {
-        crate::decode::delivery_count(&self.inner.received)
+        crate::decode::delivery_count(&self.received)
     }
 
     /// Settles it: the message is done.
@@ -147,7 +158,6 @@ pub(super) struct Inner {
     pub(super) queue: String,
     pub(super) list: String,
     pub(super) payload: Vec<u8>,
-    pub(super) received: Received,
     /// The order in which messages were taken.
     pub(super) place: u64,
     pub(super) taken: Instant,
@@ -159,24 +169,8 @@ const HANDED_OUT: u8 = 1;
 const RETURNED: u8 = 2;
 
 impl Inner {
-    pub(super) fn new(
-        id: String,
-        queue: String,
-        list: String,
-        payload: Vec<u8>,
-        received: Received,
-        place: u64,
-    ) -> Self {
-        Inner {
-            id,
-            queue,
-            list,
-            payload,
-            received,
-            place,
-            taken: Instant::now(),
-            state: AtomicU8::new(UNREAD),
-        }
+    pub(super) fn new(id: String, queue: String, list: String, payload: Vec<u8>, place: u64) -> Self {
+        Inner { id, queue, list, payload, place, taken: Instant::now(), state: AtomicU8::new(UNREAD) }
     }
 
     /// Whether it may be handed out: not if it went back before anybody read it.
@@ -208,6 +202,11 @@ pub(super) enum Request {
         delivery: Arc<Inner>,
         verdict: Verdict,
         done: oneshot::Sender<Result<bool, ExecuteError>>,
+    },
+    /// It was handed out, and whoever read it found that it is no message.
+    Poison {
+        delivery: Arc<Inner>,
+        reason: Box<str>,
     },
     /// Somebody waits for what was settled last.
     Hurry,

@@ -10,7 +10,6 @@ use std::{
     time::Duration,
 };
 
-use keyrail_core::{ByteString, kombu::Received};
 use tokio::{
     sync::{Notify, mpsc, oneshot},
     time::{Instant, sleep_until},
@@ -21,7 +20,7 @@ use super::{
     delivery::{Inner, Request, Verdict},
     outage::{Outage, passes},
 };
-use crate::{ExecuteError, Executor, Host, QueueOrder, Take, Taken, Waiter, executor::pop_order, payload};
+use crate::{ExecuteError, Executor, Host, QueueOrder, Take, Taken, Waiter, executor::pop_order};
 
 /// What comes to the consumer's owner.
 #[derive(Debug)]
@@ -67,8 +66,8 @@ pub(super) struct Driver<E: Executor> {
     owner: String,
     takes: u64,
     places: u64,
-    /// Registered, and not yet on the way back or settled.
-    pub(super) held: HashMap<String, Arc<Inner>>,
+    /// Registered, and not yet on the way back or settled; by place.
+    pub(super) held: HashMap<u64, Arc<Inner>>,
     pub(super) acks: Vec<Ack>,
     /// Until when the acks may wait for others.
     acks_due: Instant,
@@ -235,13 +234,20 @@ impl<E: Executor> Driver<E> {
     pub(super) fn accept(&mut self, request: Request) {
         let (delivery, verdict, done) = match request {
             Request::Settle { delivery, verdict, done } => (delivery, verdict, done),
+            Request::Poison { delivery, reason } => {
+                // Unless it went back meanwhile; whoever reads it next finds the same.
+                if delivery.id.is_empty() || self.held.remove(&delivery.place).is_some() {
+                    self.poison.push((delivery, reason));
+                }
+                return;
+            }
             Request::Hurry => {
                 self.acks_due = Instant::now();
                 return;
             }
             other => return self.asked.push_back(other),
         };
-        match (self.held.remove(&delivery.id), verdict) {
+        match (self.held.remove(&delivery.place), verdict) {
             // Settled before, or put back; or never registered, and then there is nothing to settle.
             (None, verdict) => {
                 let unregistered = delivery.id.is_empty() && matches!(verdict, Verdict::Done);
@@ -323,8 +329,7 @@ impl<E: Executor> Driver<E> {
                 self.fail(error);
             }
         }
-        // What turned out to be no message is put aside at once.
-        progress | (!self.poison.is_empty() && self.give_back().await)
+        progress
     }
 
     pub(super) fn settled(&mut self, acks: Vec<Ack>, settled: Result<Vec<bool>, ExecuteError>) {
@@ -343,7 +348,7 @@ impl<E: Executor> Driver<E> {
             }
             Err(error) => {
                 for Ack { delivery, done, .. } in acks {
-                    self.held.insert(delivery.id.clone(), delivery);
+                    self.held.insert(delivery.place, delivery);
                     let _ = done.send(Err(error.clone()));
                 }
                 self.fail(error);
@@ -391,17 +396,9 @@ impl<E: Executor> Driver<E> {
     }
 
     fn hold(&mut self, id: String, queue: String, list: String, payload: Vec<u8>) {
-        let (received, reason) = match payload::message(&payload) {
-            Ok(received) => (received, None),
-            Err(reason) => (nothing(), Some(reason)),
-        };
-        let inner = Arc::new(Inner::new(id, queue, list, payload, received, self.places));
-        if let Some(reason) = reason {
-            self.poison.push((inner, reason));
-            return;
-        }
+        let inner = Arc::new(Inner::new(id, queue, list, payload, self.places));
         if !inner.id.is_empty() {
-            self.held.insert(inner.id.clone(), inner.clone());
+            self.held.insert(inner.place, inner.clone());
         }
         self.unread.count.fetch_add(1, Ordering::AcqRel);
         if let Err(mpsc::error::SendError(Ok(Event::Delivery(inner)))) =
@@ -450,7 +447,13 @@ impl<E: Executor> Driver<E> {
         let backs = self.backs.iter().map(|(delivery, _, _)| &delivery.id);
         let poison = self.poison.iter().map(|(delivery, _)| &delivery.id);
         let called_back = self.called_back.iter().map(|delivery| &delivery.id);
-        self.held.keys().chain(acks).chain(backs).chain(poison).chain(called_back)
+        self.held
+            .values()
+            .map(|delivery| &delivery.id)
+            .chain(acks)
+            .chain(backs)
+            .chain(poison)
+            .chain(called_back)
     }
 
     /// Puts back what was taken for this consumer and never arrived here, if it is time to look for it.
@@ -477,21 +480,5 @@ impl<E: Executor> Driver<E> {
             crate::HostError::Execute(error) => error,
             other => ExecuteError::Server { message: other.to_string().into() },
         })
-    }
-}
-
-/// Stands for what could not be read.
-fn nothing() -> Received {
-    let empty = keyrail_core::kombu::Json::Object(Vec::new());
-    Received {
-        body: Vec::new(),
-        content_type: None,
-        content_encoding: None,
-        headers: empty.clone(),
-        properties: empty,
-        exchange: String::new(),
-        routing_key: ByteString::default(),
-        delivery_tag: String::new(),
-        redelivered: false,
     }
 }

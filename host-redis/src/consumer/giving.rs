@@ -48,7 +48,7 @@ impl<E: Executor> Driver<E> {
                     self.fail(error);
                 }
                 Err(error) => {
-                    self.held.insert(delivery.id.clone(), delivery);
+                    self.held.insert(delivery.place, delivery);
                     let _ = done.send(Err(error));
                 }
             }
@@ -132,7 +132,7 @@ impl<E: Executor> Driver<E> {
                 match self.put_back(&delivery, Requeue::Front, seen).await {
                     Ok(known) => {
                         gone.count += usize::from(known);
-                        self.held.remove(&delivery.id);
+                        self.held.remove(&delivery.place);
                     }
                     Err(error) => {
                         self.fail(error.clone());
@@ -141,7 +141,7 @@ impl<E: Executor> Driver<E> {
                 }
             }
             if gone.failed.is_some() && !seen {
-                self.held.remove(&delivery.id);
+                self.held.remove(&delivery.place);
                 self.called_back.push(delivery);
             }
         }

@@ -26,7 +26,12 @@ struct Reader<'a> {
     visibility: f64,
     state: State,
     looked: Looked,
+    /// Bytes of what cannot be read, which is kept for the repair.
+    kept: usize,
 }
+
+/// What cannot be read is kept up to so many bytes, and the rest is left for the next run.
+const ENOUGH: usize = 64 << 20;
 
 pub(super) async fn read(
     redis: &Redis,
@@ -35,7 +40,7 @@ pub(super) async fn read(
     visibility: f64,
 ) -> Result<(State, Looked), HostError> {
     let state = State { now_ms: redis.now_ms().await?, ..State::default() };
-    let mut reader = Reader { redis, layout, limits, visibility, state, looked: Looked::default() };
+    let mut reader = Reader { redis, layout, limits, visibility, state, looked: Looked::default(), kept: 0 };
     let keys = Keys::read(&mut reader).await?;
     reader.tables(&keys).await?;
     reader.own().await?;
@@ -46,6 +51,11 @@ pub(super) async fn read(
 }
 
 impl Reader<'_> {
+    /// Whether so much is kept that no more is looked for.
+    const fn is_enough(&self) -> bool {
+        self.kept >= ENOUGH
+    }
+
     /// Says that a limit was reached.
     fn left_out(&mut self, what: String) {
         self.looked.left_out.push(what);

@@ -12,7 +12,7 @@ use keyrail_core::{
 pub(super) struct State {
     /// By the server's clock, in milliseconds.
     pub(super) now_ms: u64,
-    /// Whether every key was seen, so that what was not seen is not there.
+    /// Whether every key and list was seen, so that what was not seen is not there.
     pub(super) complete: bool,
     /// By exchange: those with a table, with permanent bindings or with a deadline.
     pub(super) tables: BTreeMap<String, Table>,

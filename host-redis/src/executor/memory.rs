@@ -227,12 +227,19 @@ impl Store {
         })
     }
 
-    /// Tells every listener once per pattern that matches, as Redis does. A listener whose backlog is full misses it.
+    /// Tells every listener once per pattern that matches, as Redis does. A listener whose backlog is full is cut off.
     fn publish(&mut self, channel: &str, payload: &[u8]) -> usize {
         self.listeners.retain(|(_, listener)| !listener.is_closed());
         let hearing = self.listeners.iter().filter(|(pattern, _)| glob_matches(pattern, channel.as_bytes()));
-        let heard = || Heard { channel: channel.into(), payload: payload.into() };
-        hearing.filter(|(_, listener)| listener.try_send(heard()).is_ok()).count()
+        let (mut count, mut full) = (0, Vec::new());
+        for (_, listener) in hearing {
+            match listener.try_send(Heard { channel: channel.into(), payload: payload.into() }) {
+                Ok(()) => count += 1,
+                Err(_) => full.push(listener.clone()),
+            }
+        }
+        self.listeners.retain(|(_, listener)| !full.iter().any(|full| full.same_channel(listener)));
+        count
     }
 }
 
@@ -347,7 +354,7 @@ impl Executor for Memory {
         let (sender, messages) = mpsc::channel(BACKLOG);
         let listeners = patterns.iter().map(|pattern| (pattern.clone().into_bytes(), sender.clone()));
         self.store().listeners.extend(listeners);
-        Ok(Listener { messages })
+        Ok(Listener { messages, backlog: None, _listens: None })
     }
 
     async fn hash(&self, key: &str) -> Result<Vec<(String, Vec<u8>)>, ExecuteError> {

@@ -6,13 +6,10 @@ use ::redis::{
     Cmd, Pipeline, RedisError, ScriptInvocation, Value,
     aio::{ConnectionLike, MultiplexedConnection},
 };
-use futures_util::StreamExt;
 use keyrail_core::kombu::{Command, Layout, Plan};
-use tokio::sync::mpsc;
 
 use super::{
-    BACKLOG, Executor, GiveBack, Heard, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Swept,
-    Take, Taken,
+    Executor, GiveBack, Held, Listener, Overdue, PutBack, Reply, Restore, SetSize, Swept, Take, Taken,
     needs::{Need, needs},
 };
 use crate::{
@@ -24,6 +21,7 @@ mod atomic;
 pub(crate) mod commands;
 pub(crate) mod errors;
 mod held;
+pub(crate) mod listen;
 pub(crate) mod once;
 mod replies;
 mod scripts;
@@ -173,6 +171,9 @@ impl Redis {
     }
 }
 
+/// Room for a small command.
+const ROOM: usize = 64;
+
 impl Redis {
     /// Runs commands one after the other, each with its own answer.
     pub(crate) async fn run_each(
@@ -183,15 +184,14 @@ impl Redis {
             let value = self.send(&command(one)).await?;
             return Ok(vec![reply(self.link.address(), one, value)]);
         }
-        let mut pipeline = Pipeline::with_capacity(commands.len());
         // One error must not hide which command it belongs to, nor the replies of the others.
-        pipeline.ignore_errors();
+        let mut out = Commands::to(self, commands.len(), ROOM);
         for each in commands {
-            pipeline.add_command(command(each));
+            out.add(command(each));
         }
-        let values: Vec<Value> =
-            pipeline.query_async(&mut self.link.clone()).await.map_err(|error| self.error(error))?;
-        Ok(self.replies(commands, values))
+        let answers = out.send(self).await?;
+        let address = self.link.address();
+        Ok(commands.iter().zip(answers).map(|(asked, answer)| reply(address, asked, answer?)).collect())
     }
 
     /// Sends one command; an error that the server answers is a value.
@@ -349,33 +349,7 @@ impl Executor for Redis {
     }
 
     async fn subscribe(&self, patterns: &[String]) -> Result<Listener, ExecuteError> {
-        let limit = self.link.timeouts().connect_timeout;
-        let mut subscription = self.link.listening().await?;
-        let subscribing = async {
-            for pattern in patterns {
-                subscription.psubscribe(pattern).await?;
-            }
-            Ok(subscription)
-        };
-        let subscription = in_time(self.link.address(), limit, subscribing).await?;
-        let subscription = subscription.map_err(|error: RedisError| self.error(error))?;
-        let (sender, messages) = mpsc::channel(BACKLOG);
-        tokio::spawn(async move {
-            let mut stream = subscription.into_on_message();
-            loop {
-                let message = tokio::select! {
-                    message = stream.next() => message,
-                    () = sender.closed() => return,
-                };
-                let Some(message) = message else { return };
-                let channel = message.get_channel_name().to_owned();
-                let heard = Heard { channel, payload: message.get_payload_bytes().to_vec() };
-                if sender.send(heard).await.is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Listener { messages })
+        listen::subscribe(self, patterns).await
     }
 
     async fn hash(&self, key: &str) -> Result<Vec<(String, Vec<u8>)>, ExecuteError> {

@@ -16,6 +16,10 @@ local function written_tag(payload)
     if not close or close < info or find(payload, '}', close + 1, true) ~= #payload - 1 then
         return nil
     end
+    -- Headers that are no object want a record of their own; see below.
+    if not find(payload, '"headers": {', 1, true) then
+        return nil
+    end
     -- What is no object could not be put back by anybody if its reader died before it found that out.
     if byte(payload) ~= 123 then
         return nil
@@ -27,8 +31,15 @@ local function written_tag(payload)
     return tag
 end
 
--- The name of a payload's delivery tag, or nil if it is no message: it is decoded.
+-- Decoding takes thirty times the payload's size, of which Redis' limit of memory knows nothing.
+local DECODED = 2 ^ 20
+
+-- The name of a payload's delivery tag, or nil if it is no message: it is decoded. And, if a Kombu that restores it could
+-- not read its headers, what to register instead. Who reads a giant finds out what it is.
 local function decoded_tag(payload)
+    if #payload > DECODED then
+        return byte(payload) == 123 and redis.sha1hex(string.sub(payload, -4096)) or nil
+    end
     local read, message = pcall(cjson.decode, payload)
     local surrogates = not read
     if surrogates then
@@ -38,17 +49,27 @@ local function decoded_tag(payload)
     if not read or type(message) ~= 'table' or type(message.properties) ~= 'table' then
         return nil
     end
+    -- Kombu raises on it.
+    local info = message.properties.delivery_info
+    if info ~= nil and type(info) ~= 'table' then
+        return nil
+    end
+    -- It reads this as no headers, and would lose it: of equal names the last one counts.
+    local registered
+    if message.headers ~= nil and type(message.headers) ~= 'table' then
+        registered = match(payload, '^(.*)}') .. ', "headers": {}}'
+    end
     local tag = message.properties.delivery_tag
     if type(tag) == 'number' and tag == math.floor(tag) and math.abs(tag) < math.huge then
         -- Numbers from 2^53 on are read as a neighbour's, whose name this must not be.
-        return math.abs(tag) < 2 ^ 53 and string.format('%.0f', tag) or redis.sha1hex(payload)
+        return math.abs(tag) < 2 ^ 53 and string.format('%.0f', tag) or redis.sha1hex(payload), registered
     end
     if type(tag) ~= 'string' then
         return nil
     end
     -- Bytes beyond ASCII may be no text at all; any name will do that is this tag's alone.
     if surrogates then
-        return redis.sha1hex(payload)
+        return redis.sha1hex(payload), registered
     end
-    return (#tag > 200 or find(tag, '[\128-\255]')) and redis.sha1hex(tag) or tag
+    return (#tag > 200 or find(tag, '[\128-\255]')) and redis.sha1hex(tag) or tag, registered
 end

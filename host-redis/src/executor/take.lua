@@ -4,7 +4,7 @@
 -- ARGV: how many at most; after how many bytes no more; the owner, or '' to register nothing; the number of queues; '1'
 -- if they take turns; then for each queue what goes behind the owner in a delivery's name, and behind the payload in
 -- its record.
--- A payload is looked at only to read its tag, and stored as the bytes it came in.
+-- A payload is looked at only to read its tag, and stored as the bytes it came in, unless a Kombu could not restore those.
 -- A script does not undo what it did before an error: types are asked first, and messages leave their list last.
 -- Returns one list without a list for each message, which would cost as much as registering it: `key, delivery,
 -- payload` for a message, `-key` for one in quarantine, `0, key` for a key of another type than it should be; a key is
@@ -72,13 +72,17 @@ for step = 3, #keys, 2 * width do
             end
             local payload = read[queue][unseen[queue]]
             unseen[queue] = unseen[queue] - 1
-            local tag = written_tag(payload) or decoded_tag(payload)
+            local tag, registered = written_tag(payload), payload
+            if not tag then
+                tag, registered = decoded_tag(payload)
+                registered = registered or payload
+            end
             if tag then
                 local delivery = ''
                 if owner ~= '' then
                     delivery = tag .. behind_tag .. count .. ARGV[4 + 2 * queue]
                     times[waiting + 1], times[waiting + 2] = now, delivery
-                    records[waiting + 1], records[waiting + 2] = delivery, '[' .. payload .. ARGV[5 + 2 * queue]
+                    records[waiting + 1], records[waiting + 2] = delivery, '[' .. registered .. ARGV[5 + 2 * queue]
                     waiting = waiting + 2
                     if waiting >= AT_ONCE then
                         register()

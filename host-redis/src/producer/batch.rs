@@ -9,7 +9,7 @@ use keyrail_core::kombu::{Plan, Priority};
 use super::{Asked, Confirm, Message, Prepared, ProduceError, Producer, ROOM, is_nowhere};
 use crate::{
     ExecuteError, Freshness, HostError,
-    executor::{Commands, Once, Ran},
+    executor::{Answers, Commands, Once, Ran},
     publish::Ways,
     table::Reach,
 };
@@ -19,7 +19,7 @@ const PIPELINE: usize = 64;
 /// Pipelines under way.
 const UNDER_WAY: usize = 4;
 
-type Answer = Result<Vec<Value>, ExecuteError>;
+type Answer = Result<Answers, ExecuteError>;
 
 /// A pipeline that was sent.
 struct UnderWay<'m> {
@@ -186,13 +186,12 @@ impl Producer {
         answers: &mut [Option<Result<Confirm, ProduceError>>],
     ) {
         let Some(UnderWay { sent, answering, early }) = under_way else { return };
-        let answer = match early {
+        let mut answer = match early {
             Some(answer) => answer,
             None => answering.await,
         };
-        let mut values = answer.map(Vec::into_iter);
-        let mut next = || match &mut values {
-            Ok(values) => Ok(values.next().unwrap_or(Value::Nil)),
+        let mut next = || match &mut answer {
+            Ok(values) => values.next().unwrap_or(Ok(Value::Nil)),
             Err(error) => Err(error.clone()),
         };
         for Sent { place, ways, dead_lettered, sending } in sent {

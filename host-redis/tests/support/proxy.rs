@@ -5,9 +5,10 @@ use std::{
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     thread,
+    time::Duration,
 };
 
 /// Forwards to one port until the process ends.
@@ -15,6 +16,8 @@ pub(crate) struct Proxy {
     pub(crate) port: u16,
     open: Arc<Mutex<Vec<TcpStream>>>,
     silent: Arc<AtomicBool>,
+    generation: Arc<AtomicU64>,
+    milliseconds: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -25,6 +28,10 @@ impl Proxy {
         let kept = open.clone();
         let silent = Arc::new(AtomicBool::new(false));
         let swallow = silent.clone();
+        let generation = Arc::new(AtomicU64::new(0));
+        let current = generation.clone();
+        let milliseconds = Arc::new(AtomicU64::new(0));
+        let slow = milliseconds.clone();
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // As a server that is not there, it hangs up.
@@ -32,12 +39,19 @@ impl Proxy {
                 let ends = [client.try_clone(), server.try_clone(), client.try_clone(), server.try_clone()];
                 let [Ok(from), Ok(to), Ok(one), Ok(other)] = ends else { continue };
                 kept.lock().expect("no panic").extend([one, other]);
-                let swallow = swallow.clone();
-                thread::spawn(move || forward(from, server, &AtomicBool::new(false)));
-                thread::spawn(move || forward(to, client, &swallow));
+                let (swallow, mine) = (swallow.clone(), current.load(SeqCst));
+                let (one, other, slow) = (current.clone(), current.clone(), slow.clone());
+                let is_frozen = move |now: &AtomicU64| now.load(SeqCst) != mine;
+                thread::spawn(move || forward(from, server, || is_frozen(&one)));
+                thread::spawn(move || {
+                    forward(to, client, || {
+                        thread::sleep(Duration::from_millis(slow.load(SeqCst)));
+                        swallow.load(SeqCst) || is_frozen(&other)
+                    })
+                });
             }
         });
-        Proxy { port, open, silent }
+        Proxy { port, open, silent, generation, milliseconds }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -49,6 +63,17 @@ impl Proxy {
         self.silent.store(swallow, SeqCst);
     }
 
+    /// Leaves every connection half-open: nothing arrives any more, in either direction, and nobody hears of an end. New
+    /// ones are served.
+    pub(crate) fn freeze(&self) {
+        self.generation.fetch_add(1, SeqCst);
+    }
+
+    /// Lets every answer take so long.
+    pub(crate) fn slow_answers(&self, milliseconds: u64) {
+        self.milliseconds.store(milliseconds, SeqCst);
+    }
+
     /// Cuts every connection, whatever is on its way; how many there were.
     pub(crate) fn cut(&self) -> usize {
         let open = std::mem::take(&mut *self.open.lock().expect("no panic"));
@@ -56,10 +81,10 @@ impl Proxy {
     }
 }
 
-fn forward(mut from: TcpStream, mut to: TcpStream, swallow: &AtomicBool) {
+fn forward(mut from: TcpStream, mut to: TcpStream, swallow: impl Fn() -> bool) {
     let mut buffer = [0; 65536];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
-        if !swallow.load(SeqCst) && to.write_all(&buffer[..length]).is_err() {
+        if !swallow() && to.write_all(&buffer[..length]).is_err() {
             break;
         }
     }

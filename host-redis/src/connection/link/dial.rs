@@ -99,7 +99,6 @@ impl Link {
         match &self.0.address.place {
             Place::Tcp(node) => self.client_at(node_address(node, tls)),
             Place::Unix(path) => self.client_at(ConnectionAddr::Unix(path.clone())),
-            // Any node will do to listen on: a cluster passes messages on to all.
             Place::Cluster(nodes) => match nodes.first() {
                 Some(node) => self.client_at(node_address(node, tls)),
                 None => Err(Failure::Mute),
@@ -113,6 +112,13 @@ impl Link {
 
     pub(super) fn client_at(&self, address: ConnectionAddr) -> Result<Client, Failure> {
         tls::client(self.info(address)?, self.0.address.tls.as_ref()).map_err(Failure::Told)
+    }
+
+    /// The same client, to whom the server may speak of its own accord.
+    pub(super) fn in_resp3(&self, client: &Client) -> Result<Client, Failure> {
+        let info = client.get_connection_info().clone();
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        tls::client(info.set_redis_settings(settings), self.0.address.tls.as_ref()).map_err(Failure::Told)
     }
 
     fn info(&self, address: ConnectionAddr) -> Result<ConnectionInfo, Failure> {

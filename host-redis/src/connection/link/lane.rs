@@ -15,10 +15,10 @@ use std::{
     io,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak,
-        atomic::{AtomicBool, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, Waker},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ::redis::{
@@ -66,6 +66,8 @@ struct Shared {
     /// Held for moments only.
     queue: Mutex<Queue>,
     over: AtomicBool,
+    /// How often something was read.
+    reads: AtomicU64,
     changes: Option<Arc<dyn Changes>>,
     limit: Duration,
     db: i64,
@@ -91,7 +93,7 @@ impl Lane {
     ) -> RedisResult<Option<Self>> {
         let Some(stream) = Stream::connect(info, keepalive).await? else { return Ok(None) };
         let shared = Arc::new(Shared::new(stream, changes, limit, info.redis_settings().db()));
-        let listening = tokio::spawn(listen(Arc::downgrade(&shared)));
+        let listening = tokio::spawn(listen(Arc::downgrade(&shared), limit));
         Ok(Some(Lane(Arc::new(Open { shared, listening }))))
     }
 
@@ -121,18 +123,31 @@ impl Lane {
 }
 
 /// Hears what the server says while nobody asks anything, and looks after callers whose leader is not polled.
-async fn listen(shared: Weak<Shared>) {
+///
+/// Also ends a lane on which answers are due and nothing was read for as long as an answer may take: callers with less
+/// patience than that go away before they find out.
+async fn listen(shared: Weak<Shared>, limit: Duration) {
+    let mut silence: Option<(u64, Instant)> = None;
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(shared) = shared.upgrade() else { return };
         if shared.is_idle() && !shared.over.load(Relaxed) {
-            // The task ends with the lane, which holds it.
-            let _ = shared.stream.readable().await;
+            // The task ends with the lane, which holds it. It comes back to look for answers that are due.
+            let _ = timeout(limit / 4, shared.stream.readable()).await;
         }
         shared.work(None);
         if shared.over.load(Relaxed) {
             return;
         }
+        let reads = shared.reads.load(Relaxed);
+        silence = match silence {
+            _ if shared.queue().expects_nothing() => None,
+            Some((then, since)) if then == reads && since.elapsed() > limit => {
+                return shared.fail(&RedisError::from(io::Error::from(io::ErrorKind::TimedOut)));
+            }
+            Some((then, since)) if then == reads => Some((then, since)),
+            _ => Some((reads, Instant::now())),
+        };
     }
 }
 
@@ -143,6 +158,7 @@ impl Shared {
             socket: Mutex::default(),
             queue: Mutex::default(),
             over: AtomicBool::new(false),
+            reads: AtomicU64::new(0),
             changes,
             limit,
             db,
@@ -195,6 +211,8 @@ impl Shared {
             match self.stream.read(socket.answers.room()) {
                 Ok(0) => return Err(closed()),
                 Ok(_) => {
+                    // Only who holds the socket writes it.
+                    self.reads.store(self.reads.load(Relaxed) + 1, Relaxed);
                     self.deliver(socket, caller.as_ref().map(|(place, _)| *place))?;
                     let mut queue = self.queue();
                     match caller {

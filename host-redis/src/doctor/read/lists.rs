@@ -25,6 +25,7 @@ impl Reader<'_> {
         self.replies(replies).await?;
         let limit = self.limits.lists;
         if lists.len() > limit {
+            self.state.complete = false;
             self.left_out(format!(
                 "{} lists behind the first {limit}: raise --max-lists",
                 lists.len() - limit
@@ -32,10 +33,16 @@ impl Reader<'_> {
         }
         let look = Script::new(LOOK);
         for key in lists.into_iter().take(limit) {
+            if self.is_enough() {
+                self.state.complete = false;
+                self.left_out(format!("lists from `{key}` on: what cannot be read is enough for one run"));
+                break;
+            }
             let list = self.list(&look, key).await?;
             if list.length > 0 {
                 self.looked.lists += 1;
                 self.looked.payloads += list.looked;
+                self.kept += list.poison.iter().map(|(payload, _)| payload.len()).sum::<usize>();
                 self.state.lists.insert(key.clone(), list);
             }
         }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::{
     Reader,
-    wire::{ask_one, cmd, number, scan_entries},
+    wire::{ask_one, cmd, number, pairs, scan_entries},
 };
 use crate::{ExecuteError, doctor::state::Unreadable, registry};
 
@@ -46,13 +46,7 @@ impl Reader<'_> {
     }
 
     async fn hash(&mut self, key: &str) -> Result<Vec<Field>, ExecuteError> {
-        let entries = self.entries(key, "hash", "HSCAN").await?.unwrap_or_default();
-        let mut fields: Vec<Field> =
-            entries.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
-        // The server may name a field twice.
-        fields.sort_unstable();
-        fields.dedup_by(|next, kept| next.0 == kept.0);
-        Ok(fields)
+        Ok(pairs(self.entries(key, "hash", "HSCAN").await?.unwrap_or_default()))
     }
 
     async fn entries(

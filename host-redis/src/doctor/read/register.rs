@@ -1,11 +1,13 @@
 //! The register of what was delivered and not yet acked.
 
+use std::collections::BTreeSet;
+
 use redis::Cmd;
 
 use super::{
     Reader,
     own::is_nil,
-    wire::{ask, ask_at_once, ask_one, cmd, number, scan_entries, text},
+    wire::{ask, ask_at_once, ask_one, cmd, entries_page, number, pairs, scan_entries, text},
 };
 use crate::{ExecuteError, payload, restore};
 
@@ -35,40 +37,65 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Page by page: what is well is forgotten.
     async fn records(&mut self, unacked: &str, index: &str, readable: bool) -> Result<(), ExecuteError> {
-        let limit = self.limits.deliveries;
-        let (entries, all) = scan_entries(self.redis, "HSCAN", unacked, limit.saturating_mul(2)).await?;
-        if !all {
-            self.left_out(format!("deliveries behind the first {limit}: raise --max-deliveries"));
-        }
-        self.looked.deliveries += entries.len() / 2;
-        let names: Vec<&[u8]> = entries.chunks_exact(2).map(|pair| &*pair[0]).collect();
-        let scores = match readable {
-            true => {
-                let scores = names.iter().map(|name| cmd("ZSCORE", &[index.as_bytes(), name])).collect();
-                ask(self.redis, scores).await?
+        let (limit, mut cursor) = (self.limits.deliveries, 0);
+        let mut suspects = BTreeSet::new();
+        loop {
+            let (next, page) = entries_page(self.redis, "HSCAN", unacked, cursor).await?;
+            let mut page = pairs(page);
+            let room = limit.saturating_sub(self.looked.deliveries);
+            let more = page.len() > room || (next != 0 && page.len() == room);
+            page.truncate(room);
+            self.looked.deliveries += page.len();
+            page.retain(|(name, _)| !suspects.contains(name));
+            self.page(unacked, index, readable, page, &mut suspects).await?;
+            if self.is_enough() {
+                self.left_out("deliveries: what cannot be read is enough for one run".into());
+                return Ok(());
             }
-            false => Vec::new(),
-        };
-        for (at, pair) in entries.chunks_exact(2).enumerate() {
-            let (name, record) = (&pair[0], &pair[1]);
-            let missing =
-                scores.get(at).is_some_and(is_nil) && self.is_registered(unacked, index, name).await?;
-            if self.is_unreadable(unacked, name, record).await? {
-                let score = match scores.get(at) {
-                    Some(score) if !missing => text(score.clone()),
-                    _ => None,
-                };
-                self.state.register.unreadable.push((name.clone(), record.clone(), score));
+            if more {
+                self.left_out(format!("deliveries behind the first {limit}: raise --max-deliveries"));
+                return Ok(());
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
+    async fn page(
+        &mut self,
+        unacked: &str,
+        index: &str,
+        readable: bool,
+        page: Vec<(Vec<u8>, Vec<u8>)>,
+        suspects: &mut BTreeSet<Vec<u8>>,
+    ) -> Result<(), ExecuteError> {
+        let scores = page.iter().filter(|_| readable);
+        let scores = scores.map(|(name, _)| cmd("ZSCORE", &[index.as_bytes(), name])).collect();
+        let scores = ask(self.redis, scores).await?;
+        for (at, (name, record)) in page.into_iter().enumerate() {
+            let score = scores.get(at);
+            let missing = score.is_some_and(is_nil) && self.is_unindexed(unacked, index, &name).await?;
+            let unreadable = self.is_unreadable(unacked, &name, &record).await?;
+            if missing || unreadable {
+                suspects.insert(name.clone());
+            }
+            if unreadable {
+                self.kept += record.len();
+                let score = score.cloned().and_then(text);
+                self.state.register.unreadable.push((name, record, score));
             } else if missing {
-                self.state.register.unindexed.push(name.clone());
+                self.state.register.unindexed.push(name);
             }
         }
         Ok(())
     }
 
     /// Whether the delivery has a record and no time, at one moment.
-    async fn is_registered(&self, unacked: &str, index: &str, name: &[u8]) -> Result<bool, ExecuteError> {
+    async fn is_unindexed(&self, unacked: &str, index: &str, name: &[u8]) -> Result<bool, ExecuteError> {
         let questions =
             vec![cmd("ZSCORE", &[index.as_bytes(), name]), cmd("HEXISTS", &[unacked.as_bytes(), name])];
         let answers = ask_at_once(self.redis, questions).await?;
@@ -90,13 +117,13 @@ impl Reader<'_> {
     async fn times(&mut self, unacked: &str, index: &str, readable: bool) -> Result<(), ExecuteError> {
         let limit = self.limits.deliveries;
         let (entries, all) = scan_entries(self.redis, "ZSCAN", index, limit.saturating_mul(2)).await?;
+        let entries = pairs(entries);
         if !all {
             self.left_out(format!("times of deliveries behind the first {limit}: raise --max-deliveries"));
         }
         // As seconds; what was held for twice the time should have been restored once.
         let due = self.state.now_ms as f64 / 1000.0 - 2.0 * self.visibility - SLACK;
-        let pairs = || entries.chunks_exact(2).map(|pair| (&pair[0], &pair[1]));
-        for (_, score) in pairs() {
+        for (_, score) in &entries {
             let score = std::str::from_utf8(score).ok().and_then(|score| score.parse::<f64>().ok());
             if let Some(score) = score.filter(|score| *score < due) {
                 let register = &mut self.state.register;
@@ -107,9 +134,10 @@ impl Reader<'_> {
         if !readable {
             return Ok(());
         }
-        let there = pairs().map(|(name, _)| cmd("HEXISTS", &[unacked.as_bytes(), name])).collect();
+        let there = entries.iter().map(|(name, _)| cmd("HEXISTS", &[unacked.as_bytes(), name])).collect();
         let there = ask(self.redis, there).await?;
-        let suspects = pairs().zip(there).filter(|(_, there)| number(there) == 0).map(|(pair, _)| pair);
+        let suspects =
+            entries.iter().zip(there).filter(|(_, there)| number(there) == 0).map(|(pair, _)| pair);
         for (name, score) in suspects {
             let questions =
                 vec![cmd("HEXISTS", &[unacked.as_bytes(), name]), cmd("ZSCORE", &[index.as_bytes(), name])];

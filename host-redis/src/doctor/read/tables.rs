@@ -8,7 +8,7 @@ use redis::Value;
 use super::{
     Reader,
     keys::Keys,
-    wire::{ask, ask_at_once, cmd, number, scan_entries, text},
+    wire::{ask, ask_at_once, cmd, number, pairs, scan_entries, text},
 };
 use crate::{ExecuteError, doctor::state::Table};
 
@@ -120,11 +120,11 @@ impl Reader<'_> {
         if !all {
             self.left_out(format!("deadlines behind the first {}: raise --max-bindings", self.limits.rows));
         }
-        let texts = |pair: &[Vec<u8>]| {
-            let text = |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).ok();
-            Some((text(&pair[0])?, text(&pair[1])?))
-        };
-        Ok(entries.chunks_exact(2).filter_map(texts).collect())
+        let texts = pairs(entries).into_iter();
+        let texts = texts.filter_map(|(exchange, deadline)| {
+            Some((String::from_utf8(exchange).ok()?, String::from_utf8(deadline).ok()?))
+        });
+        Ok(texts.collect())
     }
 
     /// Whether the key is there and what it should be; another type is noted.

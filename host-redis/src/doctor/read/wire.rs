@@ -77,8 +77,26 @@ pub(crate) async fn scan_page(
     scan.query_async(server).await.map_err(|error| redis.error(error))
 }
 
-/// The entries of a set (`SSCAN`), or entry and value in turn (`HSCAN`, `ZSCAN`), at most so many. False if there are
-/// more. A key that is of another type by now has none.
+/// Some of the entries of a set (`SSCAN`), or entry and value in turn (`HSCAN`, `ZSCAN`), and where to go on; 0 is the
+/// beginning and the end. The server may name an entry twice. A key that is of another type by now has none.
+pub(crate) async fn entries_page(
+    redis: &Redis,
+    command: &str,
+    key: &str,
+    cursor: u64,
+) -> Result<(u64, Vec<Vec<u8>>), ExecuteError> {
+    // Values may be large, and the count is of entries.
+    let count = if command == "HSCAN" { 32 } else { PAGE };
+    let mut scan = Cmd::new();
+    scan.arg(command).arg(key).arg(cursor).arg("COUNT").arg(count);
+    let answer = redis.send(&scan).await?;
+    if matches!(&answer, Value::ServerError(error) if error.code() == "WRONGTYPE") {
+        return Ok((0, Vec::new()));
+    }
+    redis::from_redis_value(checked(&scan, answer)?).map_err(|error| redis.error(error.into()))
+}
+
+/// All of them, at most so many. False if there are more.
 pub(crate) async fn scan_entries(
     redis: &Redis,
     command: &str,
@@ -86,17 +104,8 @@ pub(crate) async fn scan_entries(
     limit: usize,
 ) -> Result<(Vec<Vec<u8>>, bool), ExecuteError> {
     let (mut entries, mut cursor) = (Vec::new(), 0_u64);
-    // Values may be large, and the count is of entries.
-    let count = if command == "HSCAN" { 32 } else { PAGE };
     loop {
-        let mut scan = Cmd::new();
-        scan.arg(command).arg(key).arg(cursor).arg("COUNT").arg(count);
-        let answer = redis.send(&scan).await?;
-        if matches!(&answer, Value::ServerError(error) if error.code() == "WRONGTYPE") {
-            return Ok((Vec::new(), true));
-        }
-        let (next, page): (u64, Vec<Vec<u8>>) =
-            redis::from_redis_value(checked(&scan, answer)?).map_err(|error| redis.error(error.into()))?;
+        let (next, page) = entries_page(redis, command, key, cursor).await?;
         entries.extend(page);
         cursor = next;
         if cursor == 0 || entries.len() >= limit {
@@ -105,6 +114,18 @@ pub(crate) async fn scan_entries(
             return Ok((entries, all));
         }
     }
+}
+
+/// Entries and values in pairs, each entry once, sorted.
+pub(crate) fn pairs(entries: Vec<Vec<u8>>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut pairs = Vec::with_capacity(entries.len() / 2);
+    let mut entries = entries.into_iter();
+    while let (Some(entry), Some(value)) = (entries.next(), entries.next()) {
+        pairs.push((entry, value));
+    }
+    pairs.sort_unstable();
+    pairs.dedup_by(|next, kept| next.0 == kept.0);
+    pairs
 }
 
 /// A count, or 0 for what is none.

@@ -1,6 +1,9 @@
 //! Taking in memory, by the rules of the take script.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::{
+    borrow::Cow,
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use keyrail_core::kombu::{Command, plan, without_surrogates};
 
@@ -90,7 +93,8 @@ impl Store {
         let mut delivery = String::new();
         if let Some(owner) = owner {
             delivery = plan::delivery(&tag, &format!("{owner}.{place}"), queue);
-            for command in plan::register(layout, &delivery, queue, &payload, now()).commands {
+            let registered = registered(&payload);
+            for command in plan::register(layout, &delivery, queue, &registered, now()).commands {
                 self.execute(&command);
             }
         }
@@ -105,7 +109,12 @@ fn tag_of(payload: &[u8]) -> Option<String> {
     let payload = without_surrogates(payload);
     let payload = String::from_utf8_lossy(&payload);
     let message: serde_json::Value = serde_json::from_str(&payload).ok()?;
-    match message.get("properties")?.get("delivery_tag")? {
+    let properties = message.get("properties")?;
+    // Kombu raises on it.
+    if properties.get("delivery_info").is_some_and(|info| !info.is_object()) {
+        return None;
+    }
+    match properties.get("delivery_tag")? {
         serde_json::Value::String(tag) => Some(tag.clone()),
         serde_json::Value::Number(tag) => {
             let tag = tag.as_f64().filter(|tag| tag.is_finite() && tag.fract() == 0.0)?;
@@ -117,6 +126,20 @@ fn tag_of(payload: &[u8]) -> Option<String> {
             Some(format!("{:016x}", hasher.finish()))
         }
         _ => None,
+    }
+}
+
+/// What is registered for a payload, by the rules of the take script: a Kombu that restores it needs headers that are an
+/// object.
+fn registered(payload: &[u8]) -> Cow<'_, [u8]> {
+    let text = without_surrogates(payload);
+    let text = String::from_utf8_lossy(&text);
+    let message: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    match (message.get("headers"), payload.iter().rposition(|byte| *byte == b'}')) {
+        (Some(headers), Some(end)) if !headers.is_object() && !headers.is_array() => {
+            [&payload[..end], br#", "headers": {}}"#].concat().into()
+        }
+        _ => payload.into(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Commands that are sent together, packed as they are added where the connection takes bytes.
 
-use ::redis::{Cmd, Pipeline, ScriptInvocation, Value, aio::ConnectionLike};
+use ::redis::{Cmd, Pipeline, RedisResult, ScriptInvocation, ServerError, Value, aio::ConnectionLike};
+use futures_util::future::join_all;
 
 use super::Redis;
 use crate::ExecuteError;
@@ -72,14 +73,65 @@ impl Commands {
     }
 
     /// The answers, in order; an error that the server answers is a value.
-    pub(crate) async fn send(self, redis: &Redis) -> Result<Vec<Value>, ExecuteError> {
+    pub(crate) async fn send(self, redis: &Redis) -> Result<Answers, ExecuteError> {
+        let link = redis.link();
         let answers = match self {
-            Commands::Packed { bytes, count } => redis.link().send_bytes(bytes, count).await,
+            Commands::Packed { bytes, count } => link.send_bytes(bytes, count).await,
+            // Each goes its own way, and those for one node keep their order. What one node does not answer says nothing of
+            // the others.
+            Commands::Library(pipeline) if link.is_cluster() => {
+                let each = pipeline.cmd_iter().map(|cmd| {
+                    let mut link = link.clone();
+                    async move { link.req_packed_command(cmd).await }
+                });
+                return Ok(Answers::each(join_all(each).await, redis));
+            }
             Commands::Library(pipeline) => {
-                redis.link().clone().req_packed_commands(&pipeline, 0, pipeline.len()).await
+                link.clone().req_packed_commands(&pipeline, 0, pipeline.len()).await
             }
         };
-        answers.map_err(|error| redis.error(error))
+        let values = answers.map_err(|error| redis.error(error))?;
+        Ok(Answers { values: values.into_iter(), failed: Vec::new() })
+    }
+}
+
+/// What several commands were answered, in their order.
+pub(crate) struct Answers {
+    /// Nothing where there is an error.
+    values: std::vec::IntoIter<Value>,
+    /// How many answers are left when this one comes, the last ones first.
+    failed: Vec<(usize, ExecuteError)>,
+}
+
+impl Answers {
+    fn each(answers: Vec<RedisResult<Value>>, redis: &Redis) -> Self {
+        let (count, mut failed) = (answers.len(), Vec::new());
+        let values = answers.into_iter().enumerate().map(|(place, answer)| {
+            match answer.map_err(ServerError::try_from) {
+                Ok(value) => value,
+                Err(Ok(said)) => Value::ServerError(said),
+                Err(Err(error)) => {
+                    failed.push((count - place, redis.error(error)));
+                    Value::Nil
+                }
+            }
+        });
+        let values: Vec<Value> = values.collect();
+        failed.reverse();
+        Answers { values: values.into_iter(), failed }
+    }
+}
+
+impl Iterator for Answers {
+    type Item = Result<Value, ExecuteError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let left = self.values.len();
+        let value = self.values.next()?;
+        match self.failed.pop_if(|(place, _)| *place == left) {
+            Some((_, error)) => Some(Err(error)),
+            None => Some(Ok(value)),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{future::Future, pin::Pin, task::Poll, time::Duration};
 
 use ::redis::{Cmd, Value, aio::MultiplexedConnection};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     super::Waiter,
@@ -15,6 +16,8 @@ use crate::{ExecuteError, connection::link::Link};
 pub struct RedisWaiter {
     link: Link,
     slots: Vec<Slot>,
+    /// Whether each list has a connection, and wakes by itself.
+    all: bool,
 }
 
 struct Slot {
@@ -24,18 +27,24 @@ struct Slot {
     waiting: Option<Pin<Box<dyn Future<Output = Woken> + Send>>>,
 }
 
-type Woken = Result<Option<MultiplexedConnection>, ExecuteError>;
+/// The connection, if it is of further use, and whether the list is worth a look.
+type Woken = Result<(Option<MultiplexedConnection>, bool), ExecuteError>;
 
-/// The longest single wait: after it the lists are looked at again, because only those that have a connection wake.
+/// The longest wait where not every list wakes: after it they are looked at again.
 const GLANCE: Duration = Duration::from_millis(200);
+
+/// The longest wait anywhere: a server that is gone without a word is found out after it.
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// How many lists have a connection. The others are found by looking again.
 const CONNECTIONS: usize = 8;
 
 impl RedisWaiter {
     pub(super) fn new(redis: &Redis, lists: Vec<String>) -> Self {
+        let all = lists.len() <= CONNECTIONS;
         let slots = lists.into_iter().take(CONNECTIONS);
         RedisWaiter {
+            all,
             link: redis.link().clone(),
             slots: slots.map(|list| Slot { list, connection: None, waiting: None }).collect(),
         }
@@ -50,11 +59,22 @@ impl std::fmt::Debug for RedisWaiter {
 
 impl Waiter for RedisWaiter {
     async fn wait(&mut self, limit: Duration) -> Result<(), ExecuteError> {
-        let limit = limit.min(GLANCE);
+        // No time at all would be for ever to Redis.
+        let limit = limit.clamp(Duration::from_millis(1), LONGEST);
+        let look = Instant::now() + if self.all { limit } else { limit.min(GLANCE) };
         if self.slots.is_empty() {
-            tokio::time::sleep(limit).await;
+            tokio::time::sleep_until(look).await;
             return Ok(());
         }
+        // A list whose time is over without a message is waited for again: looking would cost more than waiting.
+        while !timeout_at(look, self.ended(limit)).await.unwrap_or(Ok(true))? {}
+        Ok(())
+    }
+}
+
+impl RedisWaiter {
+    /// Waits for each list at most so long, until one of these waits is over; whether the lists are worth a look then.
+    async fn ended(&mut self, limit: Duration) -> Result<bool, ExecuteError> {
         for slot in &mut self.slots {
             if slot.waiting.is_none() {
                 let (connection, list) = (slot.connection.take(), slot.list.clone());
@@ -66,7 +86,10 @@ impl Waiter for RedisWaiter {
                 let Some(waiting) = &mut slot.waiting else { continue };
                 if let Poll::Ready(woken) = waiting.as_mut().poll(context) {
                     slot.waiting = None;
-                    return Poll::Ready(woken.map(|connection| slot.connection = connection));
+                    return Poll::Ready(woken.map(|(connection, look)| {
+                        slot.connection = connection;
+                        look
+                    }));
                 }
             }
             Poll::Pending
@@ -91,14 +114,14 @@ async fn rotate(
     let answer = command.query_async::<Value>(&mut connection);
     let patience = limit + link.timeouts().response_timeout;
     match tokio::time::timeout(patience, answer).await {
-        Ok(Ok(_)) => Ok(Some(connection)),
+        Ok(Ok(moved)) => Ok((Some(connection), moved != Value::Nil)),
         // Servers before 6.2 have no BLMOVE, and a list may be none; both are looked at again later.
         Ok(Err(error)) if matches!(error.code(), Some("ERR" | "WRONGTYPE" | "NOPERM")) => {
-            tokio::time::sleep(limit).await;
-            Ok(Some(connection))
+            tokio::time::sleep(limit.min(GLANCE)).await;
+            Ok((Some(connection), true))
         }
         // The list lies on another server of the cluster now.
-        Ok(Err(error)) if matches!(error.code(), Some("MOVED" | "ASK")) => Ok(None),
+        Ok(Err(error)) if matches!(error.code(), Some("MOVED" | "ASK")) => Ok((None, true)),
         Ok(Err(error)) => Err(command_error(link.address(), link.timeouts(), &error)),
         Err(_) => Err(silent(link.address(), patience)),
     }

@@ -1,0 +1,131 @@
+//! The durable fanout: several living subscribers of one name, those that are gone, and a database that was emptied.
+
+mod support;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use keyrail_core::kombu::{Envelope, Layout};
+use keyrail_redis::{DurableFanout, Host, News, Redis, RedisOptions, load};
+use support::{PATIENCE, RedisServer, cluster::until};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+async fn fanout(server: &RedisServer) -> (Host<Redis>, DurableFanout) {
+    let (redis, _) = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis");
+    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let fanout = DurableFanout::new(&host, "news", 1000).expect("a fanout");
+    (host, fanout)
+}
+
+/// The first reads all of it ahead, and works for longer on it than the visibility timeout.
+#[tokio::test]
+async fn what_waits_for_one_living_subscriber_is_not_in_hand_twice() {
+    const COUNT: usize = 12;
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let timeout = Duration::from_millis(1200);
+    let mut first = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    for n in 0..COUNT {
+        fanout.publish("k", &Envelope::text(&n.to_string())).await.expect("published");
+    }
+    let begun = first.next(PATIENCE).await.expect("read").expect("a message");
+    let second = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    let times = Arc::new(Mutex::new(BTreeMap::new()));
+    let done = |times: &Mutex<BTreeMap<String, u32>>| times.lock().expect("no panic").len() == COUNT;
+    assert!(first.ack(&begun).await.expect("acked"));
+    times.lock().expect("no panic").insert(begun.id, 1);
+    let tasks = [first, second].map(|mut subscription| {
+        let times = times.clone();
+        tokio::spawn(async move {
+            while !done(&times) {
+                let Some(message) = subscription.next(Duration::from_millis(50)).await.expect("read") else {
+                    continue;
+                };
+                *times.lock().expect("no panic").entry(message.id.clone()).or_insert(0) += 1;
+                tokio::time::sleep(Duration::from_millis(250)).await;
+                assert!(subscription.ack(&message).await.expect("acked"), "somebody else had it");
+            }
+            subscription.close().await.expect("closed");
+        })
+    });
+    for task in tasks {
+        tokio::time::timeout(PATIENCE, task).await.expect("an end").expect("a subscriber");
+    }
+    let times = times.lock().expect("no panic");
+    assert!(times.values().all(|times| *times == 1), "{times:?}");
+}
+
+#[tokio::test]
+async fn who_leaves_gives_back_what_it_had_not_begun_and_leaves_no_name_behind() {
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let consumers = || server.command(&["XINFO", "CONSUMERS", "keyrail.stream.news", "audit"]);
+    let mut one = fanout.subscribe("audit", "#", HOUR).await.expect("a subscription");
+    for body in ["1", "2", "3"] {
+        fanout.publish("k", &Envelope::text(body)).await.expect("published");
+    }
+    let first = one.next(PATIENCE).await.expect("read").expect("a message");
+    // What is in hand is not given to others before its time, and its holder keeps its name.
+    one.close().await.expect("closed");
+    assert!(consumers().starts_with("*1\r\n"), "{}", consumers());
+    let mut other = fanout.subscribe("audit", "#", HOUR).await.expect("a subscription");
+    for body in ["2", "3"] {
+        let message = other.next(PATIENCE).await.expect("read").expect("a message");
+        assert_eq!(message.message.body.as_text(), Some(body));
+        assert!(other.ack(&message).await.expect("acked"));
+    }
+    assert_eq!(other.next(Duration::from_millis(20)).await.expect("read"), None);
+    assert!(other.ack(&first).await.expect("acked"));
+    drop(other);
+    until("the one that was dropped is gone", || consumers().starts_with("*1\r\n")).await;
+    // The dead are cleared away by whoever comes.
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    let third = fanout.subscribe("audit", "#", Duration::from_millis(1)).await.expect("a subscription");
+    assert_eq!(consumers(), "*0\r\n");
+    third.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn a_database_that_was_emptied_stops_no_subscriber() {
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let mut audit = fanout.subscribe("audit", "#", HOUR).await.expect("a subscription");
+    for body in ["1", "2"] {
+        fanout.publish("k", &Envelope::text(body)).await.expect("published");
+        let message = audit.next(PATIENCE).await.expect("read").expect("a message");
+        assert_eq!(message.message.body.as_text(), Some(body));
+        assert!(audit.ack(&message).await.expect("acked"));
+        assert!(server.command(&["FLUSHALL"]).starts_with("+OK"));
+    }
+    // Emptied while it waits.
+    let (got, ()) = tokio::join!(audit.next(PATIENCE), async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        server.command(&["FLUSHALL"]);
+        fanout.publish("k", &Envelope::text("3")).await.expect("published");
+    });
+    assert_eq!(got.expect("read").expect("a message").message.body.as_text(), Some("3"));
+    server.command(&["FLUSHALL"]);
+    fanout.publish("k", &Envelope::text("4")).await.expect("published");
+    audit.close().await.expect("nothing to give back");
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_stream_is_named_and_nothing_is_published() {
+    let server = RedisServer::start();
+    let (host, fanout) = fanout(&server).await;
+    let mut kombu = host.listen("news", "#").await.expect("a listener");
+    let mut audit = fanout.subscribe("audit", "#", HOUR).await.expect("a subscription");
+    server.command(&["SET", "keyrail.stream.news", "x"]);
+    let key = "`keyrail.stream.news`";
+    let error = fanout.publish("k", &Envelope::text("x")).await.expect_err("no stream");
+    assert!(error.code() == "wrong-type" && error.to_string().contains(key), "{error}");
+    assert_eq!(kombu.next(Duration::from_millis(100)).await, Ok(News::Idle));
+    let error = audit.next(Duration::ZERO).await.expect_err("no stream");
+    assert!(error.code() == "wrong-type" && error.to_string().contains(key), "{error}");
+    let error = fanout.subscribe("late", "#", HOUR).await.expect_err("no stream");
+    assert!(error.code() == "wrong-type" && error.to_string().contains(key), "{error}");
+}

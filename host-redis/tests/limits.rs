@@ -1,0 +1,59 @@
+//! Times without end.
+
+mod support;
+
+use std::time::Duration;
+
+use keyrail_core::{
+    Dialect, Topology,
+    kombu::{Envelope, Layout},
+};
+use keyrail_redis::{
+    Connection, DurableFanout, Host, Message, Producer, ProducerOptions, Redis, RedisOptions, SimpleQueue,
+    celery::{Results, TaskResult},
+    load,
+};
+use support::RedisServer;
+
+#[tokio::test]
+async fn a_wait_may_have_no_end() {
+    let server = RedisServer::start();
+    let (redis, _) = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis");
+    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let mut queue = SimpleQueue::open(&host, "q").await.expect("a queue");
+    queue.put(&Envelope::text("x")).await.expect("put");
+    assert!(queue.get(Duration::MAX).await.expect("got").is_some());
+
+    let fanout = DurableFanout::new(&host, "news", 10).expect("a fanout");
+    let mut audit = fanout.subscribe("audit", "#", Duration::MAX).await.expect("a subscription");
+    fanout.publish("k", &Envelope::text("x")).await.expect("published");
+    assert!(audit.next(Duration::MAX).await.expect("read").is_some());
+
+    let results = Results::new(&host);
+    results.store(&TaskResult::success("t", 1.into())).await.expect("stored");
+    assert!(results.wait("t", Duration::MAX).await.expect("read").is_some());
+}
+
+/// The server refuses a time that its clock cannot reach, after it has taken the message.
+#[tokio::test]
+async fn a_queue_may_live_for_ever() {
+    let server = RedisServer::start();
+    for expires in [i64::MAX, i64::MAX - 1_000_000, 1 << 60] {
+        let json = format!(
+            r#"{{"exchanges": [{{"name": "e", "kind": "direct"}}],
+                 "queues": [{{"name": "q", "arguments": {{"x-expires": {expires}}}}}],
+                 "bindings": [{{"source": "e", "destination": {{"queue": "q"}}, "routingKey": "k"}}]}}"#
+        );
+        let topology: Topology = serde_json::from_str(&json).expect("a topology");
+        let connection = Connection::new(&server.url()).expect("a URL");
+        let options = ProducerOptions::new().exchange("e").declare(topology, Dialect::Kombu57);
+        let producer = Producer::connect(&connection, options).await.expect("a producer");
+        let confirm = producer.publish(&Message::text("x").routing_key("k")).await.expect("published");
+        assert_eq!(confirm.queues, ["q"]);
+        assert_eq!(server.command(&["LLEN", "q"]), ":1\r\n");
+        let left = server.command(&["PTTL", "q"]);
+        let left: u64 = left.trim_start_matches(':').trim_end().parse().expect("a number");
+        assert!(left > 1 << 49, "{left}");
+        server.command(&["FLUSHALL"]);
+    }
+}
