@@ -242,25 +242,37 @@ impl Producer {
         self.check_mandatory(&prepared.asked, is_nowhere(&ways))?;
         let epoch = self.redis.link().epoch();
         let mut push = Commands::to(&self.redis, 1, ROOM);
-        if let Some(list) = self.add_push(&mut push, prepared, &ways, reach.as_deref()) {
+        if self.add_push(&mut push, prepared, &ways, reach.as_deref()) {
             let answer = push.send(&self.redis).await?.next().unwrap_or(Ok(Value::Nil))?;
-            self.redis.read_one("LPUSH", &list, answer)?;
+            self.pushed(&ways, prepared.envelope.priority_of(), answer)?;
             return Ok((self.confirm(&prepared.asked, ways, &[], &[], dead_lettered)?, epoch));
         }
         let plan = self.plan(prepared, &ways, reach.as_deref());
         Ok((self.carry_out(prepared, ways, &plan, dead_lettered).await?, epoch))
     }
 
-    /// Where the message goes, and by which table; the default exchange needs none.
-    async fn ways(&self, prepared: &Prepared<'_>) -> Result<(Option<Arc<Reach>>, Ways), ProduceError> {
-        let Asked { message: Message { headers, .. }, exchange, routing_key, .. } = prepared.asked;
+    /// Where the message goes, and by which table.
+    async fn ways(&self, prepared: &Prepared<'_>) -> Result<(Option<Arc<Reach>>, Ways), HostError> {
+        let reach = self.reach(prepared.asked.exchange).await?;
+        let ways = self.ways_by(reach.as_deref(), prepared)?;
+        Ok((reach, ways))
+    }
+
+    /// The table of an exchange; the default exchange needs none.
+    async fn reach(&self, exchange: &str) -> Result<Option<Arc<Reach>>, HostError> {
         if exchange.is_empty() && !self.options.declared_queues_only {
-            return Ok((None, route::by_name(routing_key, headers, self.options.tables.limits.key_bytes)?));
+            return Ok(None);
         }
         self.redis.link().hear();
-        let reach = self.tables.reach(&self.redis, exchange).await?;
-        let ways = route::by_table(&reach, prepared)?;
-        Ok((Some(reach), ways))
+        self.tables.reach(&self.redis, exchange).await.map(Some)
+    }
+
+    fn ways_by(&self, reach: Option<&Reach>, prepared: &Prepared<'_>) -> Result<Ways, HostError> {
+        let Asked { message: Message { headers, .. }, routing_key, .. } = prepared.asked;
+        match reach {
+            Some(reach) => route::by_table(reach, prepared),
+            None => route::by_name(routing_key, headers, self.options.tables.limits.key_bytes),
+        }
     }
 
     /// Sends what nobody gets to the dead-letter queue.
@@ -381,6 +393,9 @@ fn is_nowhere(ways: &Ways) -> bool {
 
 /// The queue's argument `x-expires`.
 fn expires_ms(reach: &Reach, queue: &str) -> Option<u64> {
+    if !reach.expires {
+        return None;
+    }
     let properties = reach.router.queue_properties(reach.router.queue(queue)?)?;
     registry::expires_ms(properties.argument_table())
 }

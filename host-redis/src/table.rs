@@ -41,6 +41,8 @@ pub(crate) struct Reach {
     pub(crate) fans_out: bool,
     /// Whether a consistent-hash exchange is among them: it may choose by a property.
     pub(crate) hashes: bool,
+    /// Whether a queue of it expires when nobody uses it.
+    pub(crate) expires: bool,
     read: Instant,
 }
 
@@ -119,12 +121,15 @@ impl Tables {
         let has =
             |kind| router.exchanges().any(|(_, name, exchange)| exchange.kind() == kind && reached(name));
         let (fans_out, hashes) = (has(ExchangeKind::Fanout), has(ExchangeKind::ConsistentHash));
+        let expires =
+            router.queues().any(|(.., queue)| registry::expires_ms(queue.argument_table()).is_some());
         let reach = Arc::new(Reach {
             router,
             quarantine: read.quarantine,
             exchanges: read.exchanges,
             fans_out,
             hashes,
+            expires,
             read: started,
         });
         for row in reach.quarantine.iter().take(NAMED) {

@@ -124,10 +124,10 @@ impl Task {
         let limits = [seconds(self.time_limit), seconds(self.soft_time_limit)];
         let root_id = self.root_id.as_deref().unwrap_or(&self.id);
         // Written at once: a value to be written would be a copy of all arguments.
-        let mut body = String::with_capacity(256);
-        body.push('[');
+        let mut body = Vec::with_capacity(256);
+        body.push(b'[');
         write_array(&mut body, &self.args);
-        body.push_str(", ");
+        body.extend_from_slice(b", ");
         write_object(&mut body, &self.kwargs);
         for (before, value) in [
             (r#", {"callbacks": "#, &self.callbacks),
@@ -135,10 +135,10 @@ impl Task {
             (r#", "chain": "#, &self.chain),
             (r#", "chord": "#, &self.chord),
         ] {
-            body.push_str(before);
+            body.extend_from_slice(before.as_bytes());
             value.write(&mut body);
         }
-        body.push_str("}]");
+        body.extend_from_slice(b"}]");
         // Celery's own names are different ones, so none has to be looked for among the others.
         let headers = [
             ("lang", Json::from("py")),

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::json::{Json, write_object, write_string};
+use super::json::{Json, write_members, write_plain, write_string};
 use super::priority::Priority;
 use super::surrogates::write_bytes;
 
@@ -81,11 +81,11 @@ impl Envelope {
     /// assert_eq!(Envelope::json(&Json::from("caf\u{e9}")).body(), br#""caf\u00e9""#);
     /// ```
     pub fn json(body: &Json) -> Self {
-        Envelope::of_json(body.to_python())
+        Envelope::of_json(body.to_bytes())
     }
 
     /// A body that is written as Python's `json` writes it.
-    pub(super) fn of_json(body: String) -> Self {
+    pub(super) fn of_json(body: Vec<u8>) -> Self {
         Envelope::utf8(body, "application/json")
     }
 
@@ -340,68 +340,79 @@ impl Envelope {
     /// assert_eq!(addressed.to_bytes("t1"), envelope.to_bytes("news", "a.b", "t1"));
     /// ```
     pub fn addressed(&self, exchange: &str, routing_key: &(impl AsRef<[u8]> + ?Sized)) -> Addressed {
-        let mut text = String::with_capacity(self.body.len().div_ceil(3) * 4 + 512);
-        self.write_addressed(&mut text, exchange, routing_key.as_ref());
-        Addressed { text }
+        let mut bytes = Vec::with_capacity(self.body.len().div_ceil(3) * 4 + 512);
+        self.write_addressed(&mut bytes, exchange, routing_key.as_ref());
+        Addressed { bytes }
     }
 
-    /// Writes the finished text of one copy behind what is there: for a buffer that is used again and again.
+    /// Writes the finished bytes of one copy behind what is there: for a buffer that is used again and again.
     ///
     /// ```
     /// use keyrail_core::kombu::Envelope;
     ///
-    /// let (envelope, mut text) = (Envelope::text("x"), String::new());
-    /// envelope.write(&mut text, "news", "a.b", "t1");
-    /// assert_eq!(text.as_bytes(), envelope.to_bytes("news", "a.b", "t1"));
+    /// let (envelope, mut bytes) = (Envelope::text("x"), Vec::new());
+    /// envelope.write(&mut bytes, "news", "a.b", "t1");
+    /// assert_eq!(bytes, envelope.to_bytes("news", "a.b", "t1"));
     /// ```
     pub fn write(
         &self,
-        text: &mut String,
+        out: &mut Vec<u8>,
         exchange: &str,
         routing_key: &(impl AsRef<[u8]> + ?Sized),
         delivery_tag: &str,
     ) {
-        self.write_addressed(text, exchange, routing_key.as_ref());
-        write_tag(text, delivery_tag);
+        self.write_addressed(out, exchange, routing_key.as_ref());
+        write_tag(out, delivery_tag);
     }
 
-    fn write_addressed(&self, text: &mut String, exchange: &str, routing_key: &[u8]) {
-        text.push_str(r#"{"body": ""#);
-        STANDARD.encode_string(&self.body, text);
-        text.push_str(r#"", "content-encoding": "#);
-        write_string(text, &self.content_encoding);
-        text.push_str(r#", "content-type": "#);
-        write_string(text, &self.content_type);
-        text.push_str(r#", "headers": "#);
-        write_object(text, &self.headers);
-        text.push_str(r#", "properties": {"#);
+    fn write_addressed(&self, out: &mut Vec<u8>, exchange: &str, routing_key: &[u8]) {
+        let name = |out: &mut Vec<u8>, name: &Cow<'static, str>| match name {
+            Cow::Borrowed(name) => write_plain(out, name),
+            Cow::Owned(name) => write_string(out, name),
+        };
+        out.extend_from_slice(br#"{"body": ""#);
+        write_base64(out, &self.body);
+        out.extend_from_slice(br#"", "content-encoding": "#);
+        name(out, &self.content_encoding);
+        out.extend_from_slice(br#", "content-type": "#);
+        name(out, &self.content_type);
+        out.extend_from_slice(br#", "headers": "#);
+        write_members(out, &self.headers, name);
+        out.extend_from_slice(br#", "properties": {"#);
         for (name, value) in &self.properties {
-            write_string(text, name);
-            text.push_str(": ");
-            value.write(text);
-            text.push_str(", ");
+            write_string(out, name);
+            out.extend_from_slice(b": ");
+            value.write(out);
+            out.extend_from_slice(b", ");
         }
-        text.push_str(r#""delivery_mode": "#);
-        text.push(char::from(b'0' + self.delivery_mode));
+        out.extend_from_slice(br#""delivery_mode": "#);
+        out.push(b'0' + self.delivery_mode);
         if let Some(milliseconds) = self.expiration {
-            text.push_str(r#", "expiration": ""#);
-            text.push_str(&milliseconds.to_string());
-            text.push('"');
+            out.extend_from_slice(br#", "expiration": ""#);
+            out.extend_from_slice(milliseconds.to_string().as_bytes());
+            out.push(b'"');
         }
-        text.push_str(r#", "delivery_info": {"exchange": "#);
-        write_string(text, exchange);
-        text.push_str(r#", "routing_key": "#);
-        write_bytes(text, routing_key);
-        text.push_str(r#"}, "priority": "#);
-        self.priority.write(text);
-        text.push_str(r#", "body_encoding": "base64", "delivery_tag": "#);
+        out.extend_from_slice(br#", "delivery_info": {"exchange": "#);
+        write_string(out, exchange);
+        out.extend_from_slice(br#", "routing_key": "#);
+        write_bytes(out, routing_key);
+        out.extend_from_slice(br#"}, "priority": "#);
+        self.priority.write(out);
+        out.extend_from_slice(br#", "body_encoding": "base64", "delivery_tag": "#);
     }
 }
 
+fn write_base64(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.resize(start + bytes.len().div_ceil(3) * 4, 0);
+    // There is room for all of it.
+    let _ = STANDARD.encode_slice(bytes, &mut out[start..]);
+}
+
 /// What follows the address.
-fn write_tag(text: &mut String, delivery_tag: &str) {
-    write_string(text, delivery_tag);
-    text.push_str("}}");
+fn write_tag(out: &mut Vec<u8>, delivery_tag: &str) {
+    write_string(out, delivery_tag);
+    out.extend_from_slice(b"}}");
 }
 
 fn set<N>(members: &mut Vec<(N, Json)>, name: &str, value: Json)
@@ -424,7 +435,7 @@ where
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addressed {
-    text: String,
+    bytes: Vec<u8>,
 }
 
 impl Addressed {
@@ -437,9 +448,9 @@ impl Addressed {
     /// assert!(copy.ends_with(br#""delivery_tag": "t1"}}"#));
     /// ```
     pub fn to_bytes(&self, delivery_tag: &str) -> Vec<u8> {
-        let mut text = String::with_capacity(self.text.len() + delivery_tag.len() + 4);
-        text.push_str(&self.text);
-        Addressed { text }.into_bytes(delivery_tag)
+        let mut bytes = Vec::with_capacity(self.bytes.len() + delivery_tag.len() + 4);
+        bytes.extend_from_slice(&self.bytes);
+        Addressed { bytes }.into_bytes(delivery_tag)
     }
 
     /// The same, for the last copy or the only one.
@@ -452,9 +463,9 @@ impl Addressed {
     /// ```
     #[must_use]
     pub fn into_bytes(self, delivery_tag: &str) -> Vec<u8> {
-        let mut text = self.text;
-        write_tag(&mut text, delivery_tag);
-        text.into_bytes()
+        let mut bytes = self.bytes;
+        write_tag(&mut bytes, delivery_tag);
+        bytes
     }
 }
 

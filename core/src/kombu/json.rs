@@ -5,7 +5,7 @@ use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::fmt::{self, Write};
+use core::fmt;
 
 use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -55,10 +55,15 @@ impl Json {
     /// assert_eq!(Json::from_iter([Json::from(1), Json::from(2.0), Json::Null]).to_python(), "[1, 2.0, null]");
     /// ```
     pub fn to_python(&self) -> String {
+        text(self.to_bytes())
+    }
+
+    /// The same as bytes, of which all are ASCII.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
         // Most values fit, and growing to that takes longer than asking for it.
-        let mut text = String::with_capacity(128);
-        self.write(&mut text);
-        text
+        let mut out = Vec::with_capacity(256);
+        self.write(&mut out);
+        out
     }
 
     /// The value under this name, if this is an object that has it; the last one if there are several, as in Python.
@@ -92,14 +97,13 @@ impl Json {
         }
     }
 
-    pub(super) fn write(&self, out: &mut String) {
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
         match self {
-            Json::Null => out.push_str("null"),
-            Json::Bool(true) => out.push_str("true"),
-            Json::Bool(false) => out.push_str("false"),
-            // Writing into a String cannot fail, here and below.
-            Json::Int(number) => drop(write!(out, "{number}")),
-            Json::BigInt(number) => out.push_str(number.as_str()),
+            Json::Null => out.extend_from_slice(b"null"),
+            Json::Bool(true) => out.extend_from_slice(b"true"),
+            Json::Bool(false) => out.extend_from_slice(b"false"),
+            Json::Int(number) => write_int(out, *number),
+            Json::BigInt(number) => out.extend_from_slice(number.as_str().as_bytes()),
             Json::Float(number) => write_float(out, *number),
             Json::String(text) => write_string(out, text),
             Json::Array(items) => write_array(out, items),
@@ -108,87 +112,166 @@ impl Json {
     }
 }
 
-pub(super) fn write_array(out: &mut String, items: &[Json]) {
-    out.push('[');
+/// What was written is ASCII.
+fn text(written: Vec<u8>) -> String {
+    String::from_utf8(written).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+pub(super) fn write_array(out: &mut Vec<u8>, items: &[Json]) {
+    out.push(b'[');
     for (n, item) in items.iter().enumerate() {
         if n > 0 {
-            out.push_str(", ");
+            out.extend_from_slice(b", ");
         }
         item.write(out);
     }
-    out.push(']');
+    out.push(b']');
 }
 
-pub(super) fn write_object<N: AsRef<str>>(out: &mut String, members: &[(N, Json)]) {
-    out.push('{');
+pub(super) fn write_object(out: &mut Vec<u8>, members: &[(String, Json)]) {
+    write_members(out, members, |out, name| write_string(out, name));
+}
+
+pub(super) fn write_members<N>(
+    out: &mut Vec<u8>,
+    members: &[(N, Json)],
+    write_name: impl Fn(&mut Vec<u8>, &N),
+) {
+    out.push(b'{');
     for (n, (name, value)) in members.iter().enumerate() {
         if n > 0 {
-            out.push_str(", ");
+            out.extend_from_slice(b", ");
         }
-        write_string(out, name.as_ref());
-        out.push_str(": ");
+        write_name(out, name);
+        out.extend_from_slice(b": ");
         value.write(out);
     }
-    out.push('}');
+    out.push(b'}');
 }
 
-pub(super) fn write_string(out: &mut String, text: &str) {
-    out.push('"');
+/// A name of ours, in which everything is plain.
+pub(super) fn write_plain(out: &mut Vec<u8>, name: &'static str) {
+    debug_assert!(name.bytes().all(is_plain), "{name}");
+    out.reserve(name.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.push(b'"');
+}
+
+pub(super) fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
     let mut rest = text;
     // What stays as it is is copied as a whole: bodies and names hardly hold anything else.
     while let Some(at) = first_other(rest.as_bytes()) {
         let (plain, other) = rest.split_at(at);
-        out.push_str(plain);
+        out.extend_from_slice(plain.as_bytes());
         let mut others = other.chars();
         if let Some(c) = others.next() {
             write_escaped(out, c);
         }
         rest = others.as_str();
     }
-    out.push_str(rest);
-    out.push('"');
+    out.extend_from_slice(rest.as_bytes());
+    out.push(b'"');
 }
 
 /// Where the first byte is that is written otherwise. Blocks are looked at as a whole, which compilers do at once.
 fn first_other(bytes: &[u8]) -> Option<usize> {
     const BLOCK: usize = 32;
+    let word = |word: &[u8; 8]| others(u64::from_ne_bytes(*word));
+    let plain = |block: &[u8; BLOCK]| block.as_chunks().0.iter().fold(0, |any, eight| any | word(eight)) == 0;
     let (blocks, _) = bytes.as_chunks::<BLOCK>();
-    let plain = |block: &[u8; BLOCK]| block.iter().fold(true, |all, byte| all & is_plain(*byte));
     let start = BLOCK * blocks.iter().take_while(|block| plain(block)).count();
+    let (words, rest) = bytes[start..].as_chunks();
+    // The last eight again, unless there are fewer.
+    let last = || bytes.last_chunk().map_or_else(|| few(rest), word);
+    if words.iter().all(|eight| word(eight) == 0) && last() == 0 {
+        return None;
+    }
     bytes[start..].iter().position(|byte| !is_plain(*byte)).map(|at| start + at)
+}
+
+/// The same for less than eight: four from either end, or with something plain behind them.
+fn few(bytes: &[u8]) -> u64 {
+    others(match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => {
+            u64::from(u32::from_ne_bytes(*first)) << 32 | u64::from(u32::from_ne_bytes(*last))
+        }
+        _ => bytes.iter().fold(u64::from_ne_bytes(*b"        "), |word, byte| word << 8 | u64::from(*byte)),
+    })
 }
 
 const fn is_plain(byte: u8) -> bool {
     matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
 }
 
-fn write_escaped(out: &mut String, c: char) {
-    match c {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str(r"\\"),
-        '\n' => out.push_str(r"\n"),
-        '\r' => out.push_str(r"\r"),
-        '\t' => out.push_str(r"\t"),
-        '\u{8}' => out.push_str(r"\b"),
-        '\u{c}' => out.push_str(r"\f"),
+/// Eight bytes at once; zero if all of them are plain. The highest bit of a byte is set by what is none, or by a borrow
+/// from a neighbour that is none.
+const fn others(bytes: u64) -> u64 {
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    const fn zeros(bytes: u64) -> u64 {
+        bytes.wrapping_sub(each(1))
+    }
+    let below = bytes.wrapping_sub(each(b' '));
+    let any =
+        bytes | below | zeros(bytes ^ each(b'"')) | zeros(bytes ^ each(b'\\')) | zeros(bytes ^ each(0x7f));
+    any & each(0x80)
+}
+
+fn write_escaped(out: &mut Vec<u8>, c: char) {
+    let short = match c {
+        '"' => b'"',
+        '\\' => b'\\',
+        '\n' => b'n',
+        '\r' => b'r',
+        '\t' => b't',
+        '\u{8}' => b'b',
+        '\u{c}' => b'f',
         _ => {
             for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
+                write_unit(out, *unit);
             }
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// A unit of UTF-16 by its number.
+pub(super) fn write_unit(out: &mut Vec<u8>, unit: u16) {
+    let digit = |shift: u16| b"0123456789abcdef"[usize::from(unit >> shift) & 0xf];
+    out.extend_from_slice(&[b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]);
+}
+
+fn write_int(out: &mut Vec<u8>, number: i64) {
+    if number < 0 {
+        out.push(b'-');
+    }
+    let (mut digits, mut at, mut rest) = ([0; 20], 20, number.unsigned_abs());
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
         }
     }
+    out.extend_from_slice(&digits[at..]);
 }
 
 /// Python's `repr` of a float: the shortest digits that read back, with an exponent below 1e-4 and from 1e16 on. Where
 /// JSON has no word for it, Python's.
-fn write_float(out: &mut String, number: f64) {
+fn write_float(out: &mut Vec<u8>, number: f64) {
     if !number.is_finite() {
-        out.push_str(if number.is_nan() {
-            "NaN"
+        out.extend_from_slice(if number.is_nan() {
+            b"NaN"
         } else if number > 0.0 {
-            "Infinity"
+            b"Infinity"
         } else {
-            "-Infinity"
+            b"-Infinity"
         });
         return;
     }
@@ -200,22 +283,22 @@ fn write_float(out: &mut String, number: f64) {
     let (mantissa, exponent) = rounded.split_once('e').unwrap_or((&rounded, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if number.is_sign_negative() {
-        out.push('-');
+        out.push(b'-');
     }
     if number != 0.0 && !(-4..16).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
-        let _ = write!(out, "{mantissa}e{sign}{:02}", exponent.unsigned_abs());
+        out.extend_from_slice(format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs()).as_bytes());
         return;
     }
-    let mut digits = mantissa.chars().filter(char::is_ascii_digit).peekable();
+    let mut digits = mantissa.bytes().filter(u8::is_ascii_digit).peekable();
     if exponent < 0 {
-        out.push_str("0.");
-        (1..exponent.unsigned_abs()).for_each(|_| out.push('0'));
+        out.extend_from_slice(b"0.");
+        (1..exponent.unsigned_abs()).for_each(|_| out.push(b'0'));
     } else {
-        (0..=exponent).for_each(|_| out.push(digits.next().unwrap_or('0')));
-        out.push('.');
+        (0..=exponent).for_each(|_| out.push(digits.next().unwrap_or(b'0')));
+        out.push(b'.');
         if digits.peek().is_none() {
-            out.push('0');
+            out.push(b'0');
         }
     }
     out.extend(digits);
@@ -422,6 +505,30 @@ mod tests {
         let text = "\"\\/\n\r\t\u{8}\u{c}\0\u{1f}\u{7f}\u{e9}\u{2028}\u{1f600}~";
         let expected = r#""\"\\/\n\r\t\b\f\u0000\u001f\u007f\u00e9\u2028\ud83d\ude00~""#;
         assert_eq!(Json::from(text).to_python(), expected);
+    }
+
+    /// Wherever it stands among others, and however many they are.
+    #[test]
+    fn every_byte_is_written_as_it_is_alone() {
+        for byte in 0..=0x7f_u8 {
+            let alone = Json::from(&*char::from(byte).to_string()).to_python();
+            let alone = alone.trim_start_matches('"').strip_suffix('"').unwrap_or("").to_string();
+            let alone = if byte == b'"' { r#"\""#.to_string() } else { alone };
+            for (before, behind) in (0..20).flat_map(|before| [0, 1, 7, 8, 20].map(|behind| (before, behind)))
+            {
+                let text = ["~".repeat(before), char::from(byte).to_string(), "!".repeat(behind)].concat();
+                let written = ["\"", &"~".repeat(before), &alone, &"!".repeat(behind), "\""].concat();
+                assert_eq!(Json::from(&*text).to_python(), written);
+            }
+            assert_eq!(is_plain(byte), others(u64::from_ne_bytes([byte; 8])) == 0, "{byte}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers() {
+        for number in [0, 9, 10, -1, 1_234_567_890, i64::MAX, i64::MIN] {
+            assert_eq!(Json::Int(number).to_python(), number.to_string());
+        }
     }
 
     #[test]

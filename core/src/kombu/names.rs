@@ -1,5 +1,6 @@
 //! The names of Kombu's keys and channels in Redis.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -126,6 +127,21 @@ impl Layout {
     /// ```
     pub fn list(&self, queue: &str, priority: Priority) -> String {
         self.step_list(queue, self.step(priority))
+    }
+
+    /// The same, without a copy where the list is called as its queue.
+    ///
+    /// ```
+    /// use std::borrow::Cow;
+    /// use keyrail_core::kombu::{Layout, Priority};
+    ///
+    /// assert!(matches!(Layout::default().list_name("q", Priority::FIRST), Cow::Borrowed("q")));
+    /// ```
+    pub fn list_name<'q>(&self, queue: &'q str, priority: Priority) -> Cow<'q, str> {
+        match self.step(priority) {
+            0 if self.global_keyprefix.is_empty() => Cow::Borrowed(queue),
+            step => Cow::Owned(self.step_list(queue, step)),
+        }
     }
 
     /// Every list of a queue in the order in which they are popped.

@@ -384,10 +384,12 @@ pub fn delivery(tag: &str, once: &str, queue: &str) -> String {
 /// assert!(plan.to_string().contains(r#"HSET "unacked" "t1#q1" "[{}, \"\", \"q1\"]""#));
 /// ```
 pub fn register(layout: &Layout, delivery: &str, queue: &str, payload: &[u8], now: f64) -> Plan {
-    let mut address = String::from(r#", "", "#);
-    write_string(&mut address, queue);
-    address.push(']');
-    let value = [b"[", payload, address.as_bytes()].concat();
+    let mut value = Vec::with_capacity(payload.len() + queue.len() + 16);
+    value.push(b'[');
+    value.extend_from_slice(payload);
+    value.extend_from_slice(br#", "", "#);
+    write_string(&mut value, queue);
+    value.push(b']');
     Plan::atomic(vec![
         Command::ZAdd { key: layout.unacked_index(), score: now, member: delivery.into() },
         Command::HSet { key: layout.unacked(), field: delivery.into(), value },

@@ -91,7 +91,7 @@ fn write_repr(text: &mut String, value: &Json, depth: u32) {
         Json::Float(number) if number.is_infinite() => {
             text.push_str(if *number > 0.0 { "inf" } else { "-inf" })
         }
-        Json::Int(_) | Json::BigInt(_) | Json::Float(_) => value.write(text),
+        Json::Int(_) | Json::BigInt(_) | Json::Float(_) => text.push_str(&value.to_python()),
         Json::String(string) => write_str_repr(text, string),
         Json::Array(_) | Json::Object(_) if depth >= SHOWN_DEPTH => text.push_str("..."),
         Json::Array(items) => {

@@ -5,19 +5,17 @@
 //! refuse it, so [`without_surrogates`] makes what they take of it, and [`read_text`] reads one text exactly.
 
 use alloc::borrow::Cow;
-use alloc::string::String;
 use alloc::vec::Vec;
-use core::fmt::Write;
 
-use super::json::write_string;
+use super::json::{write_string, write_unit};
 use crate::ByteString;
 
 /// Writes bytes as a JSON text, and those that are part of no UTF-8 as `\udc80` to `\udcff`.
-pub(super) fn write_bytes(out: &mut String, bytes: &[u8]) {
+pub(super) fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     if let Ok(text) = core::str::from_utf8(bytes) {
         return write_string(out, text);
     }
-    out.push('"');
+    out.push(b'"');
     for chunk in bytes.utf8_chunks() {
         // Its quotes are those of the whole.
         let start = out.len();
@@ -25,11 +23,10 @@ pub(super) fn write_bytes(out: &mut String, bytes: &[u8]) {
         out.remove(start);
         out.pop();
         for byte in chunk.invalid() {
-            // Writing into a String cannot fail.
-            let _ = write!(out, "\\udc{byte:02x}");
+            write_unit(out, 0xdc00 | u16::from(*byte));
         }
     }
-    out.push('"');
+    out.push(b'"');
 }
 
 /// The bytes that a JSON text stands for, its quotes included in what is given; nothing if it is none.
@@ -134,12 +131,14 @@ fn unit(bytes: &[u8]) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
+
     use super::*;
 
     fn written(bytes: &[u8]) -> String {
-        let mut text = String::new();
+        let mut text = Vec::new();
         write_bytes(&mut text, bytes);
-        text
+        String::from_utf8(text).unwrap()
     }
 
     /// What Python 3.11 prints for `json.dumps(bytes.decode("utf-8", "surrogateescape"))`.

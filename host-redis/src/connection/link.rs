@@ -174,7 +174,7 @@ impl Link {
     }
 
     /// Sends so many commands that are packed already; see [`takes_bytes`](Self::takes_bytes).
-    pub(crate) async fn send_bytes(&self, packed: &[u8], count: usize) -> RedisResult<Vec<Value>> {
+    pub(crate) async fn send_bytes(&self, packed: Vec<u8>, count: usize) -> RedisResult<Vec<Value>> {
         let live = self.live().await.map_err(|failure| failure.into_redis(self))?;
         let Wire::Lane(lane) = live.wire else {
             let reason = "this connection takes no bytes";

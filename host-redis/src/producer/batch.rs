@@ -1,16 +1,17 @@
 //! Many messages at once: pipelines, several under way.
 
-use std::{collections::VecDeque, future::poll_fn, task::Poll};
+use std::{collections::VecDeque, future::poll_fn, sync::Arc, task::Poll};
 
 use ::redis::Value;
 use futures_util::future::{BoxFuture, FutureExt};
-use keyrail_core::kombu::Plan;
+use keyrail_core::kombu::{Plan, Priority};
 
 use super::{Asked, Confirm, Message, Prepared, ProduceError, Producer, ROOM, is_nowhere};
 use crate::{
     ExecuteError, Freshness, HostError,
     executor::{Answers, Commands, Once, Ran},
     publish::Ways,
+    table::Reach,
 };
 
 /// Messages of one pipeline.
@@ -41,14 +42,19 @@ enum Sending<'m> {
     /// Its payload is not kept: hardly any has to be written again.
     Push {
         asked: Asked<'m>,
-        list: String,
+        priority: Priority,
     },
-    Plan {
-        prepared: Box<Prepared<'m>>,
-        plan: Plan,
-        once: Option<Once>,
-    },
+    Plan(Box<Planned<'m>>),
 }
+
+struct Planned<'m> {
+    prepared: Prepared<'m>,
+    plan: Plan,
+    once: Option<Once>,
+}
+
+/// The exchange of the last message, and its table: the next ones of a pipeline mostly go to the same.
+type Last<'m> = Option<(&'m str, Option<Arc<Reach>>)>;
 
 impl Producer {
     /// Publishes many messages, in pipelines of which several are under way; one answer per message, in their order.
@@ -90,9 +96,10 @@ impl Producer {
             }
             let mut sent = Vec::with_capacity(messages.len());
             let mut commands = Commands::to(&self.redis, messages.len(), ROOM);
+            let mut last = None;
             for (n, message) in messages.iter().enumerate() {
                 let place = chunk * PIPELINE + n;
-                match self.add(&mut commands, place, message).await {
+                match self.add(&mut commands, &mut last, place, message).await {
                     Ok(Some(added)) => sent.push(added),
                     // Published alone, afterwards.
                     Ok(None) => {}
@@ -121,18 +128,46 @@ impl Producer {
     async fn add<'m>(
         &'m self,
         out: &mut Commands,
+        last: &mut Last<'m>,
         place: usize,
         message: &'m Message,
     ) -> Result<Option<Sent<'m>>, ProduceError> {
         let prepared = self.prepare(self.asked(message))?;
-        let (reach, mut ways) = self.declared_ways(&prepared).await?;
+        let exchange = prepared.asked.exchange;
+        let by_last = match last {
+            Some((known, reach)) if *known == exchange && self.options.freshness == Freshness::Tracked => {
+                Some(self.ways_by(reach.as_deref(), &prepared))
+            }
+            _ => None,
+        };
+        let ways = match by_last {
+            Some(found) if !self.may_be_missing(found.as_ref()) => found?,
+            _ => {
+                let (reach, ways) = self.declared_ways(&prepared).await?;
+                *last = Some((exchange, reach));
+                ways
+            }
+        };
+        let reach = last.as_ref().and_then(|(_, reach)| reach.as_deref());
+        self.add_routed(out, place, prepared, ways, reach)
+    }
+
+    fn add_routed<'m>(
+        &self,
+        out: &mut Commands,
+        place: usize,
+        prepared: Prepared<'m>,
+        mut ways: Ways,
+        reach: Option<&Reach>,
+    ) -> Result<Option<Sent<'m>>, ProduceError> {
         let dead_lettered = self.dead_letter(&mut ways);
         self.check_mandatory(&prepared.asked, is_nowhere(&ways))?;
-        if let Some(list) = self.add_push(out, &prepared, &ways, reach.as_deref()) {
-            let sending = Sending::Push { asked: prepared.asked, list };
+        if self.add_push(out, &prepared, &ways, reach) {
+            let priority = prepared.envelope.priority_of();
+            let sending = Sending::Push { asked: prepared.asked, priority };
             return Ok(Some(Sent { place, ways, dead_lettered, sending }));
         }
-        let plan = self.plan(&prepared, &ways, reach.as_deref());
+        let plan = self.plan(&prepared, &ways, reach);
         let once = self.once(&prepared, &ways, dead_lettered).filter(|_| !plan.commands.is_empty());
         if (plan.commands.len() > 1 || once.is_some()) && self.redis.link().spreads() {
             return Ok(None);
@@ -141,7 +176,7 @@ impl Producer {
             Some(once) => self.redis.add_once(out, &plan, once)?,
             None => self.redis.add(out, &plan)?,
         }
-        let sending = Sending::Plan { prepared: Box::new(prepared), plan, once };
+        let sending = Sending::Plan(Box::new(Planned { prepared, plan, once }));
         Ok(Some(Sent { place, ways, dead_lettered, sending }))
     }
 
@@ -161,13 +196,15 @@ impl Producer {
         };
         for Sent { place, ways, dead_lettered, sending } in sent {
             answers[place] = Some(match sending {
-                Sending::Push { asked, list } => {
-                    match next().and_then(|value| self.redis.read_one("LPUSH", &list, value)) {
-                        Ok(_) => self.confirm(&asked, ways, &[], &[], dead_lettered),
+                Sending::Push { asked, priority } => {
+                    let answer = next();
+                    match answer.and_then(|answer| self.pushed(&ways, priority, answer)) {
+                        Ok(()) => self.confirm(&asked, ways, &[], &[], dead_lettered),
                         Err(error) => self.again(asked, false, error).await,
                     }
                 }
-                Sending::Plan { prepared, plan, once } => {
+                Sending::Plan(planned) => {
+                    let Planned { prepared, plan, once } = *planned;
                     let ran = match &once {
                         _ if plan.commands.is_empty() => Ok(Ran::Now(Vec::new())),
                         Some(_) => next().and_then(|value| self.redis.ran(&plan, value)),

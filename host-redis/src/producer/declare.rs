@@ -60,15 +60,19 @@ impl Producer {
         prepared: &Prepared<'_>,
     ) -> Result<(Option<Arc<Reach>>, Ways), ProduceError> {
         let found = self.ways(prepared).await;
-        let nowhere = match &found {
-            Ok((_, ways)) => is_nowhere(ways),
-            Err(ProduceError::Host(error)) => is_unknown_exchange(error),
-            Err(_) => false,
-        };
-        match nowhere && self.declare_again().await? {
-            true => self.ways(prepared).await,
-            false => found,
+        match self.may_be_missing(found.as_ref().map(|(_, ways)| ways)) && self.declare_again().await? {
+            true => Ok(self.ways(prepared).await?),
+            false => Ok(found?),
         }
+    }
+
+    /// Whether a declaration may mend that nobody gets the message.
+    pub(super) fn may_be_missing(&self, found: Result<&Ways, &HostError>) -> bool {
+        self.options.declare.is_some()
+            && match found {
+                Ok(ways) => is_nowhere(ways),
+                Err(error) => is_unknown_exchange(error),
+            }
     }
 
     async fn declare(&self) -> Result<bool, ProduceError> {

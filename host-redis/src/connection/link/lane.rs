@@ -110,7 +110,7 @@ impl Lane {
     }
 
     /// Sends packed commands, passes over so many answers, and returns so many.
-    pub(super) async fn ask(&self, packed: &[u8], skip: usize, count: usize) -> RedisResult<Vec<Value>> {
+    pub(super) async fn ask(&self, packed: Vec<u8>, skip: usize, count: usize) -> RedisResult<Vec<Value>> {
         if count == 0 {
             return Ok(Vec::new());
         }
@@ -305,7 +305,7 @@ impl Shared {
 impl ConnectionLike for Lane {
     fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
         async move {
-            let mut answers = self.ask(&cmd.get_packed_command(), 0, 1).await?;
+            let mut answers = self.ask(cmd.get_packed_command(), 0, 1).await?;
             Ok(answers.pop().unwrap_or(Value::Nil))
         }
         .boxed()
@@ -317,7 +317,7 @@ impl ConnectionLike for Lane {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        async move { self.ask(&pipeline.get_packed_pipeline(), offset, count).await }.boxed()
+        async move { self.ask(pipeline.get_packed_pipeline(), offset, count).await }.boxed()
     }
 
     fn get_db(&self) -> i64 {

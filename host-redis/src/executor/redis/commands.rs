@@ -25,18 +25,22 @@ impl Commands {
         }
     }
 
-    /// Adds a push of one payload.
-    pub(crate) fn push(&mut self, list: &str, payload: &[u8]) {
+    /// Adds a push of the payload that is written.
+    pub(crate) fn push(&mut self, list: &str, payload: impl FnOnce(&mut Vec<u8>)) {
         match self {
             Commands::Packed { bytes, count } => {
                 bytes.extend_from_slice(b"*3\r\n$5\r\nLPUSH\r\n");
-                pack(bytes, list.as_bytes());
-                pack(bytes, payload);
+                pack_head(bytes, list.len());
+                bytes.extend_from_slice(list.as_bytes());
+                bytes.extend_from_slice(b"\r\n");
+                pack_written(bytes, payload);
                 *count += 1;
             }
             Commands::Library(pipeline) => {
-                let mut push = Cmd::with_capacity(3, "LPUSH".len() + list.len() + payload.len());
-                push.arg("LPUSH").arg(list).arg(payload);
+                let mut bytes = Vec::new();
+                payload(&mut bytes);
+                let mut push = Cmd::with_capacity(3, "LPUSH".len() + list.len() + bytes.len());
+                push.arg("LPUSH").arg(list).arg(bytes);
                 pipeline.add_command(push);
             }
         }
@@ -69,10 +73,10 @@ impl Commands {
     }
 
     /// The answers, in order; an error that the server answers is a value.
-    pub(crate) async fn send(&self, redis: &Redis) -> Result<Answers, ExecuteError> {
+    pub(crate) async fn send(self, redis: &Redis) -> Result<Answers, ExecuteError> {
         let link = redis.link();
         let answers = match self {
-            Commands::Packed { bytes, count } => link.send_bytes(bytes, *count).await,
+            Commands::Packed { bytes, count } => link.send_bytes(bytes, count).await,
             // Each goes its own way, and those for one node keep their order. What one node does not answer says nothing of
             // the others.
             Commands::Library(pipeline) if link.is_cluster() => {
@@ -83,7 +87,7 @@ impl Commands {
                 return Ok(Answers::each(join_all(each).await, redis));
             }
             Commands::Library(pipeline) => {
-                link.clone().req_packed_commands(pipeline, 0, pipeline.len()).await
+                link.clone().req_packed_commands(&pipeline, 0, pipeline.len()).await
             }
         };
         let values = answers.map_err(|error| redis.error(error))?;
@@ -131,9 +135,9 @@ impl Iterator for Answers {
     }
 }
 
-/// One argument: its length, and its bytes.
-fn pack(out: &mut Vec<u8>, argument: &[u8]) {
-    let (mut digits, mut length, mut at) = ([0; 20], argument.len(), 20);
+/// The length of an argument.
+fn pack_head(out: &mut Vec<u8>, mut length: usize) {
+    let (mut digits, mut at) = ([0; 20], 20);
     loop {
         at -= 1;
         digits[at] = b'0' + (length % 10) as u8;
@@ -145,7 +149,29 @@ fn pack(out: &mut Vec<u8>, argument: &[u8]) {
     out.push(b'$');
     out.extend_from_slice(&digits[at..]);
     out.extend_from_slice(b"\r\n");
-    out.extend_from_slice(argument);
+}
+
+/// An argument that is as long as what is written.
+fn pack_written(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    // As many digits as most payloads have.
+    const GUESS: &[u8] = b"$000\r\n";
+    let head = out.len();
+    out.extend_from_slice(GUESS);
+    let start = out.len();
+    write(out);
+    let length = out.len() - start;
+    match out[head..].first_chunk_mut::<{ GUESS.len() }>() {
+        Some(guess) if (100..1000).contains(&length) => {
+            for (digit, unit) in guess[1..4].iter_mut().zip([100, 10, 1]) {
+                *digit = b'0' + (length / unit % 10) as u8;
+            }
+        }
+        _ => {
+            let mut known = Vec::with_capacity(GUESS.len() + 20);
+            pack_head(&mut known, length);
+            out.splice(head..start, known);
+        }
+    }
     out.extend_from_slice(b"\r\n");
 }
 
@@ -155,11 +181,14 @@ mod tests {
 
     #[test]
     fn a_push_is_packed_as_the_library_packs_it() {
-        for (list, payload) in [("q", ""), ("a\x06\x163", "\r\n"), ("0123456789", &*"x".repeat(12_345))] {
+        let long = [9, 10, 99, 100, 999, 1000, 12_345].map(|length| "x".repeat(length));
+        let payloads = ["", "\r\n"].into_iter().chain(long.iter().map(String::as_str));
+        let lists = ["q", "a\x06\x163", "0123456789"];
+        for (list, payload) in payloads.flat_map(|payload| lists.map(|list| (list, payload))) {
             let mut ours = Commands::Packed { bytes: b"before".into(), count: 1 };
             let mut theirs = Cmd::new();
             theirs.arg("LPUSH").arg(list).arg(payload);
-            ours.push(list, payload.as_bytes());
+            ours.push(list, |out| out.extend_from_slice(payload.as_bytes()));
             ours.add(theirs.clone());
             let Commands::Packed { bytes, count } = ours else { panic!("bytes") };
             let packed = theirs.get_packed_command();

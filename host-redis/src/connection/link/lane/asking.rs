@@ -18,7 +18,7 @@ use super::{
 /// Commands on their way.
 pub(super) struct Asking<'l> {
     lane: &'l Shared,
-    packed: &'l [u8],
+    packed: Vec<u8>,
     skip: usize,
     count: usize,
     /// The place of the request once it is taken in.
@@ -27,7 +27,7 @@ pub(super) struct Asking<'l> {
 
 impl<'l> Asking<'l> {
     /// Packed commands, after so many answers that nobody asked for so many.
-    pub(super) fn new(lane: &'l Shared, packed: &'l [u8], skip: usize, count: usize) -> Self {
+    pub(super) fn new(lane: &'l Shared, packed: Vec<u8>, skip: usize, count: usize) -> Self {
         Asking { lane, packed, skip, count, place: None }
     }
 
@@ -46,7 +46,8 @@ impl Future for Asking<'_> {
         let mut queue = lane.queue();
         let place = match self.place {
             None => {
-                let (place, next) = queue.add(self.packed, self.skip, self.count, context.waker())?;
+                let Asking { packed, skip, count, .. } = &mut *self;
+                let (place, next) = queue.add(packed, *skip, *count, context.waker())?;
                 self.place = Some(place);
                 match next {
                     Next::Work => place,
@@ -137,7 +138,7 @@ mod tests {
 
     impl<'l> Caller<'l> {
         fn of(lane: &'l Shared) -> Self {
-            Caller { asking: Box::pin(Asking::new(lane, PING, 0, 1)), woken: Arc::default() }
+            Caller { asking: Box::pin(Asking::new(lane, PING.into(), 0, 1)), woken: Arc::default() }
         }
 
         fn poll(&mut self) -> Poll<RedisResult<Vec<Value>>> {

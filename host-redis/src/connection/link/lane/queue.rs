@@ -53,7 +53,7 @@ impl Queue {
     /// The connection is lost: nothing was taken in.
     pub(super) fn add(
         &mut self,
-        packed: &[u8],
+        packed: &mut Vec<u8>,
         skip: usize,
         count: usize,
         waker: &Waker,
@@ -62,7 +62,12 @@ impl Queue {
             return Err(error.clone());
         }
         let under_way = !self.expected.is_empty();
-        self.out.extend_from_slice(packed);
+        // A large buffer is taken over, and small ones gather in one that stays large.
+        if self.out.is_empty() && packed.len() >= WORTH_SENDING {
+            std::mem::swap(&mut self.out, packed);
+        } else {
+            self.out.extend_from_slice(packed);
+        }
         let values = Vec::with_capacity(count);
         let request =
             Request { skip, lacks: count, values, waker: Some(waker.clone()), ..Request::default() };
