@@ -27,39 +27,40 @@ use std::{
     collections::HashMap,
     fmt,
     future::Future,
-    panic::AssertUnwindSafe,
     pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use futures_util::FutureExt;
-use keyrail_core::kombu::{Member, plan};
 use serde_json::Value;
 use tokio::{
-    sync::Semaphore,
     task::JoinSet,
-    time::{Instant, MissedTickBehavior},
+    time::{sleep, timeout},
 };
 
-use crate::{ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, News, Next};
+use crate::{Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, Next};
 
 mod call;
 mod control;
+mod desk;
 mod events;
+mod fate;
 mod held;
+mod job;
 mod node;
 mod python;
 mod results;
+mod stored;
 mod time;
 
-pub use call::{Call, TaskFailure};
-use call::{Ended, Task};
-use control::Facts;
+pub use call::{Call, DELIVERIES, TaskFailure};
+use desk::Desk;
 pub use events::Events;
-use held::Stage;
+use job::{Hands, Job};
 use node::Node;
 pub use results::{Results, TaskResult};
+pub use stored::StoredResult;
 
 /// A worker: takes task messages, runs what is registered under their names, stores the results.
 ///
@@ -68,7 +69,7 @@ pub use results::{Results, TaskResult};
 /// second time elsewhere, however long.
 ///
 /// Not done: signatures that should follow a task (`link`, chains, chords) fail the task instead of being forgotten;
-/// bodies in pickle or YAML go to quarantine; time limits and revoking by id.
+/// bodies in pickle or YAML fail it, too, and go to quarantine; time limits and revoking by id.
 pub struct Worker<E: Executor> {
     host: Host<E>,
     node: Arc<Node<E>>,
@@ -78,6 +79,7 @@ pub struct Worker<E: Executor> {
     result_expires: Duration,
     options: ConsumerOptions,
     ready: Option<Box<dyn FnOnce() + Send>>,
+    at_once: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 type Running = Pin<Box<dyn Future<Output = Result<Value, TaskFailure>> + Send>>;
@@ -91,11 +93,14 @@ impl<E: Executor> fmt::Debug for Worker<E> {
     }
 }
 
-/// Between two `worker-heartbeat` events, as Celery's.
-const HEARTBEAT: Duration = Duration::from_secs(2);
-
 /// Tasks that are taken ahead for each that may run, as Celery's.
 const PREFETCH_MULTIPLIER: usize = 4;
+
+/// How long a worker that stops waits for Redis to take what is done.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same of one that is told to stop at once.
+const IN_HASTE: Duration = Duration::from_secs(1);
 
 impl<E: Executor> Worker<E> {
     /// A worker under a node name, `name@host`, on the queue `celery`, running as many tasks at once as there are cores.
@@ -109,6 +114,7 @@ impl<E: Executor> Worker<E> {
             result_expires: Duration::from_secs(86_400),
             options: ConsumerOptions::default(),
             ready: None,
+            at_once: Box::pin(std::future::pending()),
         }
     }
 
@@ -159,207 +165,142 @@ impl<E: Executor> Worker<E> {
         self
     }
 
+    /// When a worker that stops waits no longer for what runs: it is dropped, and its messages go back with the others. That
+    /// takes a second at most, however Redis is. Celery's second signal.
+    #[must_use]
+    pub fn at_once(mut self, told: impl Future<Output = ()> + Send + 'static) -> Self {
+        self.at_once = Box::pin(told);
+        self
+    }
+
     /// Works until `stop` ends; then takes no more, waits for the tasks that run, and puts the others back. If Redis does
     /// not take their results within 5 s, these go back too, and run again.
     ///
     /// # Errors
     /// What keeps it from starting, and what keeps it from putting back what it holds.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), HostError> {
-        let (executor, layout) = (self.host.executor(), self.host.layout());
-        for queue in &self.queues {
-            executor.run(&plan::bind(layout, queue, &Member::plain(queue, queue))?).await?;
-        }
-        control::bind(&self.node).await?;
-        let mut control = self.host.listen(control::EXCHANGE, "").await?;
+        let mut stop = pin!(stop);
         let prefetch = self.concurrency * PREFETCH_MULTIPLIER;
-        let options = ConsumerOptions { prefetch, no_ack: false, ..self.options.clone() };
-        let mut consumer = self.host.consumer(self.queues.clone(), options)?;
-        self.node.start().await;
+        let desk = self.desk(prefetch);
+        let mut control = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(()),
+            control = desk.open() => control?,
+        };
+        let mut consumer = self.host.consumer(
+            self.queues.clone(),
+            ConsumerOptions { prefetch, no_ack: false, ..self.options.clone() },
+        )?;
         if let Some(ready) = self.ready.take() {
             ready();
         }
-        let slots = Arc::new(Semaphore::new(self.concurrency));
-        let mut running: JoinSet<bool> = JoinSet::new();
-        let mut beat = tokio::time::interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut refresh = tokio::time::interval_at(Instant::now() + control::REFRESH, control::REFRESH);
-        let mut stop = pin!(stop);
-        // What is not yet due takes no place from what is.
-        let mut waiting = 0;
-        let mut failed = None;
-        loop {
-            tokio::select! {
+        let mut running = JoinSet::new();
+        let closing = Closing(&desk.hands);
+        let job = |delivery| Job::new(&desk, &self.tasks, delivery).run();
+        let mut at_once = self.at_once.fuse();
+        let work = async {
+            let taking = take(&mut consumer, &mut running, &desk, job);
+            let failed = tokio::select! {
                 biased;
-                () = &mut stop => break,
-                _ = beat.tick() => self.node.heartbeat().await,
-                _ = refresh.tick() => lost("is not refreshed", control::bind(&self.node).await),
-                () = self.node.news.filled() => self.node.news.flush().await,
-                news = control.next(Duration::from_secs(3600)) => {
-                    if let Ok(News::Message(message)) = news {
-                        control::answer(&self.node, &self.facts(prefetch + waiting), &message).await;
-                    }
-                }
-                Some(ended) = running.join_next() => {
-                    if ended.unwrap_or_default() {
-                        waiting -= 1;
-                        consumer.set_prefetch(prefetch + waiting);
-                    }
-                }
-                next = consumer.next(Duration::from_secs(3600)) => match next {
-                    Ok(Next::Delivery(delivery)) => {
-                        let job = self.job(delivery, slots.clone());
-                        if job.task.as_ref().is_ok_and(|task| task.wait().is_some()) {
-                            waiting += 1;
-                            consumer.set_prefetch(prefetch + waiting);
-                        }
-                        running.spawn(job.run());
-                    }
-                    Ok(Next::Quarantined { .. } | Next::Idle) => {}
-                    // Its task is gone.
-                    Err(ExecuteError::Closed) => {
-                        failed = Some(ExecuteError::Closed);
-                        break;
-                    }
-                    Err(error) => tracing::error!(code = error.code(), "{error}"),
-                },
-            }
-        }
-        // What runs may end; what has not begun goes back.
-        slots.close();
-        while running.join_next().await.is_some() {}
-        drop(control);
-        // A Redis that does not answer keeps nobody from stopping.
-        let farewell = async {
-            lost("stays", control::unbind(&self.node).await);
-            self.node.stop().await;
+                () = stop => None,
+                error = taking => Some(error),
+            };
+            // What runs may end; what has not begun goes back.
+            drop(closing);
+            let drained = async { while running.join_next().await.is_some() {} };
+            let in_haste = tokio::select! {
+                biased;
+                () = &mut at_once => true,
+                () = drained => false,
+            };
+            (failed, in_haste)
         };
-        let _ = tokio::time::timeout(PATIENCE, farewell).await;
-        consumer.close().await?;
+        let (failed, in_haste) = tokio::select! {
+            biased;
+            ended = work => ended,
+            () = desk.tend(&mut control) => unreachable!("it never ends"),
+        };
+        if in_haste {
+            tracing::warn!("told to end at once: what runs is broken off, and goes back");
+            let _ = timeout(IN_HASTE, running.shutdown()).await;
+        }
+        // A Redis that does not answer keeps nobody from stopping.
+        let end = async {
+            let (closed, _) = tokio::join!(consumer.close(), timeout(PATIENCE, desk.close(control)));
+            closed
+        };
+        let hurry = async {
+            if !in_haste {
+                at_once.await;
+            }
+            sleep(IN_HASTE).await;
+        };
+        let closed = tokio::select! {
+            closed = end => closed,
+            () = hurry => Err(ExecuteError::Timeout {
+                address: self.host.executor().describe().into(),
+                milliseconds: IN_HASTE.as_millis() as u64,
+            }),
+        };
+        closed?;
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    fn facts(&self, prefetch: usize) -> Facts<'_> {
-        let mut tasks: Vec<&str> = self.tasks.keys().map(String::as_str).collect();
+    fn desk(&self, prefetch: usize) -> Desk<E> {
+        let mut tasks: Vec<String> = self.tasks.keys().cloned().collect();
         tasks.sort_unstable();
-        let Worker { queues, concurrency, result_expires, .. } = self;
-        Facts { tasks, queues, concurrency: *concurrency, prefetch, result_expires: *result_expires }
-    }
-
-    fn job(&self, delivery: Delivery, slots: Arc<Semaphore>) -> Job<E> {
-        let task = Task::read(&delivery).map(Arc::new);
-        Job {
+        Desk {
             node: self.node.clone(),
-            tasks: self.tasks.clone(),
+            queues: self.queues.clone(),
+            tasks,
+            concurrency: self.concurrency,
+            prefetch,
             result_expires: self.result_expires,
-            delivery,
-            task,
-            slots,
+            hands: Hands::new(self.concurrency),
         }
     }
 }
 
-/// One message on its way through the worker.
-struct Job<E: Executor> {
-    node: Arc<Node<E>>,
-    tasks: Arc<HashMap<String, Handler>>,
-    result_expires: Duration,
-    delivery: Delivery,
-    task: Result<Arc<Task>, Box<str>>,
-    slots: Arc<Semaphore>,
+/// Lets nothing begin any more when it is dropped, also together with the future that works.
+struct Closing<'a>(&'a Hands);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.slots.close();
+    }
 }
 
-impl<E: Executor> Job<E> {
-    /// Whether the task had to wait for its time.
-    async fn run(self) -> bool {
-        let task = match &self.task {
-            Ok(task) => task,
-            Err(reason) => {
-                let queue = self.delivery.queue();
-                tracing::error!(queue, "a message that is no task goes to quarantine: {reason}");
-                let _ = self.delivery.quarantine().await;
-                return false;
-            }
-        };
-        // Listed until it is acked or goes back.
-        let line = self.node.held.enter(task, &self.delivery);
-        self.node.received(task);
-        let wait = task.wait();
-        if let Some(wait) = wait {
-            line.stage(Stage::Scheduled);
-            tokio::select! {
-                () = tokio::time::sleep(wait) => {}
-                // The worker stops: the message goes back.
-                () = closed(&self.slots) => return true,
-            }
-            line.stage(Stage::Reserved);
-        }
-        let Ok(_slot) = self.slots.acquire().await else { return wait.is_some() };
-        let started = Instant::now();
-        let ended = match (task.refusal(), self.tasks.get(&task.call.name)) {
-            _ if task.is_expired() => Ended::Revoked,
-            (Some(reason), _) => Ended::Failed(TaskFailure::new("NotImplementedError", reason)),
-            (None, None) => {
-                let failure = TaskFailure::new("NotRegistered", &task.call.name);
-                Ended::Failed(TaskFailure { exc_module: "celery.exceptions".into(), ..failure })
-            }
-            (None, Some(handler)) => {
-                tracing::debug!("task `{}` starts: `{}`", task.call.name, task.call.id);
-                self.node.started(task, &line);
-                match AssertUnwindSafe(handler(task.call.clone())).catch_unwind().await {
-                    Ok(Ok(result)) => Ended::Done(result),
-                    Ok(Err(failure)) => Ended::Failed(failure),
-                    Err(panic) => Ended::Failed(TaskFailure::of_panic(&*panic)),
-                }
-            }
-        };
-        let (name, id) = (&task.call.name, &task.call.id);
-        match &ended {
-            Ended::Done(_) => tracing::debug!("task `{name}` succeeded: `{id}`"),
-            Ended::Failed(failure) => {
-                tracing::warn!("task `{name}` failed: `{id}`: {}: {}", failure.exc_type, failure.exc_message);
-            }
-            Ended::Revoked => tracing::warn!("task `{name}` came too late and was not run: `{id}`"),
+/// Takes messages and has them worked on, until the consumer ends.
+async fn take<E: Executor, J: Future<Output = ()> + Send + 'static>(
+    consumer: &mut Consumer,
+    running: &mut JoinSet<()>,
+    desk: &Desk<E>,
+    job: impl Fn(Delivery) -> J,
+) -> ExecuteError {
+    let mut waiting = 0;
+    loop {
+        // What is not yet due takes no place from what is.
+        let waits = desk.hands.waiting();
+        if waits != waiting {
+            waiting = waits;
+            consumer.set_prefetch(desk.prefetch + waiting);
         }
         tokio::select! {
-            () = self.finish(task, &ended, started.elapsed()) => {}
-            // Redis does not take the result, or the ack. What is not acked by now goes back.
-            () = patience(&self.slots) => {
-                tracing::error!("task `{}` is done, and its result cannot be stored: it will run again", task.call.id);
+            biased;
+            Some(ended) = running.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!("a task was broken off, and its message goes back: {error}");
+                }
             }
+            next = consumer.next(Duration::from_secs(3600)) => match next {
+                Ok(Next::Delivery(delivery)) => {
+                    running.spawn(job(delivery));
+                }
+                Ok(Next::Quarantined { .. } | Next::Idle) => {}
+                // Its task is gone.
+                Err(ExecuteError::Closed) => return ExecuteError::Closed,
+                Err(error) => tracing::error!(code = error.code(), "{error}"),
+            },
         }
-        wait.is_some()
-    }
-
-    async fn finish(&self, task: &Task, ended: &Ended, runtime: Duration) {
-        self.node.ended(task, ended, runtime, self.result_expires).await;
-        if let Err(error) = self.delivery.ack().await {
-            tracing::error!(
-                code = error.code(),
-                "task `{}` is done and could not be acked: {error}",
-                task.call.id
-            );
-        }
-    }
-}
-
-/// A row that nobody routes by keeps nobody from working.
-fn lost(what: &str, written: Result<(), HostError>) {
-    if let Err(error) = written {
-        tracing::debug!("the row of the remote control {what}: {error}");
-    }
-}
-
-/// How long a worker that stops waits for Redis to take what is done.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-async fn patience(slots: &Semaphore) {
-    closed(slots).await;
-    tokio::time::sleep(PATIENCE).await;
-}
-
-/// Ends when the semaphore is closed.
-async fn closed(slots: &Semaphore) {
-    while !slots.is_closed() {
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

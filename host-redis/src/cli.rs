@@ -26,6 +26,7 @@ mod route;
 mod rows;
 mod serve;
 mod show;
+mod signals;
 mod topology;
 mod unbind;
 mod worker;

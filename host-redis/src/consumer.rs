@@ -15,7 +15,7 @@ mod delivery;
 mod driver;
 mod giving;
 mod keeper;
-mod outage;
+pub(crate) mod outage;
 
 use delivery::Request;
 pub use delivery::{Delivery, Requeue, Settlement};
@@ -50,6 +50,8 @@ pub struct Consumer {
     events: mpsc::UnboundedReceiver<Result<Event, ExecuteError>>,
     requests: mpsc::UnboundedSender<Request>,
     unread: Arc<driver::Unread>,
+    /// Where Redis is.
+    address: Box<str>,
     /// Ends the keeping alive when the consumer ends.
     _keeper: Option<oneshot::Sender<()>>,
 }
@@ -163,9 +165,10 @@ impl Consumer {
         let keeper = options.declare.clone();
         let keeper = keeper.map(|declare| keeper::keep(host.clone(), declare, back.clone()));
         let unseen = unread.clone();
+        let address = host.executor().describe().into();
         let driver = Driver::new(host.clone(), queues, options, owner, out, incoming, unseen, stop, back);
         tokio::spawn(driver.run());
-        Consumer { events, requests, unread, _keeper: keeper }
+        Consumer { events, requests, unread, address, _keeper: keeper }
     }
 
     /// The next message, waiting for it at most so long. May be abandoned: nothing is lost then.
@@ -233,10 +236,11 @@ impl Consumer {
     }
 
     /// Takes no more, sends the acks that are under way, and puts back everything that is held, to be taken next and in
-    /// the old order; how many went back. Takes some seconds at most, however Redis is.
+    /// the old order; how many went back. Takes six seconds at most, however Redis is.
     ///
     /// # Errors
-    /// What could not be put back stays registered, and a restore will find it.
+    /// What could not be put back stays registered, and a restore will find it. [`ExecuteError::Timeout`] if Redis does not
+    /// answer; as long as the runtime lives, what is held goes back when it does.
     pub async fn close(mut self) -> Result<usize, ExecuteError> {
         self.events.close();
         let mut unread = Vec::new();
@@ -245,7 +249,13 @@ impl Consumer {
                 unread.push(inner);
             }
         }
-        self.ask(|done| Request::Close { unread, done }).await
+        // The task behind it may be waiting for an answer, which takes longer than anybody should who wants to end.
+        let limit = giving::CLOSING + Duration::from_secs(1);
+        let closed = tokio::time::timeout(limit, self.ask(|done| Request::Close { unread, done }));
+        closed.await.unwrap_or_else(|_| {
+            let milliseconds = limit.as_millis() as u64;
+            Err(ExecuteError::Timeout { address: self.address.clone(), milliseconds })
+        })
     }
 
     async fn ask<T>(

@@ -86,6 +86,25 @@ fn what_kombu_would_raise_on_is_not_sent() {
     }
 }
 
+/// A worker would run another task than the one that was asked for.
+#[test]
+fn what_celery_writes_into_a_task_is_refused() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    for (flag, given) in [("-H", "task=evil"), ("-H", "id=zzz"), ("-H", "eta=x"), ("-P", "correlation_id=z")]
+    {
+        let args =
+            ["publish", "--redis", &url, "--task", "real", "--task-id", "id1", "-H", "own=1", flag, given];
+        let output = keyrail(args);
+        let (err, name) = (text(&output.stderr), given.split('=').next().expect("a name"));
+        assert_eq!(output.status.code(), Some(2), "{given}: {err}");
+        assert!(err.contains(&format!("`{name}` is Celery's own")), "{given}: {err}");
+    }
+    assert_eq!(redis.command(&["EXISTS", "celery"]), ":0\r\n");
+    succeed(["publish", "--redis", &url, "--task", "real", "-H", "own=1", "-P", "app_id=shop"]);
+    succeed(["publish", "--redis", &url, "-k", "q", "-b", "x", "-H", "task=mine", "-P", "correlation_id=z"]);
+}
+
 #[test]
 fn properties_and_headers_that_would_vanish_are_refused() {
     let redis = RedisServer::start();

@@ -5,7 +5,7 @@ use std::{any::Any, time::Duration};
 use keyrail_core::kombu::Json;
 use serde_json::{Map, Value};
 
-use super::time;
+use super::{stored, time};
 use crate::{Body, Delivery};
 
 /// A call of a task.
@@ -40,7 +40,13 @@ pub struct TaskFailure {
     pub exc_module: String,
     /// What Celery shows as the traceback.
     pub traceback: Option<String>,
+    /// Whether it is not the task that failed, but what it ran on. Its message goes back to its queue then, and only one
+    /// that was delivered [`DELIVERIES`] times gets this as its result.
+    pub lost: bool,
 }
+
+/// How often a message is delivered whose task was lost each time.
+pub const DELIVERIES: u64 = 3;
 
 impl TaskFailure {
     /// A built-in exception.
@@ -50,7 +56,26 @@ impl TaskFailure {
             exc_message: exc_message.into(),
             exc_module: "builtins".into(),
             traceback: None,
+            lost: false,
         }
+    }
+
+    /// What ran the task is gone, and nobody knows how far it came: Celery's `WorkerLostError`.
+    ///
+    /// ```
+    /// let lost = keyrail_redis::celery::TaskFailure::lost("killed by the system");
+    /// assert_eq!((&*lost.exc_type, lost.lost), ("WorkerLostError", true));
+    /// ```
+    pub fn lost(message: &str) -> Self {
+        TaskFailure {
+            exc_module: "billiard.exceptions".into(),
+            lost: true,
+            ..TaskFailure::new("WorkerLostError", message)
+        }
+    }
+
+    fn of_kombu(exc_type: &str, message: &str) -> Self {
+        TaskFailure { exc_module: "kombu.exceptions".into(), ..TaskFailure::new(exc_type, message) }
     }
 
     pub(super) fn of_panic(panic: &(dyn Any + Send)) -> Self {
@@ -77,12 +102,15 @@ pub(super) struct Task {
     pub(super) group: Option<String>,
     pub(super) argsrepr: String,
     pub(super) kwargsrepr: String,
-    /// What should follow, if anything, or else keeps it from being run.
-    follows: Option<&'static str>,
+    /// What keeps it from being run.
+    pub(super) refused: Option<TaskFailure>,
+    /// Whether its body can be read here. If not, somebody should look at it.
+    pub(super) is_readable: bool,
 }
 
 impl Task {
-    /// Reads protocol 2, or says why it is none.
+    /// Reads protocol 2, or says why it is none. What has a name and an id is a task, whose caller is to hear of it, whatever
+    /// its body is.
     pub(super) fn read(delivery: &Delivery) -> Result<Self, Box<str>> {
         let received = delivery.received();
         let header = |name| received.headers.member(name);
@@ -90,14 +118,14 @@ impl Task {
         let (Some(name), Some(id)) = (text("task"), text("id")) else {
             return Err("it has no headers `task` and `id`".into());
         };
-        let (args, kwargs, follows) = match delivery.message().body {
-            Body::Json(body) => call(body)?,
-            // Its caller is to hear of it, and it is a task.
-            Body::Wide(_) => (Vec::new(), Map::new(), Some("wide")),
-            _ => {
-                let content_type = received.content_type.as_deref().unwrap_or("nothing");
-                return Err(format!("its body is {content_type}, expected application/json").into());
-            }
+        let nothing = || (Vec::new(), Map::new());
+        let ((args, kwargs), refused, is_readable) = match delivery.message().body {
+            Body::Json(body) => match call(body) {
+                Ok((args, kwargs, follows)) => ((args, kwargs), follows.map(not_done), true),
+                Err(reason) => (nothing(), Some(TaskFailure::of_kombu("DecodeError", reason)), false),
+            },
+            Body::Wide(_) => (nothing(), Some(not_done("wide")), true),
+            body => (nothing(), Some(unreadable(&body, received.content_type.as_deref())), false),
         };
         let number = |name| match header(name) {
             Some(Json::Int(number)) => u64::try_from(*number).unwrap_or_default(),
@@ -120,7 +148,8 @@ impl Task {
             group: text("group"),
             argsrepr: text("argsrepr").unwrap_or_default(),
             kwargsrepr: text("kwargsrepr").unwrap_or_default(),
-            follows,
+            refused,
+            is_readable,
         })
     }
 
@@ -135,26 +164,46 @@ impl Task {
     pub(super) fn is_expired(&self) -> bool {
         self.expires.as_deref().and_then(time::parse).is_some_and(|expires| expires <= time::now())
     }
+}
 
-    /// Why it cannot be run.
-    pub(super) fn refusal(&self) -> Option<&'static str> {
-        Some(match self.follows? {
-            "callbacks" => "this worker runs no callbacks (`link`)",
-            "errbacks" => "this worker runs no errbacks (`link_error`)",
-            "chain" => "this worker runs no chains",
-            "wide" => "this worker takes no whole numbers of more than 64 bits",
-            _ => "this worker runs no chords",
-        })
+/// What this worker does not do.
+fn not_done(what: &str) -> TaskFailure {
+    let reason = match what {
+        "callbacks" => "this worker runs no callbacks (`link`)",
+        "errbacks" => "this worker runs no errbacks (`link_error`)",
+        "chain" => "this worker runs no chains",
+        "wide" => "this worker takes no whole numbers of more than 64 bits",
+        _ => "this worker runs no chords",
+    };
+    TaskFailure::new("NotImplementedError", reason)
+}
+
+/// Kombu's words for a body that is not read: of another serialiser, or no JSON though it is said to be.
+fn unreadable(body: &Body, content_type: Option<&str>) -> TaskFailure {
+    let content_type = content_type.unwrap_or("of no type");
+    if content_type != "application/json" {
+        let reason = format!("the body is {content_type}, and this worker reads application/json only");
+        return TaskFailure::of_kombu("ContentDisallowed", &reason);
     }
+    let reason = match body {
+        // Python writes NaN, and a surrogate that stands alone, and reads them.
+        Body::Text(text) => match serde_json::from_str::<Value>(text) {
+            Err(_) if stored::is_pythons(text) => "it has NaN or Infinity, which JSON does not have".into(),
+            Err(error) => error.to_string(),
+            Ok(_) => "it is compressed in a way that is not known here".into(),
+        },
+        _ => "it is no UTF-8, or it cannot be decompressed".into(),
+    };
+    TaskFailure::of_kombu("DecodeError", &format!("the body is no JSON: {reason}"))
 }
 
 /// The arguments, and what should follow.
 type Called = (Vec<Value>, Map<String, Value>, Option<&'static str>);
 
-fn call(body: Value) -> Result<Called, Box<str>> {
-    let Value::Array(parts) = body else { return Err("its body is no list".into()) };
+fn call(body: Value) -> Result<Called, &'static str> {
+    let Value::Array(parts) = body else { return Err("the body is no list") };
     let Ok([Value::Array(args), Value::Object(kwargs), embed]) = <[Value; 3]>::try_from(parts) else {
-        return Err("its body is not [args, kwargs, embed]".into());
+        return Err("the body is not [args, kwargs, embed]");
     };
     let full = |value: &Value| match value {
         Value::Null => false,

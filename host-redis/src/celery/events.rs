@@ -133,15 +133,17 @@ impl<E: Executor> Events<E> {
         self.filled.notified().await;
     }
 
-    /// Sends what waits, as one message.
+    /// Sends what waits, as one message. Abandoned, it leaves that to the next one.
     pub(super) async fn flush(&self) {
         let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         if waiting.is_empty() {
             return;
         }
-        if let Err(error) = self.publish("task.multi", &Json::Array(waiting)).await {
+        let mut unsent = Unsent { waiting: &self.waiting, body: Json::Array(waiting) };
+        if let Err(error) = self.publish("task.multi", &unsent.body).await {
             tracing::debug!("events of tasks are lost: {error}");
         }
+        unsent.body = Json::Null;
     }
 
     async fn publish(&self, key: &str, body: &Json) -> Result<(), ExecuteError> {
@@ -149,5 +151,19 @@ impl<E: Executor> Events<E> {
         let publish = plan::Publish::new(EXCHANGE, key, &envelope);
         let plan = plan::publish_fanout(self.host.layout(), &publish, &Uuid::new_v4().to_string());
         self.host.executor().run(&plan).await.map(drop)
+    }
+}
+
+/// Events on their way.
+struct Unsent<'a> {
+    waiting: &'a Mutex<Vec<Json>>,
+    body: Json,
+}
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        if let Json::Array(unsent) = std::mem::replace(&mut self.body, Json::Null) {
+            self.waiting.lock().unwrap_or_else(PoisonError::into_inner).splice(0..0, unsent);
+        }
     }
 }

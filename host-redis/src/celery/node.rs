@@ -5,16 +5,17 @@ use std::{
     time::Duration,
 };
 
-use keyrail_core::kombu::{Envelope, Json, Plan, python_repr};
+use keyrail_core::kombu::{Command, Envelope, Json, Plan, python_repr};
 use tokio::time::Instant;
 
 use super::{
-    Events, Results, TaskResult,
+    Events, Results, TaskFailure, TaskResult,
     call::{Ended, Task},
+    fate::{Fate, LARGE, Verdict},
     held::{Held, Line},
     python,
 };
-use crate::{ExecuteError, Executor, Host, HostError};
+use crate::{ExecuteError, Executor, Host};
 
 pub(super) struct Node<E: Executor> {
     pub(super) host: Host<E>,
@@ -140,22 +141,50 @@ impl<E: Executor> Node<E> {
         }
     }
 
-    /// As in Celery, what another run of the task has stored as a success stays.
+    /// It goes back to its queue.
+    pub(super) fn gave_back(&self, task: &Task) {
+        let id = ("uuid", Json::from(&*task.call.id));
+        self.task_event("task-rejected", [id, ("requeue", Json::from(true))]);
+    }
+
+    /// As in Celery, what another run of the task has stored as a success stays; what is no result is replaced by one.
+    /// Redis may be away for however long. A result that it will never take is given up: a task that waited for that would
+    /// keep its place for ever, and then run again in the next worker.
     async fn insist(&self, results: &Results<E>, result: &TaskResult) {
-        let mut delay = Duration::from_millis(50);
+        let id = &*result.task_id;
+        let mut plan = results.plan(result);
+        let mut size = match plan.commands.first() {
+            Some(Command::SetEx { value, .. }) => value.len(),
+            _ => 0,
+        };
+        let mut fate = Fate::default();
         loop {
-            let error = match results.store(result).await {
-                Ok(_) => return,
-                // What stands there is no result, so it is replaced by one.
-                Err(HostError::Load(_)) => match self.send(&results.plan(result)).await {
+            let (error, written) = match results.has_succeeded(id).await {
+                Ok(true) => return,
+                Ok(false) => match self.send(&plan).await {
                     Ok(()) => return,
-                    Err(error) => HostError::from(error),
+                    Err(error) => (error, true),
                 },
-                Err(error) => error,
+                Err(error) => (error, false),
             };
-            tracing::warn!(code = error.code(), "a result cannot be stored yet: {error}");
-            tokio::time::sleep(delay).await;
-            delay = (delay * 2).min(Duration::from_secs(5));
+            match fate.after(&error, written && size >= LARGE) {
+                Verdict::Again(delay) => {
+                    tracing::warn!(code = error.code(), "a result cannot be stored yet: {error}");
+                    tokio::time::sleep(delay).await;
+                }
+                Verdict::TooLarge => {
+                    tracing::error!(
+                        "the result of task `{id}` is too large for Redis, with {size} bytes: {error}"
+                    );
+                    let message = format!("the result has {size} bytes, which Redis does not take");
+                    let short = TaskResult::failure(id, &TaskFailure::new("OverflowError", &message));
+                    (plan, size) = (results.plan(&short), 0);
+                }
+                Verdict::Never => {
+                    let code = error.code();
+                    return tracing::error!(code, "the result of task `{id}` is lost: {error}");
+                }
+            }
         }
     }
 

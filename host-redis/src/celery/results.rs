@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::{TaskFailure, python, time};
-use crate::{Executor, Host, HostError, LoadError, deadline::deadline, wide_number};
+use super::{StoredResult, TaskFailure, python, stored, time};
+use crate::{ExecuteError, Executor, Host, HostError, LoadError, deadline::deadline, wide_number};
 
 /// The results in the Redis of a host, which is the `result_backend` of the Celery that shares them.
 ///
@@ -54,7 +54,7 @@ pub struct TaskResult {
 }
 
 /// Celery's `READY_STATES`.
-const READY: [&str; 3] = ["SUCCESS", "FAILURE", "REVOKED"];
+pub(super) const READY: [&str; 3] = ["SUCCESS", "FAILURE", "REVOKED"];
 /// Celery's `result_expires`.
 const A_DAY: Duration = Duration::from_secs(86_400);
 /// Between two looks at a result: nothing depends on hearing its announcement.
@@ -131,6 +131,7 @@ impl TaskResult {
             exc_message: message,
             exc_module: text("exc_module"),
             traceback: self.traceback.clone(),
+            lost: false,
         }
     }
 
@@ -276,13 +277,19 @@ impl<E: Executor> Results<E> {
     /// is written.
     ///
     /// # Errors
-    /// Those of the executor, and a stored result that cannot be read.
+    /// Those of the executor, and what is stored there without being a result in JSON.
     pub async fn store(&self, result: &TaskResult) -> Result<bool, HostError> {
-        if self.get(&result.task_id).await?.is_some_and(|stored| stored.status == "SUCCESS") {
+        if self.stored(&result.task_id).await?.is_some_and(|stored| stored.status() == "SUCCESS") {
             return Ok(false);
         }
         self.host.executor().run(&self.plan(result)).await?;
         Ok(true)
+    }
+
+    /// Whether a success is stored. What is no result in JSON is none.
+    pub(super) async fn has_succeeded(&self, task_id: &str) -> Result<bool, ExecuteError> {
+        let found = self.host.executor().get(&key(task_id)).await?;
+        Ok(found.is_some_and(|found| stored::status(&found).as_deref() == Some("SUCCESS")))
     }
 
     /// The commands of [`store`](Self::store).
@@ -296,8 +303,16 @@ impl<E: Executor> Results<E> {
     /// # Errors
     /// Those of the executor and of [`TaskResult::read`].
     pub async fn get(&self, task_id: &str) -> Result<Option<TaskResult>, HostError> {
+        self.stored(task_id).await?.map(|stored| stored.read()).transpose()
+    }
+
+    /// The same as it was stored, also where no [`TaskResult`] holds it.
+    ///
+    /// # Errors
+    /// Those of the executor, and what is no JSON object with a `status`.
+    pub async fn stored(&self, task_id: &str) -> Result<Option<StoredResult>, HostError> {
         let stored = self.host.executor().get(&key(task_id)).await?;
-        stored.map(|stored| TaskResult::read(task_id, &stored)).transpose()
+        stored.map(|stored| StoredResult::new(task_id, stored)).transpose()
     }
 
     /// Waits until the task is ready, but no longer than this; then, what is stored.
@@ -305,13 +320,25 @@ impl<E: Executor> Results<E> {
     /// # Errors
     /// As [`get`](Self::get).
     pub async fn wait(&self, task_id: &str, limit: Duration) -> Result<Option<TaskResult>, HostError> {
+        self.wait_stored(task_id, limit).await?.map(|stored| stored.read()).transpose()
+    }
+
+    /// The same as it was stored.
+    ///
+    /// # Errors
+    /// As [`stored`](Self::stored).
+    pub async fn wait_stored(
+        &self,
+        task_id: &str,
+        limit: Duration,
+    ) -> Result<Option<StoredResult>, HostError> {
         let deadline = deadline(limit);
         // First listen, then look: what is stored in between is announced.
         let mut heard = self.host.executor().subscribe(&[literal(&key(task_id))]).await?;
         loop {
-            let stored = self.get(task_id).await?;
+            let stored = self.stored(task_id).await?;
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || stored.as_ref().is_some_and(TaskResult::is_ready) {
+            if left.is_zero() || stored.as_ref().is_some_and(StoredResult::is_ready) {
                 return Ok(stored);
             }
             // A listener that was cut off ends at once, and then only the glances are left.

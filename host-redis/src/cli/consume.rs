@@ -14,8 +14,10 @@ use keyrail_redis::{
 
 use super::{
     Failure,
+    failure::tell,
     open::{Source, seconds},
     show::Style,
+    signals::Signals,
 };
 
 /// Take messages from queues, or listen to a fanout exchange, and print them.
@@ -118,14 +120,23 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::usage("a file holds no messages; consume needs --redis URL"));
     }
     // Before the first message is taken.
-    let stop = pin!(interrupt()?);
-    let host = match args.declare {
-        true => args.source.tables("").await?,
-        false => args.source.host(args.fanout.as_deref().unwrap_or_default()).await?,
+    let signals = Signals::listen()?;
+    let mut stop = pin!(signals.first());
+    let connect = async {
+        match args.declare {
+            true => args.source.tables("").await,
+            false => args.source.host(args.fanout.as_deref().unwrap_or_default()).await,
+        }
     };
-    let end = match &args.fanout {
-        Some(exchange) => listen(&args, &host, exchange, stop).await?,
-        None => consume(&args, &host, stop).await?,
+    let host = tokio::select! {
+        biased;
+        () = &mut stop => None,
+        host = connect => Some(host?),
+    };
+    let end = match (host, &args.fanout) {
+        (None, _) => End::Interrupted,
+        (Some(host), Some(exchange)) => listen(&args, &host, exchange, stop).await?,
+        (Some(host), None) => consume(&args, &host, stop, signals.second()).await?,
     };
     match (end, args.count) {
         (End::Idle, Some(count)) => Err(Failure::failed(format!(
@@ -144,6 +155,7 @@ async fn consume<E: Executor>(
     args: &Args,
     host: &Host<E>,
     mut stop: Pin<&mut (impl Future<Output = ()> + Send)>,
+    at_once: impl Future<Output = ()> + Send,
 ) -> Result<End, Failure> {
     let declare = match args.declare {
         true => args.source.file()?.map(|file| (Arc::new(file.topology), Dialect::Kombu57)),
@@ -152,7 +164,12 @@ async fn consume<E: Executor>(
     // Before taking, since a consumer declares beside it: one that takes what is there may be gone before that is done.
     // What contradicts Redis is better told now than in the log. Whatever else fails, the consumer tries again.
     if let Some((topology, dialect)) = &declare {
-        match host.import(topology, *dialect).await {
+        let import = tokio::select! {
+            biased;
+            () = &mut stop => return Ok(End::Interrupted),
+            import = host.import(topology, *dialect) => import,
+        };
+        match import {
             Ok(_) => {}
             Err(error @ HostError::Declare(_)) => return Err(error.into()),
             Err(error) => Failure::of(host, error).await.warn(),
@@ -210,7 +227,10 @@ async fn consume<E: Executor>(
         left -= 1;
         last = Instant::now();
     };
-    let closed = consumer.close().await;
+    let closed = tokio::select! {
+        closed = consumer.close() => closed.map_err(Failure::from),
+        () = at_once => Err(Failure::failed("told to end at once; what was held stays registered in Redis")),
+    };
     let end = end?;
     closed?;
     Ok(end)
@@ -233,7 +253,7 @@ async fn listen<E: Executor>(
     let mut listener = host.executor().subscribe(&[subscription.pattern().to_owned()]).await?;
     // Whoever waits for the subscription to be there, a test for instance, reads this.
     tracing::info!("listening to `{}`", subscription.pattern());
-    eprintln!("listening to {}", super::show::clean(subscription.pattern()));
+    tell(format_args!("listening to {}", super::show::clean(subscription.pattern())));
     let mut left = args.count.unwrap_or(u64::MAX);
     while left > 0 {
         let heard = tokio::select! {

@@ -1,4 +1,8 @@
-use std::{fmt, io, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use keyrail_core::{BindError, PublishError};
 use keyrail_redis::{ExecuteError, Executor, Host, HostError, LoadError, SetSize};
@@ -30,16 +34,21 @@ impl Failure {
 
     /// One line on standard error, and the command goes on.
     pub(crate) fn warn(&self) {
-        eprintln!("keyrail: {self}");
+        tell(format_args!("keyrail: {self}"));
     }
 
     /// One line on standard error.
     pub(crate) fn report(self) -> ExitCode {
         if self.message.is_some() {
-            eprintln!("keyrail: {self}");
+            tell(format_args!("keyrail: {self}"));
         }
         ExitCode::from(self.status)
     }
+}
+
+/// Writes a line to standard error. Nobody may read it any more, and that keeps nobody from working: `eprintln` would panic.
+pub(crate) fn tell(line: impl fmt::Display) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 impl fmt::Display for Failure {

@@ -20,6 +20,8 @@ pub(crate) fn start() {
     let filter = wanted.and_then(|wanted| EnvFilter::try_new(wanted).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new("keyrail=warn"));
     let _ = tracing_subscriber::fmt()
+        // Else it would report a line that cannot be written where that cannot be written either, which panics.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_writer(std::io::stderr.with_max_level(Level::TRACE))
         .event_format(Line { style: Style::of_stderr() })

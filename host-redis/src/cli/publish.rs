@@ -15,6 +15,7 @@ use keyrail_redis::{Compression, Executor, Host, HostError, Memory, Outgoing, lo
 
 use super::{
     Failure,
+    failure::tell,
     header::{self, Header},
     open::{Source, seconds},
 };
@@ -179,6 +180,9 @@ fn outgoing(args: &Args, task: Option<&Task>) -> Result<Outgoing, Failure> {
         envelope = envelope.content_type(content_type);
     }
     check::headers(&args.headers)?;
+    if let Some(task) = task {
+        check::of_a_task(task, &args.headers, &args.properties)?;
+    }
     check::properties(&args.properties)?;
     for property in &args.properties {
         envelope = envelope.property(property.name(), property.json());
@@ -246,7 +250,7 @@ async fn dry_run<E: Executor>(args: &Args, host: &Host<E>, outgoing: &Outgoing) 
     } else {
         write!(out, "{plan}")?;
         out.flush()?;
-        eprintln!("nothing was sent: these are the commands");
+        tell("nothing was sent: these are the commands");
     }
     out.flush()?;
     Ok(ExitCode::SUCCESS)

@@ -17,7 +17,7 @@ use super::{
 
 /// Read the result of a Celery task, or write it: whoever did the work can answer for a worker.
 ///
-/// The result is printed as the JSON that Celery stores. What has succeeded stays so, as in Celery.
+/// The result is printed as the JSON that Celery stores; one with NaN, say, as Python wrote it. What has succeeded stays so, as in Celery.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail result --redis redis://127.0.0.1/0 3f0e…  --wait 10
@@ -74,17 +74,18 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         };
     }
     let stored = match args.wait {
-        Some(limit) => results.wait(id, limit).await?,
-        None => results.get(id).await?,
+        Some(limit) => results.wait_stored(id, limit).await?,
+        None => results.stored(id).await?,
     };
     let stored = stored.ok_or_else(|| Failure::failed(format!("task `{id}` has no result")))?;
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", stored.to_json())?;
+    match stored.read() {
+        Ok(result) => writeln!(out, "{}", result.to_json())?,
+        // Only Python reads it, and that as it is.
+        Err(_) => writeln!(out, "{}", stored.text())?,
+    }
     out.flush()?;
-    Ok(match stored.outcome() {
-        Some(Ok(_)) => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    })
+    Ok(if stored.status() == "SUCCESS" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn written(args: &Args) -> Result<Option<TaskResult>, Failure> {

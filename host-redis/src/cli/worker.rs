@@ -1,19 +1,14 @@
-use std::{
-    collections::HashSet,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::{ExitCode, Stdio},
-    str::FromStr,
-};
+use std::{collections::HashSet, os::unix::fs::PermissionsExt, path::Path, process::ExitCode, str::FromStr};
 
-use keyrail_redis::{
-    celery::{Call, TaskFailure, Worker},
-    wide_number,
-};
-use serde_json::{Value, json};
-use tokio::{io::AsyncWriteExt, process::Command};
+use keyrail_redis::celery::Worker;
+use rustix::process::{Resource, getrlimit};
 
-use super::{Failure, consume::interrupt, open::Source};
+use super::{Failure, failure::tell, open::Source, signals::Signals};
+
+mod output;
+mod program;
+
+use program::Runner;
 
 /// Run Celery tasks as programs, as a Celery worker that `celery inspect` and Flower see.
 ///
@@ -22,6 +17,11 @@ use super::{Failure, consume::interrupt, open::Source};
 /// failed: with that status and the last line it wrote to standard error as the message, and all of that as the
 /// traceback. A message is acked when its result is stored: if the worker dies before, the task is run again. Time
 /// limits of a task are not kept.
+///
+/// SIGINT and SIGTERM stop it: it takes no more, waits for the programs that run, and puts back what it holds. A second one
+/// kills them, and their messages go back, too. Programs run in process groups of their own, so that Ctrl-C is the worker's
+/// alone; under systemd write KillMode=mixed. A program that was killed from outside (SIGKILL by the system, SIGTERM) has not
+/// failed: its message goes back, three times at most.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail worker --redis redis://127.0.0.1/0 --task shop.resize=./resize.sh
@@ -46,6 +46,16 @@ pub(crate) struct Args {
     /// How many programs run at once [default: one per core]
     #[arg(long, short = 'c', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Option<u16>,
+
+    /// The most bytes a program may print as its result; of standard error the last so many are kept
+    #[arg(
+        long,
+        value_name = "BYTES",
+        default_value_t = 10 << 20,
+        value_parser = clap::value_parser!(u32).range(1..=256 << 20),
+        help_heading = "Limits"
+    )]
+    max_output: u32,
 }
 
 /// `NAME=PROGRAM`.
@@ -74,8 +84,12 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     }
     let name = node_name(args.hostname.as_deref().unwrap_or_default(), &machine())?;
     check(&args.tasks)?;
-    let stop = interrupt()?;
-    let host = args.source.tables("").await?;
+    let signals = Signals::listen()?;
+    let host = tokio::select! {
+        biased;
+        () = signals.first() => return Ok(ExitCode::SUCCESS),
+        host = args.source.tables("") => host?,
+    };
     let mut worker = Worker::new(&host, &name).consumer_options(args.source.consumer_options()?);
     if !args.queues.is_empty() {
         worker = worker.queues(args.queues);
@@ -83,11 +97,15 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     if let Some(concurrency) = args.concurrency {
         worker = worker.concurrency(concurrency.into());
     }
+    check_files(args.concurrency.map_or_else(cores, usize::from));
+    let runner = Runner { signals: signals.clone(), max_output: args.max_output as usize };
     for Program { task, path } in args.tasks {
-        worker = worker.task(&task, move |call| execute(path.clone(), call));
+        let runner = runner.clone();
+        worker = worker.task(&task, move |call| runner.clone().run(path.clone(), call));
     }
     let name = super::show::clean(&name);
-    worker.when_ready(move || eprintln!("{name} is ready")).run(stop).await?;
+    let worker = worker.when_ready(move || tell(format_args!("{name} is ready"))).at_once(signals.second());
+    worker.run(signals.first()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -103,6 +121,25 @@ fn check(tasks: &[Program]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Files that the worker itself may have open, and those of each program: three pipes and a handle.
+const FILES: u64 = 40;
+const FILES_OF_A_PROGRAM: u64 = 4;
+
+/// Too few open files keep programs waiting for each other.
+fn check_files(concurrency: usize) {
+    let needed = FILES + FILES_OF_A_PROGRAM * concurrency as u64;
+    if let Some(allowed) = getrlimit(Resource::Nofile).current.filter(|allowed| *allowed < needed) {
+        tracing::warn!(
+            "{concurrency} programs at once may need {needed} open files, and {allowed} are allowed (ulimit -n): some \
+             will wait"
+        );
+    }
 }
 
 /// Looks where a shell would: in PATH, unless the name has a folder.
@@ -132,40 +169,6 @@ fn node_name(given: &str, machine: &str) -> Result<String, Failure> {
     }
     let or = |part: &str, other: &str| if part.is_empty() { other.to_owned() } else { part.to_owned() };
     Ok(format!("{}@{}", or(name, "keyrail"), or(host, machine)))
-}
-
-async fn execute(path: String, call: Call) -> Result<Value, TaskFailure> {
-    let failed = |error: std::io::Error| TaskFailure::new("OSError", &format!("{path}: {error}"));
-    let mut command = Command::new(&path);
-    command.env("KEYRAIL_TASK_ID", &call.id).env("KEYRAIL_TASK_NAME", &call.name).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().map_err(failed)?;
-    let input = json!([call.args, call.kwargs]).to_string();
-    let stdin = child.stdin.take();
-    let write = async {
-        if let Some(mut stdin) = stdin {
-            // A program need not read what it does not want.
-            let _ = stdin.write_all(input.as_bytes()).await;
-        }
-    };
-    let (output, ()) = tokio::join!(child.wait_with_output(), write);
-    let output = output.map_err(failed)?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-    if !output.status.success() {
-        let wrote = text(&output.stderr);
-        let why = wrote.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
-        let failure = TaskFailure::new("RuntimeError", &format!("{path}: {}{why}", output.status));
-        return Err(TaskFailure { traceback: Some(wrote), ..failure });
-    }
-    let printed = text(&output.stdout);
-    match (serde_json::from_slice(&output.stdout), wide_number(&printed)) {
-        (Ok(_), Some(wide)) => {
-            let message = format!("{path}: it printed the whole number {wide}, which has more than 64 bits");
-            Err(TaskFailure::new("OverflowError", &message))
-        }
-        (Ok(value), _) => Ok(value),
-        (Err(_), _) => Ok(printed.into()),
-    }
 }
 
 fn machine() -> String {

@@ -26,8 +26,8 @@ impl From<Gone> for Result<usize, ExecuteError> {
     }
 }
 
-/// How long closing takes at most.
-const CLOSING: Duration = Duration::from_secs(5);
+/// How long putting back what is held takes at most.
+pub(super) const CLOSING: Duration = Duration::from_secs(5);
 
 impl<E: Executor> Driver<E> {
     /// Sends what goes back and what goes to quarantine. Whether anything went.

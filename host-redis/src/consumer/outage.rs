@@ -53,7 +53,7 @@ impl Outage {
 }
 
 /// Whether the same may be tried again: nothing was done, and the error goes away.
-pub(super) fn passes(error: &ExecuteError) -> bool {
+pub(crate) fn passes(error: &ExecuteError) -> bool {
     match error {
         // Whoever answers there at the moment, Redis did before.
         ExecuteError::NotRedis { .. } => true,

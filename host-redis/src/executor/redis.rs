@@ -410,7 +410,11 @@ impl Executor for Redis {
     async fn get(&self, key: &str) -> Result<Option<Vec<u8>>, ExecuteError> {
         let mut cmd = Cmd::new();
         cmd.arg("GET").arg(key);
-        Ok(bytes(self.query(&cmd).await?))
+        let value = cmd.query_async(&mut self.link.clone()).await.map_err(|error| match error.code() {
+            Some("WRONGTYPE") => ExecuteError::WrongType { key: key.into(), command: "GET" },
+            _ => self.error(error),
+        })?;
+        Ok(bytes(value))
     }
 
     fn describe(&self) -> String {

@@ -7,9 +7,11 @@ use std::{
     time::Duration,
 };
 
-use keyrail_redis::{Executor, Host, Outgoing, Published, celery::Results};
+use keyrail_redis::{
+    Executor, Host, Outgoing, Published,
+    celery::{Results, StoredResult},
+};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::super::{
     Failure,
@@ -24,8 +26,9 @@ struct Answer {
     subscribers: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    result: Option<Value>,
+    /// A text of JSON, or of what Python takes for JSON.
+    #[serde(skip)]
+    result: Option<String>,
 }
 
 impl Answer {
@@ -37,7 +40,12 @@ impl Answer {
     fn print(&self, json: bool) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if json {
-            writeln!(out, "{}", serde_json::to_string(self).map_err(io::Error::other)?)?;
+            let mut line = serde_json::to_string(self).map_err(io::Error::other)?;
+            if let Some(result) = &self.result {
+                line.pop();
+                line = format!("{line},\"result\":{result}}}");
+            }
+            writeln!(out, "{line}")?;
             return out.flush();
         }
         let style = Style::of_stdout();
@@ -95,23 +103,27 @@ pub(super) async fn wait<E: Executor>(
         found = result(host, &id, limit) => found,
         () = stop => Err(Failure::failed(format!("interrupted; task `{id}` was sent, and has no result yet"))),
     };
-    answer.result = found.as_ref().ok().cloned();
+    answer.result = found.as_ref().ok().map(|stored| match stored.read() {
+        Ok(result) => result.to_json().to_string(),
+        Err(_) => stored.text().into_owned(),
+    });
     if json {
         answer.print(true)?;
     }
-    let result = found?;
+    let stored = found?;
     if !json {
-        let style = Style::of_stdout();
+        // Of what only Python reads the whole is shown as it is.
+        let result = stored.read().map_or_else(|_| stored.text().into(), |read| read.result.to_string());
         let mut out = io::stdout().lock();
-        writeln!(out, "{} {}", style.dim(result["status"].as_str().unwrap_or("?")), result["result"])?;
+        writeln!(out, "{} {result}", Style::of_stdout().dim(stored.status()))?;
         out.flush()?;
     }
-    Ok(if result["status"] == "SUCCESS" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if stored.status() == "SUCCESS" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn result<E: Executor>(host: &Host<E>, id: &str, limit: Duration) -> Result<Value, Failure> {
-    match Results::new(host).wait(id, limit).await? {
-        Some(result) if result.is_ready() => Ok(result.to_json()),
+async fn result<E: Executor>(host: &Host<E>, id: &str, limit: Duration) -> Result<StoredResult, Failure> {
+    match Results::new(host).wait_stored(id, limit).await? {
+        Some(stored) if stored.is_ready() => Ok(stored),
         _ => Err(Failure::failed(format!(
             "task `{id}` was sent, and has no result after {} s; is a worker running, with its results in this Redis?",
             limit.as_secs_f64()

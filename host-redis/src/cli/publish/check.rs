@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use keyrail_core::kombu::{Json, Task};
+use keyrail_redis::read_json;
 use serde::de::IgnoredAny;
 
 use super::super::{Failure, header::Header};
@@ -22,6 +24,20 @@ pub(super) fn is_readable(content_type: &str, body: &[u8]) -> Result<(), Failure
 /// An envelope has one value for each name.
 pub(super) fn headers(headers: &[Header]) -> Result<(), Failure> {
     once("--header", headers)
+}
+
+/// What Celery reads of a task has its own flags, or is not the sender's to choose.
+pub(super) fn of_a_task(task: &Task, headers: &[Header], properties: &[Header]) -> Result<(), Failure> {
+    let envelope = read_json(&task.envelope().to_bytes("", "", "")).unwrap_or(Json::Null);
+    for (flag, part, given) in [("--header", "headers", headers), ("--property", "properties", properties)] {
+        let own = envelope.member(part);
+        let is_own = |name: &&str| own.is_some_and(|own| own.member(name).is_some());
+        if let Some(name) = given.iter().map(Header::name).find(is_own) {
+            let reason = format!("{flag}: `{name}` is Celery's own, and --task writes it");
+            return Err(Failure::usage(reason));
+        }
+    }
+    Ok(())
 }
 
 /// Those of AMQP that are not written by a flag of their own.

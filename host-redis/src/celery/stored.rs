@@ -1,0 +1,138 @@
+//! What lies under the key of a task, as far as that can be told of any JSON that Python writes.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+
+use super::{TaskResult, results::READY};
+use crate::HostError;
+
+/// A stored result as it is. Python stores some that no [`TaskResult`] holds: `NaN`, whole numbers of more than 64 bits, a
+/// surrogate that stands alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredResult {
+    task_id: String,
+    status: String,
+    text: Vec<u8>,
+}
+
+impl StoredResult {
+    /// # Errors
+    /// Those of [`TaskResult::read`] of what has no status.
+    pub(super) fn new(task_id: &str, text: Vec<u8>) -> Result<Self, HostError> {
+        let status = match status(&text) {
+            Some(status) => status,
+            None => TaskResult::read(task_id, &text)?.status,
+        };
+        Ok(StoredResult { task_id: task_id.into(), status, text })
+    }
+
+    /// `SUCCESS`, `FAILURE` or another word.
+    pub fn status(&self) -> &str {
+        &self.status
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_ready(&self) -> bool {
+        READY.contains(&&*self.status)
+    }
+
+    /// The document, as it was stored.
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.text)
+    }
+
+    /// Reads the whole.
+    ///
+    /// # Errors
+    /// Those of [`TaskResult::read`].
+    pub fn read(&self) -> Result<TaskResult, HostError> {
+        TaskResult::read(&self.task_id, &self.text)
+    }
+}
+
+/// The status of a stored result; nothing if that is no JSON object with one. However deep the rest nests.
+pub(super) fn status(stored: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Head {
+        status: String,
+    }
+    let head = serde_json::from_slice(&finite(stored));
+    head.ok().map(|head: Head| head.status)
+}
+
+/// Whether it would be JSON but for `NaN` and `Infinity`.
+pub(super) fn is_pythons(text: &str) -> bool {
+    match finite(text.as_bytes()) {
+        Cow::Borrowed(_) => false,
+        Cow::Owned(text) => serde_json::from_slice::<serde_json::Value>(&text).is_ok(),
+    }
+}
+
+/// The text with `null` for the numbers that Python writes and JSON does not have.
+fn finite(text: &[u8]) -> Cow<'_, [u8]> {
+    let (mut out, mut copied, mut at, mut quoted) = (Vec::new(), 0, 0, false);
+    while at < text.len() {
+        let word = match (text[at], quoted) {
+            (b'\\', true) => {
+                // What it escapes ends no text.
+                at += 2;
+                continue;
+            }
+            (b'"', _) => {
+                quoted = !quoted;
+                None
+            }
+            (b'N' | b'I' | b'-', false) => {
+                [&b"NaN"[..], b"Infinity", b"-Infinity"].into_iter().find(|word| text[at..].starts_with(word))
+            }
+            _ => None,
+        };
+        let Some(word) = word else {
+            at += 1;
+            continue;
+        };
+        out.extend_from_slice(&text[copied..at]);
+        out.extend_from_slice(b"null");
+        at += word.len();
+        copied = at;
+    }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
+    out.extend_from_slice(&text[copied..]);
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_what_python_stores_is_known() {
+        let deep = format!(r#"{{"result": {}{}, "status": "SUCCESS"}}"#, "[".repeat(900), "]".repeat(900));
+        for stored in [
+            r#"{"status": "SUCCESS", "result": NaN}"#,
+            r#"{"result": [-Infinity, Infinity, {"NaN": "a\\\"NaN"}], "status": "SUCCESS"}"#,
+            r#"{"status": "SUCCESS", "result": 1180591620717411303424}"#,
+            r#"{"status": "SUCCESS", "result": "\ud800"}"#,
+            &deep,
+        ] {
+            assert_eq!(status(stored.as_bytes()).as_deref(), Some("SUCCESS"), "{stored}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_result_has_none() {
+        for stored in [&b"\x80\x04N."[..], b"NaN", b"[]", b"{}", br#"{"status": 1}"#, b"", b"\"\\", b"-I"] {
+            assert_eq!(status(stored), None, "{stored:?}");
+        }
+    }
+
+    #[test]
+    fn only_numbers_outside_of_texts_are_replaced() {
+        let text = br#"["NaN \" Infinity", NaN,-Infinity,Infinity, -1]"#;
+        assert_eq!(&*finite(text), br#"["NaN \" Infinity", null,null,null, -1]"#);
+        assert!(is_pythons("[NaN]") && !is_pythons("[1]") && !is_pythons("[NaN"));
+    }
+}
