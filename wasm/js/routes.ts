@@ -14,8 +14,6 @@ const ANSWERS = 1 << 15;
 /** Room for every key of AMQP: a UTF-16 unit takes three bytes at most. */
 const INPUT_BYTES = 1024;
 
-const NO_MEMORY = new Memory('', 0, { left: 0 });
-
 /**
  * The way of a router's messages through its module, and what has to be known for it: the module's side of the router,
  * where keys are written, and what keys led to since the last change.
@@ -33,7 +31,7 @@ export class Routes {
   /** What keys led to, by the name of the exchange; dropped with every change. */
   readonly #memories = new Map<string, Memory>();
   /** That of the exchange that was asked last. */
-  #memory = NO_MEMORY;
+  #memory: Memory | undefined;
   readonly #remembered: number;
   #budget: Budget;
 
@@ -101,7 +99,11 @@ export class Routes {
   /** What is remembered of an exchange that takes publishes. */
   memory(exchange: string): Memory {
     const last = this.#memory;
-    if (exchange === last.exchange && last !== NO_MEMORY) return last;
+    return last && exchange === last.exchange ? last : this.#lookUp(exchange);
+  }
+
+  /** Apart, since a function that makes another one for `guarded` costs every call of it. */
+  #lookUp(exchange: string): Memory {
     let memory = this.#memories.get(exchange);
     if (!memory) {
       const name = text(exchange, 'message.exchange');
@@ -122,7 +124,7 @@ export class Routes {
 
   /** Drops what a change may make wrong. */
   forget(names: boolean): void {
-    this.#memory = NO_MEMORY;
+    this.#memory = undefined;
     this.#memories.clear();
     this.#budget = { left: this.#remembered };
     this.answers.forget(names);
