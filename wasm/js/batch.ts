@@ -46,7 +46,7 @@ function routeSome(
     const exchange = typeof exchanges === 'string' ? exchanges : (exchanges[at] as string);
     const key = keys[at] as string | Uint8Array;
     const other = others?.[at];
-    if (other) {
+    if (other !== undefined) {
       routings[at] = routes.message(other);
       continue;
     }
@@ -56,7 +56,7 @@ function routeSome(
     }
     const memory = routes.memory(exchange);
     const known = memory.find(key);
-    if (known) {
+    if (known !== undefined) {
       routings[at] = known;
       continue;
     }

@@ -61,9 +61,9 @@ export class Routes {
 
   key(exchange: string, key: string | Uint8Array): Routing {
     const memory = this.memory(exchange);
-    if (typeof key !== 'string' || this.draws) return this.answer(memory, key);
+    if (typeof key !== 'string') return this.answer(memory, key);
     const known = memory.find(key);
-    if (known) return known;
+    if (known !== undefined) return known;
     const answer = this.answer(memory, key);
     memory.keep(key, answer);
     return answer;
@@ -99,7 +99,7 @@ export class Routes {
   /** What is remembered of an exchange that takes publishes. */
   memory(exchange: string): Memory {
     const last = this.#memory;
-    return last && exchange === last.exchange ? last : this.#lookUp(exchange);
+    return last !== undefined && exchange === last.exchange ? last : this.#lookUp(exchange);
   }
 
   /** Apart, since a function that makes another one for `guarded` costs every call of it. */
@@ -107,7 +107,9 @@ export class Routes {
     let memory = this.#memories.get(exchange);
     if (!memory) {
       const name = text(exchange, 'message.exchange');
-      memory = new Memory(name, guarded(() => this.core.publishable(name)) >>> 0, this.#budget);
+      const id = guarded(() => this.core.publishable(name)) >>> 0;
+      // Where each message draws, no key leads to the same queues for sure.
+      memory = new Memory(name, id, this.draws ? { left: 0 } : this.#budget);
       this.#memories.set(name, memory);
     }
     this.#memory = memory;
