@@ -12,8 +12,9 @@ use keyrail_core::{
     kombu::{Envelope, Layout},
 };
 use keyrail_redis::{
-    Consumer, ConsumerOptions, Delivery, Host, Next, Outgoing, Redis, RedisOptions, Requeue, SimpleQueue,
-    TransportOptions, celery::Worker, load,
+    Connection, Consumer, ConsumerOptions, Delivery, Freshness, Host, Message, Next, Outgoing, Producer,
+    ProducerOptions, Redis, RedisOptions, Requeue, RetryPolicy, SimpleQueue, TransportOptions,
+    celery::Worker, load,
 };
 use support::{PATIENCE, RedisServer, free_port, keyrail_with, succeed, text};
 
@@ -68,6 +69,79 @@ async fn what_is_settled_waits_for_a_server_that_takes_no_writes() {
     assert!(again.ack().await.expect("acked"));
     assert_eq!(consumer.close().await.expect("closed"), 0);
     assert_eq!(server.command(&["DBSIZE"]), ":0\r\n");
+}
+
+/// A server without memory takes back what it was asked to as soon as it has some, and says so meanwhile.
+#[tokio::test]
+async fn what_is_settled_waits_for_memory_and_for_snapshots() {
+    let server = RedisServer::start();
+    let host = host(&server).await;
+    for body in ["acked", "requeued"] {
+        put(&host, body).await;
+    }
+    let mut consumer = host.consumer(vec!["q".into()], ConsumerOptions::default()).expect("a consumer");
+    let (acked, requeued) = (next(&mut consumer).await, next(&mut consumer).await);
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let requeued = requeued.requeue(Requeue::Last);
+    assert_refused(&mut consumer, "OOM").await;
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(requeued.await.expect("put back after all"));
+    let requeued = next(&mut consumer).await;
+    // Without its folder it can write no snapshot.
+    server.lose_folder();
+    server.command(&["CONFIG", "SET", "save", "3600 100000"]);
+    server.command(&["BGSAVE"]);
+    let deadline = Instant::now() + PATIENCE;
+    while !server.command(&["SET", "probe", "x"]).starts_with("-MISCONF") {
+        assert!(Instant::now() < deadline, "a snapshot fails");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let acked = acked.ack();
+    assert_refused(&mut consumer, "MISCONF").await;
+    server.command(&["CONFIG", "SET", "stop-writes-on-bgsave-error", "no"]);
+    assert!(acked.await.expect("acked after all"));
+    assert!(requeued.ack().await.expect("acked"));
+    assert_eq!(consumer.close().await.expect("closed"), 0);
+    server.command(&["DEL", "probe"]);
+    assert_eq!(server.command(&["DBSIZE"]), ":0\r\n");
+}
+
+async fn assert_refused(consumer: &mut Consumer, code: &str) {
+    let error = consumer.next(PATIENCE).await.expect_err("refused");
+    assert!(error.to_string().contains(code), "{error}");
+}
+
+/// To several queues it is one step, whose errors are the server's as those of a single command are.
+#[tokio::test]
+async fn a_producer_waits_for_a_server_that_takes_no_writes() {
+    let server = RedisServer::start();
+    let mut topology = orders();
+    let second =
+        BindingDefinition { destination: DestinationName::Queue("r".into()), ..topology.bindings[0].clone() };
+    topology.bindings.push(second);
+    let connection = Connection::new(&server.url()).expect("a URL");
+    let wait = Duration::from_millis(20);
+    let policy = RetryPolicy { interval_start: wait, interval_max: wait, ..RetryPolicy::default() };
+    let often = ProducerOptions::new().exchange("orders").retry(policy).declare(topology, Dialect::Kombu57);
+    let ways = [often.clone(), often.clone().once(PATIENCE), often.freshness(Freshness::Strict)];
+    for (round, options) in ways.into_iter().enumerate() {
+        let producer = Producer::connect(&connection, options).await.expect("a producer");
+        let message = Message::text("x").routing_key("order.paid");
+        assert_eq!(producer.publish(&message).await.expect("published").queues, ["q", "r"]);
+        freeze(&server);
+        let later = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            thaw(&server);
+        };
+        let batch = [message.clone(), message.clone()];
+        let (one, all, ()) = tokio::join!(producer.publish(&message), producer.publish_all(&batch), later);
+        for confirm in all.into_iter().chain([one]) {
+            assert_eq!(confirm.expect("published after all").queues, ["q", "r"]);
+        }
+        for queue in ["q", "r"] {
+            assert_eq!(server.command(&["LLEN", queue]), format!(":{}\r\n", 4 * (round + 1)));
+        }
+    }
 }
 
 /// What was called back can be handed out to nobody, so it must go as soon as it can.

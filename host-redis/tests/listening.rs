@@ -135,13 +135,12 @@ async fn on_a_cluster_any_node_of_the_url_will_do() {
 /// A node that nobody has met does not know its own address, and leaves it out.
 #[tokio::test]
 async fn a_node_that_names_no_host_is_reached_as_it_was_asked() {
-    let (port, bus) = (free_port(), free_port().to_string());
-    let node = RedisServer::start_on(port, &["--cluster-enabled", "yes", "--cluster-port", &bus]);
-    assert_eq!(node.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]), "+OK\r\n");
+    let (node, _) = cluster::node();
+    cluster::give_slots(&node, 0..16384);
     cluster::until("it serves", || node.command(&["CLUSTER", "INFO"]).contains("cluster_state:ok")).await;
     let slots = node.command(&["CLUSTER", "SLOTS"]);
     assert!(slots.contains("$0\r\n\r\n"), "it names a host: {slots}");
-    let host = connect(&format!("redis+cluster://127.0.0.1:{port}"), "{}").await;
+    let host = connect(&format!("redis+cluster://127.0.0.1:{}", node.port), "{}").await;
     let mut waiter = host.executor().waiter(vec!["q".into()]);
     waiter.wait(Duration::from_millis(50)).await.expect("waited");
     assert_eq!(host.executor().keys("").await.expect("keys"), Vec::<String>::new());

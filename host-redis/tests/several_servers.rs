@@ -90,7 +90,7 @@ fn ask(port: u16, args: &[&str]) -> String {
 async fn sentinels_lead_to_the_primary_and_to_the_next_one() {
     let mut primary = RedisServer::start();
     let replica =
-        RedisServer::start_on(free_port(), &["--replicaof", &format!("127.0.0.1 {}", primary.port)]);
+        RedisServer::start_on(free_port(), &["--replicaof", "127.0.0.1", &primary.port.to_string()]);
     let (folder, port) = (Folder::new(), free_port());
     let conf = folder.file(
         "sentinel.conf",

@@ -33,7 +33,7 @@ impl Outage {
         }
         tracing::warn!(code = error.code(), "{error}; the consumer tries again");
         self.told = Some(error.clone());
-        (!passes(&error)).then_some(error)
+        (!passes(&error) || wants_help(&error)).then_some(error)
     }
 
     /// Notes that Redis answers. Whether it is back from an outage.
@@ -52,14 +52,26 @@ impl Outage {
     }
 }
 
-/// Whether an error goes away without anybody's help, so that the same may be tried again.
+/// Whether the same may be tried again: nothing was done, and the error goes away.
 pub(super) fn passes(error: &ExecuteError) -> bool {
     match error {
         // Whoever answers there at the moment, Redis did before.
         ExecuteError::NotRedis { .. } => true,
         ExecuteError::Server { message } => {
-            ["BUSY", "UNBLOCKED"].iter().any(|word| message.starts_with(word))
+            begins(message, &["BUSY", "UNBLOCKED"]) || begins(message, &WANTS_HELP)
         }
         error => error.is_temporary(),
     }
+}
+
+/// A server without memory, or whose snapshots fail, refuses the first write of a script, and so the whole.
+const WANTS_HELP: [&str; 2] = ["OOM", "MISCONF"];
+
+/// Whether it goes away only when somebody sees to it, who must hear of it.
+fn wants_help(error: &ExecuteError) -> bool {
+    matches!(error, ExecuteError::Server { message } if begins(message, &WANTS_HELP))
+}
+
+fn begins(message: &str, codes: &[&str]) -> bool {
+    message.split(' ').next().is_some_and(|code| codes.contains(&code))
 }

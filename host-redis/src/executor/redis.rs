@@ -30,7 +30,7 @@ mod take;
 mod wait;
 
 use commands::Commands;
-use errors::{command_error, silent, words};
+use errors::{command_error, server_error, silent};
 use replies::{answer, bytes, reply, text};
 use scripts::Scripts;
 pub use wait::RedisWaiter;
@@ -143,15 +143,16 @@ impl Redis {
         script: &ScriptInvocation<'_>,
     ) -> Result<Option<Value>, ExecuteError> {
         let mut pipeline = Pipeline::new();
-        pipeline.atomic().invoke_script(script);
-        match pipeline.query_async::<Option<Vec<Value>>>(pinned).await {
-            Ok(None) => Ok(None),
-            Ok(Some(mut values)) => Ok(Some(values.pop().unwrap_or(Value::Nil))),
-            Err(error) if error.code() == Some("NOSCRIPT") => {
+        // An error of the script is its answer, which the client would wrap in one of its own.
+        pipeline.atomic().ignore_errors().invoke_script(script);
+        let answers: Option<Vec<Value>> =
+            pipeline.query_async(pinned).await.map_err(|error| self.error(error))?;
+        match answers.map(|mut answers| answers.pop().unwrap_or(Value::Nil)) {
+            Some(Value::ServerError(error)) if error.code() == "NOSCRIPT" => {
                 script.load_async(pinned).await.map_err(|error| self.error(error))?;
                 Ok(None)
             }
-            Err(error) => Err(self.error(error)),
+            answer => Ok(answer),
         }
     }
 
@@ -165,6 +166,9 @@ impl Redis {
             }
             Value::Array(values) if values.len() == plan.commands.len() => {
                 self.replies(&plan.commands, values).into_iter().collect()
+            }
+            Value::ServerError(error) => {
+                Err(server_error(self.link.address(), error.code(), error.details()))
             }
             _ => Err(lost()),
         }
@@ -226,9 +230,6 @@ impl Redis {
     pub(crate) fn read_added(&self, plan: &Plan, value: Value) -> Result<Vec<Reply>, ExecuteError> {
         match (&*plan.commands, value) {
             ([one], value) => Ok(vec![reply(self.link.address(), one, value)?]),
-            (_, Value::ServerError(error)) => {
-                Err(ExecuteError::Server { message: words(error.code(), error.details()).into() })
-            }
             (commands, value) => self.at_once(plan, &needs(commands)?, value),
         }
     }

@@ -1,6 +1,10 @@
 //! A cluster of three nodes on this machine.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::TcpListener,
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use super::{PATIENCE, RedisServer, free_port};
 
@@ -17,8 +21,7 @@ pub(crate) async fn cluster() -> [RedisServer; 3] {
     let nodes = [(); 3].map(|()| node());
     let first = (nodes[0].0.port.to_string(), nodes[0].1.clone());
     for (n, (node, _)) in nodes.iter().enumerate() {
-        let (from, to) = ([0, 5461, 10923][n].to_string(), [5460, 10922, 16383][n].to_string());
-        assert_eq!(node.command(&["CLUSTER", "ADDSLOTSRANGE", &from, &to]), "+OK\r\n");
+        give_slots(node, [0..5461, 5461..10923, 10923..16384][n].clone());
         assert_eq!(node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(n + 1).to_string()]), "+OK\r\n");
     }
     for (node, _) in &nodes[1..] {
@@ -34,11 +37,26 @@ pub(crate) async fn cluster() -> [RedisServer; 3] {
     nodes.map(|(node, _)| node)
 }
 
-/// A node without slots, and the port of its bus.
-fn node() -> (RedisServer, String) {
-    let bus = free_port().to_string();
-    let arguments = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "15000"];
-    (RedisServer::start_on(free_port(), &arguments), bus)
+/// One after the other, because ranges are new in Redis 7.0.
+pub(crate) fn give_slots(node: &RedisServer, slots: Range<u32>) {
+    let slots: Vec<String> = slots.map(|slot| slot.to_string()).collect();
+    let command: Vec<&str> =
+        ["CLUSTER", "ADDSLOTS"].into_iter().chain(slots.iter().map(|slot| &**slot)).collect();
+    assert_eq!(node.command(&command), "+OK\r\n");
+}
+
+/// A node without slots, and the port of its bus. Before Redis 7.0 that cannot be chosen, so both have to be free.
+pub(crate) fn node() -> (RedisServer, String) {
+    for _ in 0..50 {
+        let port = free_port();
+        let Some(bus) = port.checked_add(10000) else { continue };
+        if TcpListener::bind(("127.0.0.1", bus)).is_err() {
+            continue;
+        }
+        let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "15000"];
+        return (RedisServer::start_on(port, &arguments), bus.to_string());
+    }
+    panic!("no two free ports that are 10000 apart");
 }
 
 /// One more node of such a cluster, as this one's replica; `known` is how many nodes there are with it.

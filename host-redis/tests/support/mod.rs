@@ -169,6 +169,11 @@ impl RedisServer {
         RedisServer::start_as(false)
     }
 
+    /// Takes away the folder it works in.
+    pub(crate) fn lose_folder(&self) {
+        std::fs::remove_dir_all(&self.folder.0).expect("its folder");
+    }
+
     /// One that writes every command to its file before it answers, and can be restarted.
     pub(crate) fn start_durable() -> Self {
         RedisServer::start_as(true)

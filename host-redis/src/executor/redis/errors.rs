@@ -74,30 +74,51 @@ pub(crate) fn command_error(address: &str, options: &RedisOptions, error: &Redis
         ErrorKind::Io | ErrorKind::ClusterConnectionNotFound => {
             ExecuteError::Disconnected { address, reason: error.to_string().into() }
         }
-        ErrorKind::Extension | ErrorKind::Server(_) if error.code().is_some_and(unavailable) => {
-            let message = words(error.code().unwrap_or_default(), error.detail()).into();
-            ExecuteError::Unavailable { address, message }
-        }
-        ErrorKind::Extension | ErrorKind::Server(_) => {
-            let message = match (error.code(), error.detail()) {
-                _ if error.kind() == ErrorKind::Server(ServerErrorKind::CrossSlot) => {
-                    "the keys lie in several slots of the cluster, and one step on one server cannot reach them".into()
-                }
-                (Some(code), detail) => words(code, detail),
-                _ => error.to_string(),
-            };
+        ErrorKind::Server(ServerErrorKind::CrossSlot) => {
+            let message =
+                "the keys lie in several slots of the cluster, and one step on one server cannot reach them";
             ExecuteError::Server { message: message.into() }
         }
+        ErrorKind::Extension | ErrorKind::Server(_) => match error.code() {
+            Some(code) => server_error(&address, code, error.detail()),
+            None => ExecuteError::Server { message: error.to_string().into() },
+        },
         _ => ExecuteError::Server { message: error.to_string().into() },
     }
 }
 
-/// The server's own words, as `redis-cli` shows them; nothing of where in a script it said them.
-pub(crate) fn words(code: &str, detail: Option<&str>) -> String {
-    let detail = detail.unwrap_or_default();
-    let said = detail.split_once(" script: ").map_or(detail, |(said, _)| said).trim_end_matches([',', '.']);
-    if said.is_empty() { code.into() } else { format!("{code} {said}") }
+/// What an error means that a server answered, be it to a command or to one in a script.
+pub(crate) fn server_error(address: &str, code: &str, detail: Option<&str>) -> ExecuteError {
+    let message = words(code, detail).into_boxed_str();
+    match message.split(' ').next().is_some_and(unavailable) {
+        true => ExecuteError::Unavailable { address: address.into(), message },
+        false => ExecuteError::Server { message },
+    }
 }
+
+/// The server's own words, as `redis-cli` shows them; nothing of where in a script it said them.
+fn words(code: &str, detail: Option<&str>) -> String {
+    let said = detail.unwrap_or_default();
+    let text = format!("{code} {said}");
+    let text = within(&text).unwrap_or_else(|| text.split_once(" script: ").map_or(&*text, |(said, _)| said));
+    text.trim_end_matches([',', '.', ' ']).into()
+}
+
+/// What a command in a script was told, where a server before 7.0 answers for the whole script:
+/// `ERR Error running script (call to f_…): @user_script:7: @user_script: 7: -READONLY …`. Nothing if the script itself
+/// is what failed, which has no code in front.
+fn within(text: &str) -> Option<&str> {
+    if !text.starts_with("ERR Error running script") && !text.starts_with(SCRIPT) {
+        return None;
+    }
+    let (_, place) = text.rsplit_once(SCRIPT)?;
+    let (_, said) = place.trim_start().split_once(": ")?;
+    let said = said.strip_prefix('-').unwrap_or(said);
+    let code = said.split(' ').next()?;
+    (!code.is_empty() && code.bytes().all(|byte| byte.is_ascii_uppercase())).then_some(said)
+}
+
+const SCRIPT: &str = "@user_script:";
 
 /// Whether the server took the login and refuses the command.
 pub(crate) fn is_not_permitted(error: &RedisError) -> bool {
@@ -105,6 +126,39 @@ pub(crate) fn is_not_permitted(error: &RedisError) -> bool {
 }
 
 /// What a server answers before it executes anything, and will not answer for ever.
-pub(crate) fn unavailable(code: &str) -> bool {
+fn unavailable(code: &str) -> bool {
     matches!(code, "LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "NOREPLICAS")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Redis 6.2.14 and 7.0.15 say it, where the test files of their own are run against the one that is there.
+    #[test]
+    fn what_a_script_was_told_is_read_from_every_server() {
+        let at = "(call to f_f2a210a92ee9b873a0343caeefa2b3d62987e495): @user_script:1: ";
+        let told = |code: &str, detail: &str| server_error("here", code, Some(detail));
+        let unavailable =
+            |message: &str| ExecuteError::Unavailable { address: "here".into(), message: message.into() };
+        let server = |message: &str| ExecuteError::Server { message: message.into() };
+        let read_only = "READONLY You can't write against a read only replica";
+        let long = format!("Error running script {at}@user_script: 1: -{read_only}.");
+        assert_eq!(told("ERR", &long), unavailable(read_only));
+        // As `pcall` hands it on.
+        assert_eq!(told("@user_script:", &format!("1: -{read_only}.")), unavailable(read_only));
+        let (code, detail) = read_only.split_once(' ').expect("a code");
+        let since = format!("{detail}. script: f2a210a92ee9b873a0343caeefa2b3d62987e495, on @user_script:1.");
+        assert_eq!(told(code, &since), unavailable(read_only));
+        let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        assert_eq!(told("ERR", &format!("Error running script {at}{wrong}")), server(wrong));
+        let own = format!("Error running script {at}user_script:1: attempt to index a nil value");
+        assert_eq!(told("ERR", &own), server(&format!("ERR {own}")));
+        // No server's, but nothing is lost of it.
+        for odd in ["Error running script", "Error running script @user_script:", "@user_script:1: -"] {
+            assert_eq!(told("ERR", odd), server(&format!("ERR {odd}")));
+        }
+        assert_eq!(told("CLUSTERDOWN", ""), unavailable("CLUSTERDOWN"));
+        assert_eq!(server_error("here", "OOM", None), server("OOM"));
+    }
 }

@@ -6,7 +6,7 @@ use ::redis::{ScriptInvocation, Value, aio::MultiplexedConnection};
 use keyrail_core::kombu::Plan;
 
 use super::super::needs::needs;
-use super::{Redis, atomic, commands::Commands, errors::words};
+use super::{Redis, atomic, commands::Commands};
 use crate::{ExecuteError, Reply};
 
 /// What makes a plan one that is run once.
@@ -64,9 +64,6 @@ impl Redis {
     pub(crate) fn ran(&self, plan: &Plan, value: Value) -> Result<Ran, ExecuteError> {
         match value {
             Value::BulkString(noted) => before(&noted),
-            Value::ServerError(error) => {
-                Err(ExecuteError::Server { message: words(error.code(), error.details()).into() })
-            }
             value => self.at_once(plan, &needs(&plan.commands)?, value).map(Ran::Now),
         }
     }

@@ -4,7 +4,7 @@ use ::redis::Value;
 use keyrail_core::kombu::Command;
 
 use super::super::Reply;
-use super::errors::{unavailable, words};
+use super::errors::server_error;
 use crate::ExecuteError;
 
 pub(super) fn reply(address: &str, asked: &Command, value: Value) -> Result<Reply, ExecuteError> {
@@ -29,11 +29,7 @@ pub(super) fn answer(
         Value::ServerError(error) => {
             return Err(match error.code() {
                 "WRONGTYPE" => ExecuteError::WrongType { key: key.into(), command },
-                code if unavailable(code) => {
-                    let message = words(code, error.details()).into();
-                    ExecuteError::Unavailable { address: address.into(), message }
-                }
-                code => ExecuteError::Server { message: words(code, error.details()).into() },
+                code => server_error(address, code, error.details()),
             });
         }
         other => {
