@@ -153,7 +153,7 @@ fn in_our_words(message: &str, error: &clap::Error) -> String {
     let expected = match source.kind() {
         IntErrorKind::Zero => "expected a whole number above 0",
         IntErrorKind::PosOverflow => "expected a smaller number",
-        _ => "expected a whole number, 0 or above",
+        _ => "expected a whole number in digits alone",
     };
     message.replace(&source.to_string(), expected)
 }

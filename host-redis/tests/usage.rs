@@ -111,9 +111,12 @@ fn errors_point_to_the_help_of_their_command_and_to_what_was_meant() {
         (&["publish", "--task", ""], "--task"),
         (
             &["consume", "-q", "q", "-n", "abc"],
-            "`abc` for `--count <N>`: expected a whole number, 0 or above; see",
+            "`abc` for `--count <N>`: expected a whole number in digits alone; see",
         ),
-        (&["consume", "-q", "q", "-n", "-1"], "`-1` for `--count <N>`: expected a whole number"),
+        (
+            &["consume", "-q", "q", "--count=-1"],
+            "`-1` for `--count <N>`: expected a whole number in digits alone",
+        ),
         (&["consume", "-q", "q", "--prefetch", "x"], "`x` for `--prefetch <N>`: expected a whole number"),
         (&["consume", "-q", "q", "-n", "99999999999999999999"], "expected a smaller number"),
         (&["bench", "route", "--runs", "0"], "`0` for `--runs <N>`: expected a whole number above 0; see"),
