@@ -188,8 +188,7 @@ fn unreadable(body: &Body, content_type: Option<&str>) -> TaskFailure {
     let reason = match body {
         // Python writes NaN, and a surrogate that stands alone, and reads them.
         Body::Text(text) => match serde_json::from_str::<Value>(text) {
-            Err(_) if stored::is_pythons(text) => "it has NaN or Infinity, which JSON does not have".into(),
-            Err(error) => error.to_string(),
+            Err(error) => stored::pythons(text).map_or_else(|| error.to_string(), str::to_owned),
             Ok(_) => "it is compressed in a way that is not known here".into(),
         },
         _ => "it is no UTF-8, or it cannot be decompressed".into(),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use keyrail_core::kombu::without_surrogates;
 use serde::Deserialize;
 
 use super::{TaskResult, results::READY};
@@ -61,12 +62,14 @@ pub(super) fn status(stored: &[u8]) -> Option<String> {
     head.ok().map(|head: Head| head.status)
 }
 
-/// Whether it would be JSON but for `NaN` and `Infinity`.
-pub(super) fn is_pythons(text: &str) -> bool {
-    match finite(text.as_bytes()) {
-        Cow::Borrowed(_) => false,
-        Cow::Owned(text) => serde_json::from_slice::<serde_json::Value>(&text).is_ok(),
+/// What keeps a text that Python writes and reads from being JSON.
+pub(super) fn pythons(text: &str) -> Option<&'static str> {
+    let is_json = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).is_ok();
+    let (finite, whole) = (finite(text.as_bytes()), without_surrogates(text.as_bytes()));
+    if matches!(finite, Cow::Owned(_)) && is_json(&without_surrogates(&finite)) {
+        return Some("it has NaN or Infinity, which JSON does not have");
     }
+    (matches!(whole, Cow::Owned(_)) && is_json(&whole)).then_some("it has a surrogate that stands alone")
 }
 
 /// The text with `null` for the numbers that Python writes and JSON does not have.
@@ -133,6 +136,15 @@ mod tests {
     fn only_numbers_outside_of_texts_are_replaced() {
         let text = br#"["NaN \" Infinity", NaN,-Infinity,Infinity, -1]"#;
         assert_eq!(&*finite(text), br#"["NaN \" Infinity", null,null,null, -1]"#);
-        assert!(is_pythons("[NaN]") && !is_pythons("[1]") && !is_pythons("[NaN"));
+    }
+
+    #[test]
+    fn what_is_pythons_is_named() {
+        for (text, named) in
+            [("[NaN]", "NaN"), (r#"["\ud800", NaN]"#, "NaN"), (r#"["\udfff x"]"#, "surrogate")]
+        {
+            assert!(pythons(text).expect(text).contains(named), "{text}");
+        }
+        assert_eq!((pythons("[1]"), pythons("[NaN"), pythons("[nan]")), (None, None, None));
     }
 }

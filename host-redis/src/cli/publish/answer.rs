@@ -1,6 +1,7 @@
 //! What is printed of a message that was sent, and of the result of a task.
 
 use std::{
+    borrow::Cow,
     future::Future,
     io::{self, Write},
     process::ExitCode,
@@ -8,13 +9,14 @@ use std::{
 };
 
 use keyrail_redis::{
-    Executor, Host, Outgoing, Published,
+    Channel, Executor, Host, Outgoing, Planned, Published,
     celery::{Results, StoredResult},
 };
 use serde::Serialize;
 
 use super::super::{
     Failure,
+    failure::tell,
     show::{Style, count},
 };
 
@@ -23,7 +25,9 @@ use super::super::{
 struct Answer {
     outcome: &'static str,
     queues: Vec<String>,
-    subscribers: i64,
+    receivers: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guessed: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_id: Option<String>,
     /// A text of JSON, or of what Python takes for JSON.
@@ -33,8 +37,9 @@ struct Answer {
 
 impl Answer {
     fn new(sent: Published, task_id: Option<String>) -> Self {
-        let subscribers = sent.fanout.iter().map(|fanout| fanout.subscribers).sum();
-        Answer { outcome: sent.outcome.as_str(), queues: sent.queues, subscribers, task_id, result: None }
+        let receivers = sent.fanout.iter().map(|fanout| fanout.receivers).sum();
+        let (outcome, queues, guessed) = (sent.outcome.as_str(), sent.queues, sent.guessed);
+        Answer { outcome, queues, receivers, guessed, task_id, result: None }
     }
 
     fn print(&self, json: bool) -> io::Result<()> {
@@ -52,9 +57,9 @@ impl Answer {
         for queue in &self.queues {
             writeln!(out, "{}", style.queue(queue))?;
         }
-        if self.subscribers > 0 {
-            let subscribers = usize::try_from(self.subscribers).unwrap_or(usize::MAX);
-            writeln!(out, "{}", style.dim(count(subscribers, "subscriber")))?;
+        if self.receivers > 0 {
+            let receivers = usize::try_from(self.receivers).unwrap_or(usize::MAX);
+            writeln!(out, "{}", style.dim(count(receivers, "receiver")))?;
         }
         if let Some(task_id) = &self.task_id {
             writeln!(out, "{} {task_id}", style.dim("task"))?;
@@ -66,6 +71,47 @@ impl Answer {
 /// Where it went.
 pub(super) fn sent(json: bool, sent: Published, task_id: Option<String>) -> Result<ExitCode, Failure> {
     Answer::new(sent, task_id).print(json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As the npm package's `plan`: commands by their arguments, which any client takes.
+#[derive(Serialize)]
+struct PlanAnswer<'a> {
+    outcome: &'static str,
+    queues: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    channels: &'a [Channel],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    guessed: &'a [String],
+    atomic: bool,
+    commands: Vec<Vec<String>>,
+}
+
+/// What would be sent.
+pub(super) fn planned(json: bool, outgoing: &Outgoing, planned: &Planned) -> Result<ExitCode, Failure> {
+    let Planned { routed, plan } = planned;
+    let mut out = io::stdout().lock();
+    if json {
+        let text = |arg: &Cow<'_, [u8]>| String::from_utf8_lossy(arg).into_owned();
+        let answer = PlanAnswer {
+            outcome: routed.outcome.as_str(),
+            queues: &routed.queues,
+            channels: &routed.channels,
+            guessed: &routed.guessed,
+            atomic: plan.atomic,
+            commands: plan.commands.iter().map(|command| command.args().iter().map(text).collect()).collect(),
+        };
+        writeln!(out, "{}", serde_json::to_string(&answer).map_err(io::Error::other)?)?;
+    }
+    if plan.commands.is_empty() {
+        return Err(nobody(outgoing));
+    }
+    if !json {
+        write!(out, "{plan}")?;
+        out.flush()?;
+        tell("nothing was sent: these are the commands");
+    }
+    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 
