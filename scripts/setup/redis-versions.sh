@@ -64,9 +64,11 @@ if [ ! -x "$servers/redis-8.0" ] || [ ! -x "$servers/valkey-8.1" ]; then
     rm -rf "$unpacked"
     for name in redis-8.0 valkey-8.1; do
         kind=${name%-*}
-        printf '#!/bin/sh\nlibraries=$(dirname "$(readlink -f "$0")")/trixie\n' >"$servers/$name"
-        printf 'exec "$libraries/ld-linux-x86-64.so.2" --argv0 %s-server --library-path "$libraries" "$libraries/%s-check-rdb" "$@"\n' \
-            "$kind" "$kind" >>"$servers/$name"
+        cat >"$servers/$name" <<EOF
+#!/bin/sh
+libraries=\$(dirname "\$(readlink -f "\$0")")/trixie
+exec "\$libraries/ld-linux-x86-64.so.2" --argv0 $kind-server --library-path "\$libraries" "\$libraries/$kind-check-rdb" "\$@"
+EOF
         chmod 755 "$servers/$name"
     done
 fi
