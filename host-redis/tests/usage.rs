@@ -266,6 +266,23 @@ fn what_is_logged_begins_with_the_programs_name() {
 }
 
 #[test]
+fn a_body_that_is_not_decoded_says_why() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let payload = r#"{"body": "hello", "headers": {"compression": "rot13"}, "content-type": "text/plain",
+        "properties": {"delivery_tag": "t"}}"#;
+    for (json, out) in [(&[][..], "hello\n"), (&["--json"], r#""undecoded":{"code":"unknown-compression","#)]
+    {
+        redis.command(&["LPUSH", "q", payload]);
+        let args = ["consume", "--redis", &url, "-q", "q", "-n", "1"];
+        let output = support::keyrail([&args, json].concat());
+        assert!(text(&output.stdout).contains(out), "{output:?}");
+        let warning = "keyrail: warning: a body out of `q` is shown as it was sent: there is no compression `rot13` here";
+        assert!(text(&output.stderr).starts_with(warning), "{output:?}");
+    }
+}
+
+#[test]
 fn a_hangup_does_not_end_a_server_that_has_no_file() {
     let redis = RedisServer::start();
     let url = redis.url();

@@ -254,6 +254,9 @@ async fn listen<E: Executor>(
 }
 
 fn line(message: &ReceivedMessage, json: bool) -> String {
+    if let Some(why) = &message.undecoded {
+        tracing::warn!(code = why.code(), "a body out of `{}` is shown as it was sent: {why}", message.queue);
+    }
     if json {
         return serde_json::to_string(message).unwrap_or_default();
     }
