@@ -84,7 +84,7 @@ pub use executor::{
 pub use fanout::{FanoutListener, News};
 pub use host::{Host, Table};
 pub use producer::{Confirm, Message, ProduceError, Producer, ProducerOptions, Serializer};
-pub use publish::{Channel, Fanout, Outgoing, Published, Routed, json_of};
+pub use publish::{Channel, Fanout, Outgoing, Planned, Published, Routed, json_of};
 pub use restore::{Left, RestoreOptions, Restored};
 pub use shared::{Reader, Shared};
 pub use simple::SimpleQueue;

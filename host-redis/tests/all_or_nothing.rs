@@ -7,8 +7,8 @@ use keyrail_core::{
     kombu::{Command, Envelope, Layout, Plan},
 };
 use keyrail_redis::{
-    Bind, ExecuteError, Executor, GiveBack, Memory, Outgoing, Redis, RedisOptions, Reply, Take, Taken, load,
-    quarantine_list,
+    Bind, ExecuteError, Executor, GiveBack, Held, Memory, Outgoing, Redis, RedisOptions, Reply, Restore,
+    Take, Taken, load, quarantine_list,
 };
 use support::{RedisServer, host, on_both};
 
@@ -23,6 +23,7 @@ on_both!(
     what_cannot_go_to_quarantine_stays_in_its_list,
     what_is_no_list_is_named,
     what_cannot_go_back_stays_registered,
+    what_cannot_be_settled_stays_registered,
     a_tag_is_a_text_or_a_whole_number,
 );
 
@@ -183,6 +184,7 @@ async fn what_cannot_go_back_stays_registered(executor: impl Executor) {
         assert_eq!(executor.give_back(&back).await, Ok(true));
         assert_eq!(executor.give_back(&back).await, Ok(false));
         assert_eq!(keys(&executor).await, ["q"]);
+        assert_eq!(waiting(&executor, "q").await, 1, "once");
         run(&executor, [Command::Del { key: "q".into() }]).await;
     }
     for (key, command) in [("unacked", "HDEL"), ("unacked_index", "ZREM")] {
@@ -191,6 +193,21 @@ async fn what_cannot_go_back_stays_registered(executor: impl Executor) {
         assert_eq!(executor.give_back(&back).await, Err(wrong_type(key, command)));
         assert_eq!(keys(&executor).await, [key]);
         run(&executor, [Command::Del { key: key.into() }]).await;
+    }
+}
+
+async fn what_cannot_be_settled_stays_registered(executor: impl Executor) {
+    let layout = Layout::default();
+    for (key, other, command) in [
+        (layout.unacked(), layout.unacked_index(), "HDEL"),
+        (layout.unacked_index(), layout.unacked(), "ZREM"),
+    ] {
+        run(&executor, [push("q", MESSAGE)]).await;
+        let Ok(Taken::Message { delivery, .. }) = take(&executor).await else { panic!("no message") };
+        run(&executor, [Command::Del { key: key.clone() }, add(&key, "x")]).await;
+        assert_eq!(executor.settle(&layout, &[delivery]).await, Err(wrong_type(&key, command)));
+        assert_eq!(keys(&executor).await, ["unacked", "unacked_index"]);
+        run(&executor, [Command::Del { key }, Command::Del { key: other }]).await;
     }
 }
 
@@ -248,5 +265,60 @@ async fn a_user_who_may_not_run_every_command_runs_none() {
         // It cannot be asked what a user may do: what comes before the refusal is done, and the error says so.
         assert!(error.ends_with("the 1 commands before this one are done"), "{error}");
         assert_eq!(keys(&redis).await, ["q"]);
+    }
+}
+
+/// A script that is refused a command stops there and undoes nothing. A message may lie in two places then, but never in
+/// none.
+#[tokio::test]
+async fn who_may_not_run_every_command_of_a_move_loses_no_message() {
+    let server = RedisServer::start();
+    let may_not = |command: &str| {
+        let rules = ["ACL", "SETUSER", "some", "reset", "on", ">pw", "~*", "&*", "+@all", command];
+        assert_eq!(server.command(&rules), "+OK\r\n");
+    };
+    may_not("-publish");
+    let url = format!("redis://some:pw@127.0.0.1:{}/0", server.port);
+    let (redis, _) = Redis::connect(&url, RedisOptions::default()).await.expect("Redis");
+    let somewhere = |what: &str| {
+        let places = ["LLEN q", "LLEN keyrail.quarantine.q", "HLEN unacked"];
+        let places = places.map(|place| server.command(&place.split(' ').collect::<Vec<_>>()));
+        assert!(places.iter().any(|count| count == ":1\r\n"), "{what}: {places:?}");
+        server.command(&["FLUSHALL"]);
+    };
+    for (payload, command) in
+        [(MESSAGE, "zadd"), (MESSAGE, "hset"), (MESSAGE, "ltrim"), ("no message", "lpush")]
+    {
+        server.command(&["LPUSH", "q", payload]);
+        may_not(&format!("-{command}"));
+        take(&redis).await.expect_err(command);
+        somewhere(&format!("a take without {command}"));
+    }
+    let layout = Layout::default();
+    for command in ["rpush", "hdel", "zrem"] {
+        for restore in [true, false] {
+            may_not("-publish");
+            server.command(&["LPUSH", "q", MESSAGE]);
+            let Ok(Taken::Message { delivery, list, payload, .. }) = take(&redis).await else {
+                panic!("no message")
+            };
+            may_not(&format!("-{command}"));
+            if restore {
+                let held = Held { delivery: delivery.into(), since: String::new(), record: None };
+                let deliveries = [(held, vec![list], payload)];
+                let restore = Restore { layout: &layout, lock: None, deliveries: &deliveries };
+                redis.restore(&restore).await.expect_err(command);
+            } else {
+                let back = GiveBack {
+                    layout: &layout,
+                    delivery: &delivery,
+                    list: &list,
+                    payload: &payload,
+                    next: true,
+                };
+                redis.give_back(&back).await.expect_err(command);
+            }
+            somewhere(&format!("a way back without {command}, restore: {restore}"));
+        }
     }
 }

@@ -9,8 +9,8 @@ use keyrail_core::{
     kombu::{Command, Envelope, Layout, Member, Plan, Priority, SEPARATOR, plan},
 };
 use keyrail_redis::{
-    ExecuteError, Executor, Host, Memory, Outgoing, Redis, RedisOptions, Reply, Take, Taken, Waiter, load,
-    quarantine_list,
+    ExecuteError, Executor, Host, Memory, Outgoing, Overdue, Redis, RedisOptions, Reply, Take, Taken, Waiter,
+    load, quarantine_list,
 };
 use support::{PATIENCE, RedisServer, host, on_both};
 
@@ -18,6 +18,8 @@ on_both!(
     commands_answer_as_in_redis,
     a_wrong_type_is_named,
     a_registered_delivery_names_its_queue,
+    a_delivery_has_the_time_at_which_it_was_taken_or_touched,
+    of_several_deliveries_each_is_settled_for_itself,
     priorities_come_in_order,
     garbage_goes_to_quarantine,
     a_kombu_could_restore_whatever_is_registered,
@@ -138,6 +140,58 @@ async fn a_registered_delivery_names_its_queue(executor: impl Executor) {
     let held = executor.hash("unacked").await.expect("hash");
     let record = [b"[", &payload[..], br#", "", "q\"1"]"#].concat();
     assert_eq!(held, [(delivery, record)]);
+}
+
+/// A take of so many messages from `q`, by their names.
+async fn take_all(executor: &impl Executor, owner: &str, count: usize) -> Vec<String> {
+    for n in 0..count {
+        let payload = Envelope::text("x").to_bytes("", "q", &n.to_string());
+        run(executor, vec![Command::LPush { key: "q".into(), value: payload }]).await;
+    }
+    let (layout, queues) = (Layout::default(), ["q".to_owned()]);
+    let take = Take { limit: count, ..Take::one(&layout, &queues, owner) };
+    let taken = executor.take(&take).await.expect("taken").into_iter().map(|taken| match taken {
+        Taken::Message { delivery, .. } => delivery,
+        other => panic!("{other:?}"),
+    });
+    taken.collect()
+}
+
+/// To less than a tenth of a second: in that part of a second a number of microseconds begins with noughts.
+async fn a_delivery_has_the_time_at_which_it_was_taken_or_touched(executor: impl Executor) {
+    let layout = Layout::default();
+    let since = async || {
+        let overdue = Overdue { layout: &layout, before: f64::MAX, skip: 0, limit: 1 };
+        let held = executor.overdue(&overdue).await.expect("registered").pop().expect("a delivery");
+        held.since.parse::<f64>().expect("a time")
+    };
+    let until_the_next_second = async || {
+        let now = executor.now().await.expect("now");
+        tokio::time::sleep(Duration::from_secs_f64(1.0 - now.fract())).await;
+        executor.now().await.expect("now")
+    };
+    let before = until_the_next_second().await;
+    let delivery = take_all(&executor, "o", 1).await.remove(0);
+    let after = executor.now().await.expect("now");
+    assert!((before..=after).contains(&since().await), "{before} {} {after}", since().await);
+    let before = until_the_next_second().await;
+    executor.touch(&layout, &[delivery]).await.expect("touched");
+    let after = executor.now().await.expect("now");
+    assert!((before..=after).contains(&since().await), "{before} {} {after}", since().await);
+}
+
+async fn of_several_deliveries_each_is_settled_for_itself(executor: impl Executor) {
+    let layout = Layout::default();
+    let [first, second, third]: [String; 3] = take_all(&executor, "o", 3).await.try_into().expect("three");
+    let settled = executor.settle(&layout, &[first.clone(), "unknown".into(), second]).await;
+    assert_eq!(settled, Ok(vec![true, false, true]));
+    assert_eq!(executor.settle(&layout, &[first, third.clone()]).await, Ok(vec![false, true]));
+    assert_eq!(executor.keys("").await.expect("keys"), Vec::<String>::new());
+    // Its record alone was taken away by hand: it was not this one's any more.
+    let delivery = take_all(&executor, "p", 1).await.remove(0);
+    run(&executor, vec![Command::HDel { key: layout.unacked(), field: delivery.clone() }]).await;
+    assert_eq!(executor.settle(&layout, &[delivery]).await, Ok(vec![false]));
+    assert_eq!(executor.keys("").await.expect("keys"), Vec::<String>::new());
 }
 
 async fn priorities_come_in_order(executor: impl Executor) {

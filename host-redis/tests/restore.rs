@@ -15,7 +15,7 @@ use keyrail_core::{
     kombu::{Command, Envelope, Layout, Member, Plan, Priority, plan},
 };
 use keyrail_redis::{
-    Executor, Held, Host, Memory, Redis, RedisOptions, Reply, Restore, RestoreOptions, load,
+    Executor, Held, Host, Memory, PutBack, Redis, RedisOptions, Reply, Restore, RestoreOptions, load,
 };
 use support::{RedisServer, on_both};
 
@@ -24,7 +24,10 @@ on_both!(
     what_leads_nowhere_stays_and_is_named,
     a_restore_respects_kombus_lock,
     a_restore_without_its_lock_moves_nothing,
+    every_step_of_a_restore_takes_its_lock_anew,
     a_time_without_a_record_is_forgotten,
+    a_record_that_came_after_the_reading_stays,
+    what_is_gone_is_gone_whatever_its_list_is,
     a_delivery_that_was_touched_meanwhile_stays,
     a_list_of_another_type_keeps_its_delivery_registered,
     every_priority_finds_its_list,
@@ -148,6 +151,16 @@ async fn a_restore_without_its_lock_moves_nothing(executor: impl Executor) {
     assert_eq!(executor.keys("q").await.expect("keys"), Vec::<String>::new());
 }
 
+/// However many steps it takes: the lock need not outlive more than one of them.
+async fn every_step_of_a_restore_takes_its_lock_anew(executor: impl Executor) {
+    let (layout, limit) = (Layout::default(), Duration::from_millis(300));
+    assert!(executor.lock(&layout, "mine", limit).await.expect("locked"));
+    let restore = Restore { layout: &layout, lock: Some(("mine", HOUR)), deliveries: &[] };
+    assert_eq!(executor.restore(&restore).await.expect("an answer"), Some(Vec::new()));
+    tokio::time::sleep(limit * 2).await;
+    assert!(!executor.lock(&layout, "other", HOUR).await.expect("an answer"), "it has expired");
+}
+
 async fn a_time_without_a_record_is_forgotten(executor: impl Executor) {
     let time = Command::ZAdd { key: "unacked_index".into(), score: 1.0, member: "ghost".into() };
     run(&executor, vec![time]).await;
@@ -157,6 +170,26 @@ async fn a_time_without_a_record_is_forgotten(executor: impl Executor) {
     assert_eq!(host.executor().keys("unacked").await.expect("keys"), Vec::<String>::new());
 }
 
+/// Whoever read a time without a record knows no list to put it into.
+async fn a_record_that_came_after_the_reading_stays(executor: impl Executor) {
+    left_by_kombu(&executor, "", "q", "t").await;
+    let layout = Layout::default();
+    let held = Held { delivery: "t".into(), since: String::new(), record: None };
+    let deliveries = [(held, Vec::new(), Vec::new())];
+    let restore = Restore { layout: &layout, lock: None, deliveries: &deliveries };
+    assert_eq!(executor.restore(&restore).await.expect("an answer"), Some(vec![PutBack::Gone]));
+    assert_eq!(executor.keys("").await.expect("keys"), ["unacked", "unacked_index"]);
+}
+
+async fn what_is_gone_is_gone_whatever_its_list_is(executor: impl Executor) {
+    run(&executor, vec![Command::ZAdd { key: "bad".into(), score: 1.0, member: "m".into() }]).await;
+    let layout = Layout::default();
+    let held = Held { delivery: "t".into(), since: String::new(), record: None };
+    let deliveries = [(held, vec!["bad".to_owned()], b"x".to_vec())];
+    let restore = Restore { layout: &layout, lock: None, deliveries: &deliveries };
+    assert_eq!(executor.restore(&restore).await.expect("an answer"), Some(vec![PutBack::Gone]));
+}
+
 async fn a_delivery_that_was_touched_meanwhile_stays(executor: impl Executor) {
     left_by_kombu(&executor, "", "q", "t").await;
     let layout = Layout::default();
@@ -164,13 +197,12 @@ async fn a_delivery_that_was_touched_meanwhile_stays(executor: impl Executor) {
     let overdue = keyrail_redis::Overdue { layout: &layout, before, skip: 0, limit: 10 };
     let mut read = executor.overdue(&overdue).await.expect("read");
     executor.touch(&layout, &["t".to_owned(), "unknown".to_owned()]).await.expect("touched");
+    let all = keyrail_redis::Overdue { before: f64::MAX, ..overdue };
+    assert_eq!(executor.overdue(&all).await.expect("read").len(), 1, "what is not registered gets no time");
     let held = read.pop().expect("one");
     let deliveries = [(held, vec!["q".to_owned()], b"x".to_vec())];
     let restore = Restore { layout: &layout, lock: None, deliveries: &deliveries };
-    assert_eq!(
-        executor.restore(&restore).await.expect("an answer"),
-        Some(vec![keyrail_redis::PutBack::Gone])
-    );
+    assert_eq!(executor.restore(&restore).await.expect("an answer"), Some(vec![PutBack::Gone]));
     assert_eq!(executor.keys("").await.expect("keys"), ["unacked", "unacked_index"]);
     assert_eq!(executor.overdue(&overdue).await.expect("read"), []);
 }

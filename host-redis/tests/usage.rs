@@ -109,6 +109,21 @@ fn errors_point_to_the_help_of_their_command_and_to_what_was_meant() {
         (&["consume"], "--fanout <EXCHANGE>"),
         (&["consume", "-q", "q", "--fanout", "f"], "cannot be used with"),
         (&["publish", "--task", ""], "--task"),
+        (
+            &["consume", "-q", "q", "-n", "abc"],
+            "`abc` for `--count <N>`: expected a whole number in digits alone; see",
+        ),
+        (
+            &["consume", "-q", "q", "--count=-1"],
+            "`-1` for `--count <N>`: expected a whole number in digits alone",
+        ),
+        (&["consume", "-q", "q", "--prefetch", "x"], "`x` for `--prefetch <N>`: expected a whole number"),
+        (&["consume", "-q", "q", "-n", "99999999999999999999"], "expected a smaller number"),
+        (&["bench", "route", "--runs", "0"], "`0` for `--runs <N>`: expected a whole number above 0; see"),
+        (
+            &["consume", "-q", "q", "--timeout", "x"],
+            "`x` for `--timeout <SECONDS>`: expected a number of seconds",
+        ),
         (&["publish", "--task", "t", "--wait", "1", "--dry-run"], "cannot be used with"),
     ] {
         let line = {
@@ -311,5 +326,26 @@ fn an_interrupt_before_the_count_is_a_failure() {
         Running::until(&mut consumer.out, "x");
         consumer.signal("INT");
         assert_eq!(consumer.wait(), (Some(status), said.to_owned()), "{args:?}");
+    }
+}
+
+/// What came off a channel was in no queue.
+#[test]
+fn a_listener_tells_the_channel() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    for (more, expected) in
+        [(&["--json"][..], "{\"channel\":\"/0.news/a.b\",\"exchange\":\"news\","), (&[], "/0.news/a.b a.b f")]
+    {
+        let args = ["consume", "--redis", &url, "--fanout", "news", "-k", "a.#", "--count", "1"];
+        let mut listener = Running::start(&[&args[..], more].concat(), &[]);
+        Running::until(&mut listener.err, "listening to");
+        let args = ["publish", "--redis", &url, "-x", "news", "--type", "fanout", "-k", "a.b", "-b", "f"];
+        assert_eq!(succeed(args), "1 receiver\n");
+        let mut line = String::new();
+        listener.out.read_line(&mut line).expect("a line");
+        assert!(line.starts_with(expected), "{line}");
+        assert!(!line.contains("\"queue\""), "{line}");
+        assert_eq!(listener.wait().0, Some(0));
     }
 }

@@ -51,6 +51,9 @@ def publish(order: dict[str, Any]) -> None:
 
 def told(body: Any, message: Any) -> dict[str, Any]:
     info = message.delivery_info
+    marks = [bool(message.headers.get("redelivered")), bool(info.get("redelivered"))]
+    if marks[0] != marks[1]:
+        raise ValueError(f"one mark of a redelivery without the other: {message.headers} {info}")
     return {
         "body": body,
         "headers": {name: value for name, value in message.headers.items()},
@@ -58,7 +61,7 @@ def told(body: Any, message: Any) -> dict[str, Any]:
         "key": info.get("routing_key"),
         "priority": message.properties.get("priority"),
         "expiration": message.properties.get("expiration"),
-        "redelivered": bool(message.headers.get("redelivered")),
+        "redelivered": marks[0],
     }
 
 
@@ -103,10 +106,17 @@ def hold(order: dict[str, Any]) -> None:
 
 
 def listen(order: dict[str, Any]) -> None:
+    """Acks what it hears, or listens without acks. What says `first` goes back if there are acks."""
     got: list[dict[str, Any]] = []
+    no_ack = not order["acks"]
+
+    def heard(body: Any, message: Any) -> None:
+        got.append(told(body, message))
+        if not no_ack:
+            (message.requeue if body == "first" else message.ack)()
+
     connection = connect(order)
-    consumer = Consumer(connection.channel(), [queue_of(order["from"])], accept=ACCEPT, no_ack=True,
-                        callbacks=[lambda body, message: got.append(told(body, message))])
+    consumer = Consumer(connection.channel(), [queue_of(order["from"])], accept=ACCEPT, no_ack=no_ack, callbacks=[heard])
     consumer.consume()
     listening.update(connection=connection, consumer=consumer, got=got)
     with contextlib.suppress(TimeoutError):
@@ -123,7 +133,24 @@ def collect(order: dict[str, Any]) -> list[dict[str, Any]]:
     return listening["got"]
 
 
-VERBS = {"bind": bind, "publish": publish, "consume": consume, "hold": hold, "listen": listen, "collect": collect}
+def simple_put(order: dict[str, Any]) -> None:
+    with connect(order) as connection, connection.SimpleQueue(order["queue"]) as queue:
+        for body in order["bodies"]:
+            queue.put(body)
+
+
+def simple_get(order: dict[str, Any]) -> list[Any]:
+    got = []
+    with connect(order) as connection, connection.SimpleQueue(order["queue"]) as queue:
+        for _ in range(order["count"]):
+            message = queue.get(timeout=SECONDS)
+            got.append(message.payload)
+            message.ack()
+    return got
+
+
+VERBS = {"bind": bind, "publish": publish, "consume": consume, "hold": hold, "listen": listen, "collect": collect,
+         "simple_put": simple_put, "simple_get": simple_get}
 
 
 def main() -> None:

@@ -152,7 +152,7 @@ class Kombu57(InteropCase):
         until("Kombu subscribes", lambda: self.ask("PUBSUB", "NUMPAT") == 1)
         sent = self.keyrail("publish", "-x", "news", "--type", "fanout", "--body", "hello", "--json")
         self.assertEqual(json.loads(sent.stdout),
-                         {"outcome": "routed", "queues": [], "subscribers": 1})
+                         {"outcome": "routed", "queues": [], "receivers": 1})
         self.assertEqual(consumer.wait_lines(2)[1]["body"], "hello")
 
     def test_fanout_from_kombu_to_keyrail(self) -> None:
@@ -203,6 +203,33 @@ class Kombu56(Kombu57):
 
     kombu = "56"
     version = "5.6.2"
+
+
+class Together(InteropCase):
+    """All three at one queue."""
+
+    def test_consumers_that_wait_at_one_queue_share_what_comes(self) -> None:
+        peers = [self.peer(kombu, "consume", count=10**6, **ORDERS) for kombu in ("56", "57")]
+        for peer in peers:
+            peer.wait_lines(1)
+        keyrail = self.keyrail_process("consume", "-q", "billing", "--json", "--prefetch", "4")
+        waves, size = 3, 300
+
+        def everyone() -> list[list[int]]:
+            return [[line["body"]["n"] for line in process.lines() if "body" in line] for process in (*peers, keyrail)]
+
+        for wave in range(waves):
+            # Whoever waits must not take from the others, so each wave finds all of them waiting.
+            time.sleep(1.2)
+            messages = [{"body": {"n": n}, "routing_key": "order.eu.paid"}
+                        for n in range(wave * size, (wave + 1) * size)]
+            self.run_peer("57", "publish", exchange="orders", type="topic", messages=messages)
+            until("all came", lambda: sum(map(len, everyone())) >= (wave + 1) * size)
+            self.assert_nothing_unacked()
+        came = everyone()
+        self.assertEqual(sorted(n for some in came for n in some), list(range(waves * size)))
+        self.assertTrue(all(came), list(map(len, came)))
+        self.assertEqual(self.ask("EXISTS", "billing"), 0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Whoever publishes and whoever consumes: Kombu 5.6.2, Kombu 5.7.0 and keyrail, through every exchange, with every feature.
+"""Whoever publishes and whoever consumes: Kombu 5.6.2, Kombu 5.7.0, keyrail's library and its command, through every
+exchange, with every feature.
 
-Each cell is asserted on what arrives and on the keys that are left in Redis. 216 cells: 3 publishers, 3 consumers, 4 exchanges,
-6 features.
+Each cell is asserted on what arrives and on all that is left in Redis: the keys, and each row of the tables. 384 cells: 4
+publishers, 4 consumers, 4 exchanges, 6 features. What is restored was held by each of the four, in each cell.
 """
 
 from __future__ import annotations
@@ -13,11 +14,24 @@ import subprocess
 import unittest
 from typing import Any
 
-from support import HERE, PATIENCE, InteropCase, Process, keyrail_bin, peer_python, until
+from support import HERE, PATIENCE, InteropCase, Process, keyrail_bin, keyrail_peer, peer_python, until
 
 FEATURES = ["priority", "compression", "headers", "expiration", "requeue", "restore"]
 HEADERS = {"tenant": "a", "n": 3, "nested": {"x": [1, None, "caf\u00e9"]}}
-COMPRESSIONS = {"gzip": "application/x-gzip", "bzip2": "application/x-bz2", "lzma": "application/x-lzma"}
+COMPRESSIONS = {"gzip": "application/x-gzip", "bzip2": "application/x-bz2", "lzma": "application/x-lzma",
+                "zstd": "application/zstd", "brotli": "application/x-brotli"}
+# Who holds what another restores.
+HOLDERS = ("56", "57", "library", "keyrail")
+KINDS = ("direct", "topic", "default")
+SEPARATOR = b"\x06\x16"
+
+
+def row(kind: str, feature: str, binder: str) -> bytes:
+    """A binding as it lies in a table. How a topic is written depends on who binds."""
+    place = places(feature)[kind]
+    word = r"^o\..*?[^\.]\." if binder == "56" else r"^o\.[^\.]+\."
+    pattern = f"{word}{feature}$" if kind == "topic" else ""
+    return SEPARATOR.join(part.encode() for part in (place["binding"], pattern, place["queue"]))
 
 
 def places(feature: str) -> dict[str, dict[str, str]]:
@@ -36,7 +50,7 @@ def places(feature: str) -> dict[str, dict[str, str]]:
 def messages(feature: str) -> list[dict[str, Any]]:
     """What is published for a feature: bodies with publish options by Kombu's names."""
     if feature == "priority":
-        return [{"body": {"n": priority}, "options": {"priority": priority}} for priority in (9, 0, 3)]
+        return [{"body": {"n": priority}, "options": {"priority": priority}} for priority in (9, 6, 0, 3)]
     if feature == "compression":
         return [{"body": {"codec": name, "text": "x" * 500}, "options": {"compression": name}} for name in COMPRESSIONS]
     if feature == "headers":
@@ -45,15 +59,15 @@ def messages(feature: str) -> list[dict[str, Any]]:
         return [{"body": [1, 2.5, None], "options": {"expiration": 1.5}}]
     if feature == "requeue":
         return [{"body": "first", "options": {}}, {"body": "second", "options": {}}]
-    return [{"body": "left behind", "options": {}}]
+    return [{"body": f"left behind by {holder}", "options": {}} for holder in HOLDERS]
 
 
-class Kombu:
-    """A Kombu process for all of the matrix."""
+class Peer:
+    """A process for all of the matrix: a real Kombu, or a program on keyrail's library."""
 
-    def __init__(self, version: str) -> None:
-        self.child = subprocess.Popen([peer_python(version), str(HERE / "matrix_peer.py")], stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, text=True)
+    def __init__(self, name: str) -> None:
+        command = [keyrail_peer()] if name == "library" else [peer_python(name), str(HERE / "matrix_peer.py")]
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def stop(self) -> None:
         self.child.stdin.close()
@@ -69,31 +83,33 @@ class Kombu:
         return answer["done"]
 
 
-class KombuSide:
-    def __init__(self, kombu: Kombu, url: str) -> None:
-        self.kombu, self.url = kombu, url
+class PeerSide:
+    def __init__(self, name: str, peer: Peer, url: str) -> None:
+        self.name, self.peer, self.url = name, peer, url
 
     def bind(self, queues: list[dict[str, str]]) -> None:
-        self.kombu("bind", url=self.url, queues=queues)
+        self.peer("bind", url=self.url, queues=queues)
 
     def publish(self, sent: list[dict[str, Any]]) -> None:
-        self.kombu("publish", url=self.url, messages=sent)
+        self.peer("publish", url=self.url, messages=sent)
 
     def consume(self, place: dict[str, str], count: int, requeue: int = 0) -> list[dict[str, Any]]:
-        return self.kombu("consume", url=self.url, count=count, requeue=requeue, **{"from": place})
+        return self.peer("consume", url=self.url, count=count, requeue=requeue, **{"from": place})
 
     def hold(self, queues: list[dict[str, str]]) -> None:
-        self.kombu("hold", url=self.url, queues=queues)
+        self.peer("hold", url=self.url, queues=queues)
 
-    def listen(self, place: dict[str, str]) -> None:
-        self.kombu("listen", url=self.url, **{"from": place})
+    def listen(self, place: dict[str, str], acks: bool) -> None:
+        self.peer("listen", url=self.url, acks=acks, **{"from": place})
 
     def collect(self, count: int) -> list[dict[str, Any]]:
-        return self.kombu("collect", count=count)
+        return self.peer("collect", count=count)
 
 
 class KeyrailSide:
-    """keyrail through its command."""
+    """keyrail's command."""
+
+    name = "keyrail"
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -162,7 +178,8 @@ class KeyrailSide:
         child.wait()
         os.close(reader)
 
-    def listen(self, place: dict[str, str]) -> None:
+    def listen(self, place: dict[str, str], acks: bool) -> None:
+        assert not acks, "keyrail's listeners have none"
         self.listener = Process(keyrail_bin(), "consume", "--redis", self.url, "--fanout", place["exchange"],
                                 "-k", place["binding"], "--json")
 
@@ -174,30 +191,41 @@ class KeyrailSide:
 
 
 class Matrix(InteropCase):
-    kombus: dict[str, Kombu]
+    peers: dict[str, Peer]
+    # The keys that should be in Redis, each with its rows.
+    tables: dict[bytes, set[bytes]]
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.kombus = {version: Kombu(version) for version in ("56", "57")}
-        for kombu in cls.kombus.values():
-            cls.addClassCleanup(kombu.stop)
+        cls.peers = {name: Peer(name) for name in ("56", "57", "library")}
+        for peer in cls.peers.values():
+            cls.addClassCleanup(peer.stop)
 
-    def side(self, name: str) -> KombuSide | KeyrailSide:
-        return KeyrailSide(self.redis.url) if name == "keyrail" else KombuSide(self.kombus[name], self.redis.url)
+    def side(self, name: str) -> PeerSide | KeyrailSide:
+        if name == "keyrail":
+            return KeyrailSide(self.redis.url)
+        return PeerSide(name, self.peers[name], self.redis.url)
 
     def pair(self, publisher: str, consumer: str) -> None:
         source, sink = self.side(publisher), self.side(consumer)
         sink.bind([place for feature in FEATURES for kind, place in places(feature).items() if kind != "fanout"])
+        self.tables = {}
+        for kind in ("direct", "topic"):
+            for feature in FEATURES:
+                self.declared(kind, feature, consumer)
+        if consumer in ("library", "keyrail"):
+            self.tables[b"keyrail.exchange"] = {b"m.direct", b"m.topic"}
         cells = 0
-        for kind in ("direct", "topic", "default"):
+        for kind in KINDS:
             for feature in FEATURES:
                 with self.subTest(publisher=publisher, consumer=consumer, exchange=kind, feature=feature):
                     self.cell(source, sink, kind, feature)
+                    self.only_tables_are_left()
                     cells += 1
-        with self.subTest(publisher=publisher, consumer=consumer, exchange="fanout"):
-            cells += self.fanout(source, sink)
-        with self.subTest(publisher=publisher, consumer=consumer, left="in Redis"):
-            self.only_tables_are_left()
+        for acks in (False, True) if consumer in ("56", "57") else (False,):
+            with self.subTest(publisher=publisher, consumer=consumer, exchange="fanout", acks=acks):
+                self.fanout(source, sink, acks)
+        cells += len(FEATURES)
         self.assertEqual(cells, 24)
 
     def cell(self, source: Any, sink: Any, kind: str, feature: str) -> None:
@@ -206,17 +234,23 @@ class Matrix(InteropCase):
         source.publish(sent)
         lists = self.lists(place["queue"])
         # Before anybody takes: each message is in the list of its priority.
-        expected = {"priority": {b"": 1, b"3": 1, b"9": 1}}.get(feature, {b"": len(sent)})
+        expected = {"priority": {b"": 1, b"3": 1, b"6": 1, b"9": 1}}.get(feature, {b"": len(sent)})
         self.assertEqual({step: self.ask("LLEN", name) for step, name in lists.items() if self.ask("EXISTS", name)},
                          expected)
+        if feature == "compression":
+            waiting = [json.loads(payload)["headers"] for payload in self.ask("LRANGE", lists[b""], 0, -1)]
+            self.assertEqual([headers["compression"] for headers in reversed(waiting)], list(COMPRESSIONS.values()))
         if feature == "requeue":
             got = sink.consume(place, 2, requeue=1)
             self.assertEqual([message["body"] for message in got], ["first", "second", "first"])
             self.assertEqual([message["redelivered"] for message in got], [False, False, True])
         elif feature == "restore":
-            self.left_behind(sink, place)
-            got = sink.consume(place, 1)
-            self.assertEqual(([message["body"] for message in got], got[0]["redelivered"]), (["left behind"], True))
+            self.left_behind(kind, place)
+            got = sink.consume(place, len(HOLDERS))
+            # Each was held once, and is told to have been.
+            self.assertEqual({message["body"]: message["redelivered"] for message in got},
+                             {message["body"]: True for message in messages("restore")})
+            self.assertEqual(len(got), len(HOLDERS))
         else:
             got = sink.consume(place, len(sent))
             self.content(feature, got)
@@ -229,7 +263,7 @@ class Matrix(InteropCase):
     def content(self, feature: str, got: list[dict[str, Any]], in_order: bool = True) -> None:
         if feature == "priority":
             # 0 is taken first; a channel knows no priority.
-            order = [0, 3, 9] if in_order else [9, 0, 3]
+            order = [0, 3, 6, 9] if in_order else [9, 6, 0, 3]
             self.assertEqual([message["body"]["n"] for message in got], order)
             self.assertEqual([message["priority"] for message in got], order)
         elif feature == "compression":
@@ -246,24 +280,39 @@ class Matrix(InteropCase):
             self.assertEqual([message["body"] for message in got],
                              [message["body"] for message in messages(feature)])
 
-    def left_behind(self, sink: Any, place: dict[str, str]) -> None:
-        """Somebody takes the message and is killed; an hour passes."""
-        sink.hold([place])
-        [delivery] = until("it is held", lambda: self.ask("HKEYS", "unacked"))
-        if isinstance(sink, KeyrailSide):
-            sink.let_go()
+    def left_behind(self, kind: str, place: dict[str, str]) -> None:
+        """Each of them takes a message and is killed; an hour passes."""
+        held: set[bytes] = set()
+        for name in HOLDERS:
+            holder = self.side(name)
+            holder.hold([place])
+            if name in ("56", "57"):
+                self.declared(kind, "restore", name)
+            [delivery] = until("it is held", lambda: set(self.ask("HKEYS", "unacked")) - held)
+            held.add(delivery)
+            if isinstance(holder, KeyrailSide):
+                holder.let_go()
+            record = json.loads(self.ask("HGET", "unacked", delivery))
+            if name in ("library", "keyrail"):
+                self.assertEqual(record[1:], ["", place["queue"]])
+            else:
+                self.assertEqual(record[1:], [place["exchange"], place["key"]])
         self.assertEqual(self.ask("EXISTS", *self.lists(place["queue"]).values()), 0)
-        record = json.loads(self.ask("HGET", "unacked", delivery))
-        if isinstance(sink, KeyrailSide):
-            self.assertEqual(record[1:], ["", place["queue"]])
-        else:
-            self.assertEqual(record[1:], [place["exchange"], place["key"]])
-        self.ask("ZINCRBY", "unacked_index", -4000, delivery)
+        for delivery in held:
+            self.ask("ZINCRBY", "unacked_index", -4000, delivery)
 
-    def fanout(self, source: Any, sink: Any) -> int:
+    def declared(self, kind: str, feature: str, binder: str) -> None:
+        """Somebody has declared a queue, as every consumer of Kombu does, and keyrail's when they are asked to."""
+        if kind == "default":
+            return
+        names = [b"_kombu.binding.m."] + ([b"_kombu.binding_permanent.m."] if binder != "56" else [])
+        for name in names:
+            self.tables.setdefault(name + kind.encode(), set()).add(row(kind, feature, binder))
+
+    def fanout(self, source: Any, sink: Any, acks: bool) -> None:
         """All features at once: there is one listener, and what it gets it has."""
         place = places("")["fanout"]
-        sink.listen(place)
+        sink.listen(place, acks)
         until("it listens", lambda: self.ask("PUBSUB", "NUMPAT") == 1)
         sent = {feature: messages(feature) for feature in FEATURES}
         source.publish([{**message, "to": place} for feature in FEATURES for message in sent[feature]])
@@ -271,31 +320,50 @@ class Matrix(InteropCase):
         for feature in FEATURES:
             mine, got = got[:len(sent[feature])], got[len(sent[feature]):]
             with self.subTest(exchange="fanout", feature=feature):
-                # Requeue and restore mean nothing on a channel: it comes once, and nothing is registered.
+                # Requeue and restore mean nothing on a channel: it comes once.
                 self.content(feature, mine, in_order=False)
                 self.assertFalse(any(message["redelivered"] for message in mine))
                 for message in mine:
                     self.assertEqual((message["exchange"], message["key"]), ("m.fanout", ""))
         self.assertEqual(got, [])
-        self.assertEqual(self.ask("EXISTS", "inbox", "unacked", "unacked_index"), 0)
-        return len(FEATURES)
+        self.assert_nothing_unacked()
+        if sink.name in ("56", "57"):
+            self.declared("fanout", "", sink.name)
+        if acks:
+            # What a Kombu puts back goes to a list of the name of each queue, which no listener reads.
+            self.assertEqual([json.loads(back)["headers"] for back in self.ask("LRANGE", "inbox", 0, -1)],
+                             [{"redelivered": True}])
+            self.ask("DEL", "inbox")
+        self.only_tables_are_left()
 
     def lists(self, queue: str) -> dict[bytes, bytes]:
         steps = [b"", b"3", b"6", b"9"]
         return {step: queue.encode() + (b"\x06\x16" + step if step else b"") for step in steps}
 
     def only_tables_are_left(self) -> None:
-        known = {b"_kombu.binding.m.direct", b"_kombu.binding.m.topic", b"_kombu.binding.m.fanout",
-                 b"_kombu.binding_permanent.m.direct", b"_kombu.binding_permanent.m.topic",
-                 b"_kombu.binding_permanent.m.fanout", b"keyrail.exchange"}
-        self.assertLessEqual(set(self.ask("KEYS", "*")), known)
+        rows = {b"set": "SMEMBERS", b"hash": "HKEYS"}
+        left = {key: set(self.ask(rows[self.ask("TYPE", key)], key)) for key in self.ask("KEYS", "*")}
+        self.assertEqual(left, self.tables)
 
 
 def test(publisher: str, consumer: str) -> Any:
     return lambda self: self.pair(publisher, consumer)
 
 
-NAMES = {"56": "kombu_5_6_2", "57": "kombu_5_7_0", "keyrail": "keyrail"}
+class SimpleQueues(InteropCase):
+    def test_what_one_puts_the_other_gets(self) -> None:
+        for kombu in ("56", "57"):
+            peers = [Peer(kombu), Peer("library")]
+            for peer in peers:
+                self.addCleanup(peer.stop)
+            for source, sink in (peers, reversed(peers)):
+                source("simple_put", url=self.redis.url, queue="jobs", bodies=[1, 2])
+                self.assertEqual(sink("simple_get", url=self.redis.url, queue="jobs", count=2), [1, 2])
+                self.assert_nothing_unacked()
+                self.assertEqual(self.ask("EXISTS", "jobs"), 0)
+
+
+NAMES = {"56": "kombu_5_6_2", "57": "kombu_5_7_0", "library": "keyrails_library", "keyrail": "keyrail"}
 for one, first in NAMES.items():
     for other, second in NAMES.items():
         setattr(Matrix, f"test_from_{first}_to_{second}", test(one, other))

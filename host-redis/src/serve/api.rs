@@ -72,12 +72,14 @@ struct PublishAnswer {
     queues: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fanout: Vec<FanoutAnswer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guessed: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct FanoutAnswer {
     exchange: String,
-    subscribers: i64,
+    receivers: i64,
 }
 
 #[derive(Serialize)]
@@ -164,12 +166,13 @@ pub(super) async fn publish<E: Executor>(
             format!("no queue gets `{}` from exchange `{}`", outgoing.routing_key, outgoing.exchange);
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unroutable", detail));
     }
-    let fanout = sent.fanout.into_iter().filter(|sent| sent.subscribers > 0);
+    let fanout = sent.fanout.into_iter().filter(|sent| sent.receivers > 0);
     let answer = PublishAnswer {
         outcome: sent.outcome.as_str(),
         queues: sent.queues,
+        guessed: sent.guessed,
         fanout: fanout
-            .map(|sent| FanoutAnswer { exchange: sent.exchange, subscribers: sent.subscribers })
+            .map(|sent| FanoutAnswer { exchange: sent.exchange, receivers: sent.receivers })
             .collect(),
     };
     Ok(Json(answer).into_response())
