@@ -154,7 +154,9 @@ async fn consume<E: Executor>(
     if let Some((topology, dialect)) = &declare {
         match host.import(topology, *dialect).await {
             Ok(_) => {}
-            Err(error @ HostError::Declare(_)) => return Err(error.into()),
+            Err(
+                error @ (HostError::Declare(_) | HostError::Member(_) | HostError::NotExpressible { .. }),
+            ) => return Err(error.into()),
             Err(error) => Failure::of(host, error).await.warn(),
         }
     }

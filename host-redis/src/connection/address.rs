@@ -72,6 +72,10 @@ const EXPECTED: &str = "expected redis://[user:password@]host[:port][/db], redis
 
 const QUOTE: &str = "quote special characters of user, password and path as %XX, an @ as %40";
 
+/// What else brokers and pages are reached by: words that no password is.
+const OTHERS: [&str; 9] =
+    ["amqp", "amqps", "pyamqp", "http", "https", "memory", "sqs", "tcp", "redis+sentinel"];
+
 const UNKNOWN_PARAMETER: &str = "it has a parameter that is not known; expected virtual_host or db, username, password or \
     pass, ssl_cert_reqs, ssl_check_hostname, ssl_ca_certs, ssl_certfile or ssl_keyfile; quote an & as %26";
 
@@ -140,7 +144,11 @@ fn one(text: &str) -> Result<(Scheme, Address), ConnectionError> {
         "sentinel" => (Scheme::Sentinel, false),
         "redis+cluster" => (Scheme::Cluster, false),
         "rediss+cluster" => (Scheme::Cluster, true),
-        _ => return Err(refused(&format!("its scheme is not Redis'; {EXPECTED}"))),
+        other => {
+            let known = OTHERS.iter().find(|known| **known == other);
+            let scheme = known.map_or_else(|| "its scheme".into(), |known| format!("the scheme `{known}`"));
+            return Err(refused(&format!("{scheme} is not Redis'; {EXPECTED}")));
+        }
     };
     // A scheme that the parser knows, so that it splits user, host and port.
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
