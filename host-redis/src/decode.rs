@@ -184,7 +184,7 @@ impl Body {
                     };
                     return (body, None);
                 }
-                Err(error) => why = Some(Undecoded::NotJson { reason: error.to_string().into() }),
+                Err(error) => why = Some(Undecoded::NotJson { reason: crate::json_error(&error).into() }),
             }
         }
         let text = content_type.starts_with("text/") || content_type == "application/xml";

@@ -74,7 +74,7 @@ pub fn body(content_type: &str, body: &[u8]) -> Result<(), Unsendable> {
     }
     match serde_json::from_slice::<IgnoredAny>(body) {
         Ok(_) => Ok(()),
-        Err(error) => Err(Unsendable::NotJson { reason: error.to_string().into() }),
+        Err(error) => Err(Unsendable::NotJson { reason: crate::json_error(&error).into() }),
     }
 }
 
