@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{ConnectionError, RetryPolicy};
+use crate::{json_error, names};
 
 /// What `transport_options` says in Kombu and Celery (`broker_transport_options`).
 ///
@@ -59,7 +60,8 @@ pub struct TransportOptions {
     pub health_check_interval: Duration,
     /// The name that `CLIENT LIST` shows.
     pub client_name: Option<String>,
-    /// The longest blocking wait of a consumer; 1 s, and never more than 0.2 s.
+    /// The longest blocking wait of a consumer; 1 s, and never more. With more than two queues their lists are looked at
+    /// after 0.2 s, since not all of them are waited for.
     pub polling_interval: Duration,
     /// How connecting and publishing are tried again: `max_retries`, `interval_start`, `interval_step`, `interval_max`.
     /// Nothing is tried again unless one of them is given.
@@ -131,13 +133,17 @@ impl std::str::FromStr for TransportOptions {
     fn from_str(text: &str) -> Result<Self, ConnectionError> {
         let object: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
             // The text may hold a sentinel's password, and serde's message never quotes more than a word of it.
-            let (line, column) = (error.line(), error.column());
-            ConnectionError::Options {
-                reason: format!(
-                    "expected a JSON object of Kombu's options, line {line} column {column} is none"
-                )
-                .into(),
-            }
+            let reason = match (error.line(), error.column()) {
+                _ if text.trim().is_empty() => {
+                    "there are none; expected a JSON object of Kombu's options".into()
+                }
+                // A value that is no object has no place.
+                (0, _) | (1, 0) => "expected a JSON object of Kombu's options".into(),
+                (line, column) => {
+                    format!("expected a JSON object of Kombu's options; line {line} column {column} is none")
+                }
+            };
+            ConnectionError::Options { reason: reason.into() }
         })?;
         TransportOptions::read(object)
     }
@@ -145,7 +151,9 @@ impl std::str::FromStr for TransportOptions {
 
 impl TransportOptions {
     /// Reads the options of an object. Options that Kombu's Redis transport does not have are passed over, as Kombu
-    /// does, and named in the log.
+    /// does, and named in the log; so are `body_encoding` (bodies are written in base64, and read as each of them says)
+    /// and `reauth_check_interval` (a login is made once per connection). `sentinel_fanout_compat` is refused: whoever
+    /// asks for it has peers from before Kombu 5.4, which listen to channels that are not spoken here.
     ///
     /// # Errors
     /// An option whose value is of another type or out of range, by its name.
@@ -158,9 +166,11 @@ impl TransportOptions {
                 continue;
             }
             // One by one, so that an error names its option.
-            let mut layout = serde_json::to_value(&read.layout).map_err(|error| refused(name, &error))?;
+            let mut layout =
+                serde_json::to_value(&read.layout).map_err(|error| refused(name, &json_error(&error)))?;
             layout[name] = value;
-            read.layout = serde_json::from_value(layout).map_err(|error| refused(name, &error))?;
+            read.layout =
+                serde_json::from_value(layout).map_err(|error| refused(name, &json_error(&error)))?;
         }
         check_layout(&read.layout)?;
         rest.seconds("visibility_timeout", &mut read.visibility_timeout, ABOVE_ZERO)?;
@@ -198,7 +208,18 @@ impl TransportOptions {
             // What stands there instead may be the password itself.
             Some(_) => return Err(refused("sentinel_kwargs", &"expected an object")),
         }
+        if let Some(queue) = &read.deadletter_queue
+            && names::has_separator(&read.layout, queue.as_bytes())
+        {
+            return Err(refused("deadletter_queue", &"a queue's name must not contain the separator"));
+        }
         read.retry_policy = rest.retry_policy()?;
+        // It is about peers that are not served here, and which would hear nothing.
+        if rest.take::<bool>("sentinel_fanout_compat")? == Some(true) {
+            let reason = "it wants Kombu's fanout channels from before 5.4, which keyrail does not speak; Kombu 5.4 and \
+                          later are reached without it";
+            return Err(refused("sentinel_fanout_compat", &reason));
+        }
         // Nothing here needs them: one connection serves many tasks, and every command has its deadline.
         for name in ["max_connections", "retry_on_timeout", "socket_keepalive_options"] {
             rest.0.remove(name);
@@ -257,14 +278,16 @@ impl Rest {
     fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ConnectionError> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => serde_json::from_value(value).map(Some).map_err(|error| refused(name, &error)),
+            Some(value) => {
+                serde_json::from_value(value).map(Some).map_err(|error| refused(name, &json_error(&error)))
+            }
         }
     }
 
     fn value<T: DeserializeOwned>(&mut self, name: &str, target: &mut T) -> Result<(), ConnectionError> {
         // An option of `None` is an option that is not given, so the default stays.
         if let Some(value) = self.0.get(name).filter(|value| !value.is_null()).cloned() {
-            *target = serde_json::from_value(value).map_err(|error| refused(name, &error))?;
+            *target = serde_json::from_value(value).map_err(|error| refused(name, &json_error(&error)))?;
         }
         self.0.remove(name);
         Ok(())
@@ -352,7 +375,9 @@ mod tests {
         assert_eq!(options, expected);
         assert!(!format!("{options:?}").contains("secret"));
         let nothing: TransportOptions =
-            r#"{"visibility_timeout": null, "client_name": null, "sep": null}"#.parse().unwrap();
+            r#"{"visibility_timeout": null, "client_name": null, "sep": null, "sentinel_fanout_compat": false}"#
+                .parse()
+                .unwrap();
         assert_eq!(nothing, TransportOptions::default());
     }
 
@@ -376,6 +401,10 @@ mod tests {
             (r#"{"queue_order_strategy": "random"}"#, "`random`"),
             (r#"{"unacked_key": "same", "unacked_index_key": "same"}"#, "different names"),
             (r#"{"sentinel_kwargs": "secret"}"#, "`sentinel_kwargs`"),
+            (r#"{"sentinel_fanout_compat": true}"#, "Kombu 5.4 and later are reached without it"),
+            (r#"{"sentinel_fanout_compat": "yes"}"#, "`sentinel_fanout_compat`"),
+            ("{\"deadletter_queue\": \"q\\u0006\\u00163\"}", "`deadletter_queue`"),
+            (r#"{"sep": ":", "deadletter_queue": "q:3"}"#, "`deadletter_queue`"),
         ] {
             let error = text.parse::<TransportOptions>().unwrap_err();
             assert_eq!(error.code(), "invalid-transport-options", "{text}");
