@@ -6,7 +6,7 @@ use keyrail_core::kombu::Json;
 use serde_json::{Map, Value};
 
 use super::{stored, time};
-use crate::{Body, Delivery};
+use crate::{Body, Delivery, Undecoded};
 
 /// A call of a task.
 #[derive(Clone, Debug)]
@@ -118,14 +118,18 @@ impl Task {
         let (Some(name), Some(id)) = (text("task"), text("id")) else {
             return Err("it has no headers `task` and `id`".into());
         };
+        let message = delivery.message();
         let nothing = || (Vec::new(), Map::new());
-        let ((args, kwargs), refused, is_readable) = match delivery.message().body {
+        let ((args, kwargs), refused, is_readable) = match message.body {
             Body::Json(body) => match call(body) {
                 Ok((args, kwargs, follows)) => ((args, kwargs), follows.map(not_done), true),
                 Err(reason) => (nothing(), Some(TaskFailure::of_kombu("DecodeError", reason)), false),
             },
             Body::Wide(_) => (nothing(), Some(not_done("wide")), true),
-            body => (nothing(), Some(unreadable(&body, received.content_type.as_deref())), false),
+            body => {
+                let refused = unreadable(&body, received.content_type.as_deref(), message.undecoded.as_ref());
+                (nothing(), Some(refused), false)
+            }
         };
         let number = |name| match header(name) {
             Some(Json::Int(number)) => u64::try_from(*number).unwrap_or_default(),
@@ -179,21 +183,16 @@ fn not_done(what: &str) -> TaskFailure {
 }
 
 /// Kombu's words for a body that is not read: of another serialiser, or no JSON though it is said to be.
-fn unreadable(body: &Body, content_type: Option<&str>) -> TaskFailure {
+fn unreadable(body: &Body, content_type: Option<&str>, why: Option<&Undecoded>) -> TaskFailure {
     let content_type = content_type.unwrap_or("of no type");
     if content_type != "application/json" {
         let reason = format!("the body is {content_type}, and this worker reads application/json only");
         return TaskFailure::of_kombu("ContentDisallowed", &reason);
     }
-    let reason = match body {
-        // Python writes NaN, and a surrogate that stands alone, and reads them.
-        Body::Text(text) => match serde_json::from_str::<Value>(text) {
-            Err(error) => stored::pythons(text).map_or_else(|| error.to_string(), str::to_owned),
-            Ok(_) => "it is compressed in a way that is not known here".into(),
-        },
-        _ => "it is no UTF-8, or it cannot be decompressed".into(),
-    };
-    TaskFailure::of_kombu("DecodeError", &format!("the body is no JSON: {reason}"))
+    // Python writes NaN, and a surrogate that stands alone, and reads them.
+    let pythons = body.as_text().and_then(stored::pythons);
+    let reason = pythons.map(str::to_owned).or_else(|| why.map(ToString::to_string)).unwrap_or_default();
+    TaskFailure::of_kombu("DecodeError", &format!("the body cannot be read: {reason}"))
 }
 
 /// The arguments, and what should follow.
