@@ -68,7 +68,7 @@ impl Runner {
                 }
             }
         };
-        group.is_gone();
+        group.ended();
         let status = status.map_err(|error| TaskFailure::lost(&format!("{path}: {error}")))?;
         outcome(&path, status, &stdout, &stderr)
     }
@@ -133,7 +133,7 @@ impl Group {
     }
 
     /// The program has ended, and its id may soon be another one's.
-    fn is_gone(mut self) {
+    fn ended(mut self) {
         self.0 = None;
     }
 }
