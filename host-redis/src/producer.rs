@@ -229,7 +229,7 @@ impl Producer {
     async fn attempt(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
         self.declare_once().await?;
         let (confirm, epoch) = match self.options.freshness {
-            Freshness::Strict => self.strictly(prepared).await?,
+            Freshness::Strict => Box::pin(self.strictly(prepared)).await?,
             _ => self.at_once(prepared).await?,
         };
         Ok(Confirm { replicas: self.replicate(epoch).await, ..confirm })

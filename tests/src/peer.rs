@@ -77,7 +77,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut listener = None;
     for line in std::io::stdin().lock().lines() {
         let answer = match serde_json::from_str(&line?) {
-            Ok(order) => Box::pin(obey(order, &mut listener)).await,
+            Ok(order) => obey(order, &mut listener).await,
             Err(error) => Err(error.into()),
         };
         let answer =
