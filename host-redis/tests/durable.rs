@@ -205,7 +205,9 @@ async fn next_may_be_abandoned_at_any_moment() {
     }
     while got.len() < COUNT {
         let next = audit.next(Duration::from_secs(5)).await.expect("read");
-        got.push(next.unwrap_or_else(|| panic!("one is this consumer's and comes no more: {:?}", bodies(&got))));
+        got.push(
+            next.unwrap_or_else(|| panic!("one is this consumer's and comes no more: {:?}", bodies(&got))),
+        );
     }
     let all: Vec<String> = (0..COUNT).map(|n| n.to_string()).collect();
     assert_eq!(bodies(&got), all);
