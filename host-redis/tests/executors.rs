@@ -252,6 +252,8 @@ async fn a_kombu_could_restore_whatever_is_registered(executor: impl Executor) {
         r#""x": {"headers": {}}, "headers": 5"#,
         r#""x": "\\", "headers": {"a": 1}, "headers": [1]"#,
         r#""headers": {}, "head\u0065rs": []"#,
+        r#""headers": [1], "x\"headers": {}"#,
+        r#""headers": {"stamped_headers": null}, "headers": [1]"#,
     ]
     .map(own);
     for payload in bare.into_iter().chain(whole) {
@@ -272,10 +274,12 @@ async fn a_kombu_could_restore_whatever_is_registered(executor: impl Executor) {
         let properties = format!(r#"{{"delivery_info": {info}, "delivery_tag": "t"}}"#);
         format!(r#"{{"body": "x", "headers": {{}}, "properties": {properties}}}"#)
     });
-    let twice = [r#""delivery_info": [1]"#, r#""delivery_inf\u006f": []"#].map(|again| {
-        let properties = format!(r#"{{"delivery_info": {{}}, {again}, "delivery_tag": "{tag}"}}"#);
-        format!(r#"{{"body": "x", "headers": {{}}, "properties": {properties}}}"#)
-    });
+    let twice = [r#""delivery_info": [1]"#, r#""delivery_inf\u006f": []"#, r#""delivery\u005finfo": 5"#].map(
+        |again| {
+            let properties = format!(r#"{{"delivery_info": {{}}, {again}, "delivery_tag": "{tag}"}}"#);
+            format!(r#"{{"body": "x", "headers": {{}}, "properties": {properties}}}"#)
+        },
+    );
     let before = {
         let properties =
             format!(r#"{{"delivery_info": [1], "x\"delivery_info": {{}}, "delivery_tag": "{tag}"}}"#);
