@@ -3,12 +3,15 @@
 use std::{collections::VecDeque, future::Future, time::Duration};
 
 use ::redis::{Cmd, RedisResult, Script, Value, aio::MultiplexedConnection};
-use keyrail_core::kombu::{Command, Envelope, Layout, Subscription, check_fanout_exchange, plan};
+use keyrail_core::{
+    ExchangeKind,
+    kombu::{Command, Envelope, Layout, Subscription, plan},
+};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use self::look::{Found, Look, Looking};
-use crate::{ExecuteError, Host, HostError, ReceivedMessage, Redis, deadline::deadline};
+use crate::{ExecuteError, Host, HostError, ReceivedMessage, Redis, deadline::deadline, names};
 
 mod look;
 
@@ -29,10 +32,10 @@ impl DurableFanout {
     /// An exchange by its name. `keep` messages are kept, or somewhat more; older ones are gone, read or not.
     ///
     /// # Errors
-    /// [`HostError::NotExpressible`] for a name that Kombu peers cannot live with.
+    /// [`HostError::NotExpressible`] for a name that Kombu peers cannot live with, [`HostError::Member`] for one with the
+    /// separator in it.
     pub fn new(host: &Host<Redis>, exchange: &str, keep: u64) -> Result<Self, HostError> {
-        check_fanout_exchange(exchange)
-            .map_err(|error| HostError::NotExpressible { reason: error.to_string().into() })?;
+        names::check_exchange(host.layout(), exchange, ExchangeKind::Fanout)?;
         Ok(DurableFanout { host: host.clone(), exchange: exchange.into(), keep })
     }
 
@@ -160,7 +163,7 @@ impl DurableSubscription {
                 }
                 // Somebody emptied the database: what was published since then waits for this name all the same.
                 Err(error) if says(&error, &["NOGROUP", "UNBLOCKED"]) => {
-                    create_group(self.host.executor(), &self.key, &self.name, &self.last).await?;
+                    create_group(self.host.executor(), &self.key, &self.name, &just_before(&self.last)).await?;
                 }
                 Err(error) if says(&error, &["WRONGTYPE"]) => {
                     return Err(no_stream(&self.key, "XREADGROUP"));
@@ -313,6 +316,17 @@ async fn create_group(redis: &Redis, key: &str, name: &str, after: &str) -> Resu
         Err(error) if error.code() == Some("WRONGTYPE") => Err(no_stream(key, "XGROUP")),
         Err(error) if error.code() != Some("BUSYGROUP") => Err(redis.error(error)),
         _ => Ok(()),
+    }
+}
+
+/// A stream that begins anew in the same millisecond gives the same place to another message.
+fn just_before(place: &str) -> String {
+    let number = |text: &str| text.parse::<u64>().unwrap_or_default();
+    let (time, count) = place.split_once('-').unwrap_or((place, "0"));
+    match (number(time), number(count)) {
+        (0, 0) => "0".into(),
+        (time, 0) => format!("{}-{}", time - 1, u64::MAX),
+        (time, count) => format!("{time}-{}", count - 1),
     }
 }
 
