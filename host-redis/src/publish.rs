@@ -9,11 +9,7 @@ use keyrail_core::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-<<<<<<< HEAD
-use crate::{ExecuteError, HostError, Reply, load};
-=======
-use crate::{HostError, load, names};
->>>>>>> main
+use crate::{ExecuteError, HostError, Reply, load, names};
 
 /// A message to be published.
 #[derive(Clone, Debug)]

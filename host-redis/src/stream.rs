@@ -163,7 +163,8 @@ impl DurableSubscription {
                 }
                 // Somebody emptied the database: what was published since then waits for this name all the same.
                 Err(error) if says(&error, &["NOGROUP", "UNBLOCKED"]) => {
-                    create_group(self.host.executor(), &self.key, &self.name, &just_before(&self.last)).await?;
+                    create_group(self.host.executor(), &self.key, &self.name, &just_before(&self.last))
+                        .await?;
                 }
                 Err(error) if says(&error, &["WRONGTYPE"]) => {
                     return Err(no_stream(&self.key, "XREADGROUP"));
