@@ -21,7 +21,7 @@ use keyrail_redis::{
     load,
 };
 use serde_json::Value;
-use support::{Folder, PATIENCE, RedisServer, keyrail, succeed, text};
+use support::{Folder, PATIENCE, RedisServer, keyrail, text};
 
 type Answer = Result<Value, TaskFailure>;
 
@@ -253,7 +253,8 @@ fn limits_are_sent_as_celery_writes_them() {
         (vec!["--soft-time-limit", "1.5"], r#""timelimit": [null, 1.5], "#),
         (vec![], r#""timelimit": [null, null], "#),
     ] {
-        succeed(["publish", "--redis", &url, "--task", "t"].into_iter().chain(flags));
+        let sent = keyrail(["publish", "--redis", &url, "--task", "t"].into_iter().chain(flags));
+        assert!(sent.status.success(), "{sent:?}");
         let message = server.command(&["RPOP", "celery"]);
         assert!(message.contains(written), "{message}");
     }

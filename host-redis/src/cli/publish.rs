@@ -108,11 +108,11 @@ pub(crate) struct Args {
     task_id: Option<String>,
 
     /// Kill the task if it runs for so many seconds
-    #[arg(long, value_name = "SECONDS", requires = "task", value_parser = limit, help_heading = "Celery")]
+    #[arg(long, value_name = "SECONDS", requires = "task", conflicts_with = "content", value_parser = limit, help_heading = "Celery")]
     time_limit: Option<f64>,
 
     /// Ask the task to end if it runs for so many seconds
-    #[arg(long, value_name = "SECONDS", requires = "task", value_parser = limit, help_heading = "Celery")]
+    #[arg(long, value_name = "SECONDS", requires = "task", conflicts_with = "content", value_parser = limit, help_heading = "Celery")]
     soft_time_limit: Option<f64>,
 
     /// Wait so many seconds for the task's result in this Redis, and print it. What was sent is printed before, or with
