@@ -178,7 +178,7 @@ fn wrong_flags_are_usage_errors() {
         )
         .contains("--max-file-bytes")
     );
-    assert!(succeed(["bench", "route", "--help"]).contains("keyrail bench route --kind topic"));
+    assert!(succeed(["bench", "route", "--help"]).contains("keyrail bench route --type topic"));
 }
 
 /// Bytes are legal in AMQP: keys that are not UTF-8 are routed by, and a table may begin with an empty binding key.

@@ -110,6 +110,28 @@ fn errors_point_to_the_help_of_their_command_and_to_what_was_meant() {
         (&["consume", "-q", "q", "--fanout", "f"], "cannot be used with"),
         (&["publish", "--task", ""], "--task"),
         (
+            &["route", "--redis", "unix:///x", "--transport-options", " "],
+            "there are none; expected a JSON object",
+        ),
+        (
+            &["route", "--redis", "unix:///x", "--transport-options", "[]"],
+            "expected a JSON object of Kombu's options",
+        ),
+        (
+            &["route", "--redis", "unix:///x", "--transport-options", r#"{"visibility_timeout": "x"}"#],
+            "`visibility_timeout`: found \"x\", expected a number",
+        ),
+        (&["publish", "-k", "k", "--redis", "unix:///x", "--json-body", ""], "`` is no JSON: it is empty"),
+        (
+            &["publish", "-k", "k", "--redis", "unix:///x", "-H", "n:=nope"],
+            "`nope` is no JSON: expected a JSON value",
+        ),
+        (
+            &["convert", "x", "--dialect", "x"],
+            "`x` for `--dialect <DIALECT>` [possible values: kombu57, kombu56, amqp]",
+        ),
+        (&["bench", "route", "--type", "x"], "`x` for `--type <TYPE>` [possible values: topic,"),
+        (
             &["consume", "-q", "q", "-n", "abc"],
             "`abc` for `--count <N>`: expected a whole number in digits alone; see",
         ),

@@ -36,7 +36,7 @@ enum What {
 /// Build a table in memory, route keys by it, and print one line of JSON.
 ///
 /// A table has a binding a line: binding key, tab, and the number of a queue. Keys are one a line. Both are bytes; for
-/// --kind headers a line is `all tenant:l=17 kind:S=invoice`, with AMQP's letters for the types. `make bench` writes
+/// --type headers a line is `all tenant:l=17 kind:S=invoice`, with AMQP's letters for the types. `make bench` writes
 /// such files into target/workload.
 ///
 /// Times are CPU time of a route in nanoseconds: the median and the fastest of the runs, each 0.2 s. Bytes are what the
@@ -44,12 +44,12 @@ enum What {
 /// keys, `digest200` over the first 200 of them: two routers that agree have the same.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  keyrail bench route --kind topic --table topic_10k.tbl --keys topic_10k.uniq.keys
-  keyrail bench route --kind headers --table mine.tbl --keys mine.keys --runs 9 --max-seconds 60
-  keyrail bench route --kind topic --table topic_10k.tbl --keys topic_10k.uniq.keys --threads 2")]
+  keyrail bench route --type topic --table topic_10k.tbl --keys topic_10k.uniq.keys
+  keyrail bench route --type headers --table mine.tbl --keys mine.keys --runs 9 --max-seconds 60
+  keyrail bench route --type topic --table topic_10k.tbl --keys topic_10k.uniq.keys --threads 2")]
 struct RouteArgs {
-    /// The kind of the exchange
-    #[arg(long, value_name = "KIND")]
+    /// The type of the exchange
+    #[arg(long = "type", alias = "kind", value_name = "TYPE")]
     kind: KindName,
 
     /// The bindings, one a line

@@ -11,7 +11,7 @@ use keyrail_core::{
     Outcome,
     kombu::{Envelope, Json, Priority, Task},
 };
-use keyrail_redis::{Compression, Executor, Host, HostError, Memory, Outgoing, load, read_json};
+use keyrail_redis::{Compression, Executor, Host, HostError, Memory, Outgoing, json_error, load, read_json};
 
 use super::{
     Failure, guess,
@@ -245,7 +245,7 @@ fn limit(text: &str) -> Result<f64, String> {
 
 fn json(flag: &str, text: &str) -> Result<Json, Failure> {
     read_json(text.as_bytes())
-        .map_err(|error| Failure::usage(format!("{flag}: `{text}` is no JSON: {error}")))
+        .map_err(|error| Failure::usage(format!("{flag}: `{text}` is no JSON: {}", json_error(&error))))
 }
 
 fn bytes(path: &Path, limits: &load::Limits) -> Result<Vec<u8>, Failure> {

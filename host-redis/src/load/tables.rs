@@ -86,7 +86,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// `orders: no\x06row: binding member has 1 fields, expected 3`
+/// `orders: no\x06row: binding member has 1 field, expected 3`
 impl fmt::Display for Quarantined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Quarantined { exchange, row, reason } = self;
