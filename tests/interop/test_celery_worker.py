@@ -39,7 +39,7 @@ class KeyrailWorker(WorkerCase):
         self.assertEqual((soft["status"], soft["type"], soft["result"]),
                          ("FAILURE", "SoftTimeLimitExceeded", "SoftTimeLimitExceeded()"))
         self.assertEqual(added, {"status": "SUCCESS", "result": 1})
-        self.assertIn("hard time limit of 0.5 s is over, task `shop.wait` is stopped", self.worker.err)
+        self.worker.until("it says so", lambda: "task `shop.wait` is stopped: `" in self.worker.err)
         self.assert_nothing_unacked()
 
     def test_remote_control_is_answered(self) -> None:
