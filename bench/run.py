@@ -136,12 +136,17 @@ def measure_one(row, engine, quick):
         return {"engine": engine, "error": f"no end in {limit} s"}
     if done.returncode != 0:
         return {"engine": engine, "error": complaint(done.stderr)}
-    line = {"semantics": "amqp", **json.loads(done.stdout)}
+    line = {"semantics": "amqp", **{snake(name): value for name, value in json.loads(done.stdout).items()}}
     if "routes_per_second" in line:
         line.update(engine=engine, median_ns=1e9 / line["routes_per_second"])
     wanted = oracle(row, line["digest_n"], line["semantics"])
     line["agrees"] = (line["digest200"], line["digest"]) == (wanted["digest200"], wanted["digest"])
     return line
+
+
+def snake(name):
+    """The name that the results have: keyrail writes `medianNs`."""
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
 def complaint(stderr):

@@ -36,6 +36,10 @@ class Plan(unittest.TestCase):
         self.assertEqual(used - known, set())
         self.assertEqual(known - used, set())
 
+    def test_the_names_of_keyrails_line_become_those_of_the_results(self):
+        for name, expected in [("bytesPerBinding", "bytes_per_binding"), ("digest200", "digest200"), ("n", "n")]:
+            self.assertEqual(run.snake(name), expected)
+
     def test_every_target_is_measured(self):
         for engines in (lambda row: row.engines, plan.aimed):
             measured = {

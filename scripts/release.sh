@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 scripts/setup/rust.sh
 scripts/www.sh
 
-[ $# -gt 0 ] || set -- keyrail keyrail-conformance
+[ $# -gt 0 ] || set -- keyrail keyrail-conformance keyrail-peer
 for program in "$@"; do
     shift
     set -- "$@" --bin "$program"

@@ -8,8 +8,8 @@
 # cluster, with failovers; then 20 each of Kombu's and Celery's, for comparison. Writes host-redis/results/kills.jsonl, a
 # line for each kind of consumer.
 #
-# Other servers: the tests of host-redis and the interop tests on Redis 6.2, 7.0 and 8.2 and on Valkey 8.0. Writes
-# host-redis/results/servers.jsonl, a line for each.
+# Other servers: the tests of host-redis and the interop tests on Redis 6.2, 7.0, 8.0 and 8.2 and on Valkey
+# 8.0 and 8.1. Writes host-redis/results/servers.jsonl, a line for each.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -30,5 +30,5 @@ rm -f "$report"
 KEYRAIL_KILLS=200 KEYRAIL_CLUSTER_KILLS=50 KEYRAIL_KILL_REPORT=$report KEYRAIL_KILL_PEERS=$PWD/.tools/python/kombu57/bin/python \
     cargo test -p keyrail-redis --test kill -- --nocapture
 
-scripts/release.sh keyrail
+scripts/release.sh keyrail keyrail-peer
 scripts/checks/redis-versions.sh

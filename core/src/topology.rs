@@ -268,6 +268,24 @@ impl QueueDefinition {
 }
 
 impl BindingDefinition {
+    /// Whether both lead from one exchange to one destination by the same key and the same arguments, in whatever order,
+    /// however each of them is read: neither the dialect nor a pattern counts.
+    ///
+    /// ```
+    /// use keyrail_core::{BindingDefinition, Dialect, Topology};
+    ///
+    /// let topology = Topology::from_lines("orders topic: order.*.paid -> billing").unwrap();
+    /// let amqp = &topology.bindings[0];
+    /// let kombus = BindingDefinition { dialect: Dialect::Kombu57, ..amqp.clone() };
+    /// assert!(amqp != &kombus && amqp.is_same_but_for_dialect(&kombus));
+    /// ```
+    pub fn is_same_but_for_dialect(&self, other: &BindingDefinition) -> bool {
+        self.source == other.source
+            && self.destination == other.destination
+            && self.routing_key == other.routing_key
+            && self.arguments.identity() == other.arguments.identity()
+    }
+
     /// A binding of `router`, by names.
     pub fn of(router: &Router, binding: &BindingRef<'_>) -> Self {
         BindingDefinition {

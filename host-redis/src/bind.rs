@@ -29,6 +29,8 @@ pub struct Bind {
 pub struct Bound {
     /// The type of the exchange.
     pub kind: ExchangeKind,
+    /// Whether that is a guess; see [`load::is_guessed`].
+    pub is_guessed: bool,
     /// Whether there was no such binding before.
     pub new: bool,
     /// The dialects in which Kombu's table had the same key for the same queue, and has it no more.
@@ -106,13 +108,16 @@ impl<E: Executor> Host<E> {
             true => self.executor().run_adding(&plan, &[exchanges]).await?,
             false => Some(self.executor().run(&plan).await?),
         };
-        Ok(replies.map(|replies| self.bound(kind, &binding.source, &plan, &replies)))
+        let is_guessed = known.is_some_and(|exchange| load::is_guessed(exchange.argument_table()));
+        let bound =
+            |replies: Vec<_>| Bound { is_guessed, ..self.bound(kind, &binding.source, &plan, &replies) };
+        Ok(replies.map(bound))
     }
 
     /// What the server's counts say about a binding that was written.
     fn bound(&self, kind: ExchangeKind, source: &str, plan: &Plan, replies: &[Reply]) -> Bound {
         let (table, own) = (self.layout().binding_table(source), registry::bindings_key(self.layout()));
-        let mut bound = Bound { kind, new: false, replaced: Vec::new(), is_kombus: true };
+        let mut bound = Bound { kind, is_guessed: false, new: false, replaced: Vec::new(), is_kombus: true };
         for (command, reply) in plan.commands.iter().zip(replies) {
             let counts = matches!(reply, Reply::Count(1..));
             match command {

@@ -1,6 +1,10 @@
 //! Flags, exit statuses, and what is printed.
 
-use std::process::ExitCode;
+use std::{
+    error::Error,
+    num::{IntErrorKind, ParseIntError},
+    process::ExitCode,
+};
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -14,6 +18,7 @@ mod ends;
 mod explain;
 mod fail_on;
 mod failure;
+mod guess;
 mod header;
 mod import;
 mod lint;
@@ -133,11 +138,24 @@ fn parse() -> Result<Cli, Failure> {
         let first = text.split("\n\n").next().unwrap_or_default();
         let message = first.trim_start_matches("error: ").split_whitespace().collect::<Vec<_>>().join(" ");
         let message = message.replace('\'', "`");
+        let message = in_our_words(&message, &error);
         let meant = text.lines().find_map(|line| line.trim().strip_prefix("tip: a similar "));
         let meant = meant.and_then(|tip| tip.split_once('\'')?.1.split_once('\''));
         let meant = meant.map(|(meant, _)| format!(", did you mean `{meant}`?")).unwrap_or_default();
         Failure::usage(format!("{message}{meant}; see `{} --help`", asked()))
     })
+}
+
+/// What the standard library says of a number, as everything else that is wrong: by what was expected.
+fn in_our_words(message: &str, error: &clap::Error) -> String {
+    let source = error.source().and_then(|source| source.downcast_ref::<ParseIntError>());
+    let Some(source) = source else { return message.to_owned() };
+    let expected = match source.kind() {
+        IntErrorKind::Zero => "expected a whole number above 0",
+        IntErrorKind::PosOverflow => "expected a smaller number",
+        _ => "expected a whole number in digits alone",
+    };
+    message.replace(&source.to_string(), expected)
 }
 
 /// The command that was asked for, as far as it is one: `keyrail topology print`.

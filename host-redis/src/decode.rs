@@ -11,8 +11,12 @@ use crate::{Compression, payload, read_json};
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceivedMessage {
-    /// The queue, or the channel of a fanout message.
+    /// The queue; empty if it came off a channel, and left out of JSON then.
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub queue: String,
+    /// The channel of a fanout message, if it came off one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
     /// The exchange it was published to, as the publisher wrote it.
     pub exchange: String,
     /// The routing key it was published with.
@@ -144,6 +148,11 @@ impl ReceivedMessage {
         }
     }
 
+    /// The same of what came off a channel.
+    pub fn heard(channel: &str, payload: &[u8]) -> Self {
+        ReceivedMessage { channel: Some(channel.into()), ..ReceivedMessage::decode("", payload) }
+    }
+
     /// The same of a message that was read.
     pub(crate) fn of(queue: &str, read: &kombu::Received) -> Self {
         let headers = object(&read.headers);
@@ -151,6 +160,7 @@ impl ReceivedMessage {
         properties.retain(|name, _| !SHOWN_ELSEWHERE.contains(&name.as_str()));
         ReceivedMessage {
             queue: queue.into(),
+            channel: None,
             exchange: read.exchange.clone(),
             routing_key: read.routing_key.clone(),
             redelivered: read.redelivered,
@@ -164,6 +174,7 @@ impl ReceivedMessage {
     fn unread(queue: &str, payload: &[u8]) -> Self {
         ReceivedMessage {
             queue: queue.into(),
+            channel: None,
             exchange: String::new(),
             routing_key: ByteString::default(),
             redelivered: false,

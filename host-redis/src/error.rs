@@ -316,7 +316,7 @@ impl fmt::Display for LoadError {
                 write!(f, "`{}` is not UTF-8: byte {offset} is the first that is not", path.display())
             }
             LoadError::Json { path, format, error } => {
-                write!(f, "`{}` is no {format}: {error}", path.display())
+                write!(f, "`{}` is no {format}: {}", path.display(), crate::json_error(error))
             }
             LoadError::Lines { path, error } => write!(f, "`{}`: {error}", path.display()),
             LoadError::Snapshot { path, error } => write!(f, "`{}`: {error}", path.display()),

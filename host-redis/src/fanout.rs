@@ -65,7 +65,7 @@ impl<E: Executor> Host<E> {
                         () = sender.closed() => return,
                     };
                     let Some(heard) = heard else { break };
-                    let message = ReceivedMessage::decode(&heard.channel, &heard.payload);
+                    let message = ReceivedMessage::heard(&heard.channel, &heard.payload);
                     if sender.send(News::Message(message.into())).await.is_err() {
                         return;
                     }

@@ -17,7 +17,7 @@ use crate::{
     declare::{Imported, declare},
     load::{self, Quarantined},
     payload,
-    publish::{Fanout, Outgoing, Published, Routed, Ways, check_address, route, sealed},
+    publish::{Fanout, Outgoing, Planned, Published, Routed, Ways, check_address, route, sealed},
     quarantine_list,
     registry::{self, BucketOwner},
 };
@@ -170,30 +170,31 @@ impl<E: Executor> Host<E> {
     /// # Errors
     /// As [`route`](Self::route), and those of the executor. That nobody gets the message is no error but an outcome.
     pub async fn publish(&self, outgoing: &Outgoing) -> Result<Published, HostError> {
-        let (ways, plan) = self.plan(outgoing).await?;
+        let (Planned { routed, plan }, ways) = self.plan(outgoing).await?;
         let replies = if plan.commands.is_empty() { Vec::new() } else { self.executor.run(&plan).await? };
         let mut fanout = Vec::new();
         for (command, reply) in plan.commands.iter().zip(&replies) {
-            if let (Command::Publish { channel, .. }, Reply::Count(subscribers)) = (command, reply) {
+            if let (Command::Publish { channel, .. }, Reply::Count(receivers)) = (command, reply) {
                 let exchange = ways.fanout[fanout.len()].clone();
-                fanout.push(Fanout { exchange, channel: channel.clone(), subscribers: *subscribers });
+                fanout.push(Fanout { exchange, channel: channel.clone(), receivers: *receivers });
             }
         }
-        let heard = fanout.iter().any(|sent| sent.subscribers > 0);
+        let heard = fanout.iter().any(|sent| sent.receivers > 0);
         let outcome = if ways.queues.is_empty() && !heard { Outcome::Unroutable } else { Outcome::Routed };
-        Ok(Published { outcome, queues: ways.queues, fanout })
+        Ok(Published { outcome, queues: ways.queues, fanout, guessed: routed.guessed })
     }
 
-    /// The commands of a publish, without sending them.
+    /// Where a message would go, and the commands that would bring it there. Nothing is sent.
     ///
     /// # Errors
     /// As [`route`](Self::route).
-    pub async fn plan_publish(&self, outgoing: &Outgoing) -> Result<Plan, HostError> {
-        Ok(self.plan(outgoing).await?.1)
+    pub async fn plan_publish(&self, outgoing: &Outgoing) -> Result<Planned, HostError> {
+        Ok(self.plan(outgoing).await?.0)
     }
 
-    async fn plan(&self, outgoing: &Outgoing) -> Result<(Ways, Plan), HostError> {
-        let ways = Ways::of(&self.route(outgoing).await?.trace);
+    async fn plan(&self, outgoing: &Outgoing) -> Result<(Planned, Ways), HostError> {
+        let routed = self.route(outgoing).await?;
+        let ways = Ways::of(&routed.trace);
         let message = keyrail_core::Message::new(&outgoing.routing_key).headers(&outgoing.headers)?;
         let envelope = sealed(outgoing.envelope.clone(), &message);
         let publish = plan::Publish {
@@ -201,7 +202,7 @@ impl<E: Executor> Host<E> {
             ..plan::Publish::new(&outgoing.exchange, &outgoing.routing_key, &envelope)
         };
         let plan = ways.plan(&self.layout, &publish, || Uuid::new_v4().to_string());
-        Ok((ways, plan))
+        Ok((Planned { routed, plan }, ways))
     }
 
     /// Writes a whole topology, in one transaction; what is there already stays.
@@ -340,7 +341,8 @@ pub(crate) fn import_plan(
     now_ms: u64,
 ) -> Result<Plan, HostError> {
     let mut commands = Vec::new();
-    for exchange in &topology.exchanges {
+    // What was a guess where it was read is one here, too: nobody declares it.
+    for exchange in topology.exchanges.iter().filter(|exchange| !load::is_guessed(&exchange.arguments)) {
         commands.push(registry::declare_exchange(layout, exchange));
     }
     for queue in &topology.queues {

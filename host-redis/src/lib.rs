@@ -59,6 +59,7 @@ mod publish;
 mod raw;
 pub mod registry;
 mod restore;
+mod said;
 pub mod serve;
 mod shared;
 mod simple;
@@ -81,8 +82,9 @@ pub use executor::{
 pub use fanout::{FanoutListener, News};
 pub use host::{Host, Table};
 pub use producer::{Confirm, Message, ProduceError, Producer, ProducerOptions, Serializer};
-pub use publish::{Channel, Fanout, Outgoing, Published, Routed, json_of};
+pub use publish::{Channel, Fanout, Outgoing, Planned, Published, Routed, json_of};
 pub use restore::{Left, RestoreOptions, Restored};
+pub use said::json_error;
 pub use shared::{Reader, Shared};
 pub use simple::SimpleQueue;
 pub use stream::{DurableFanout, DurableSubscription, StreamMessage};

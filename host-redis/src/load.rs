@@ -5,11 +5,13 @@ use keyrail_core::MAX_SHORT_STRING;
 mod bounded;
 mod file;
 mod tables;
+mod types;
 
 pub use bounded::{bytes, read as read_bytes};
 pub use file::{Format, Loaded, read};
-pub use tables::{Options, Quarantined, Reason, from_tables};
-pub(crate) use tables::{Read, exchange, queue, read as read_tables, rows};
+pub use tables::{Options, Quarantined, Reason, from_tables, queue};
+pub(crate) use tables::{Read, read as read_tables, rows};
+pub use types::{exchange, is_guessed};
 
 /// What is refused as too large unless the caller says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

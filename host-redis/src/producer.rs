@@ -229,7 +229,7 @@ impl Producer {
     async fn attempt(&self, prepared: &Prepared<'_>) -> Result<Confirm, ProduceError> {
         self.declare_once().await?;
         let (confirm, epoch) = match self.options.freshness {
-            Freshness::Strict => self.strictly(prepared).await?,
+            Freshness::Strict => Box::pin(self.strictly(prepared)).await?,
             _ => self.at_once(prepared).await?,
         };
         Ok(Confirm { replicas: self.replicate(epoch).await, ..confirm })
@@ -374,12 +374,12 @@ impl Producer {
     ) -> Result<Confirm, ProduceError> {
         let mut fanout = Vec::new();
         for (command, reply) in commands.iter().zip(replies) {
-            if let (Command::Publish { channel, .. }, Reply::Count(subscribers)) = (command, reply) {
+            if let (Command::Publish { channel, .. }, Reply::Count(receivers)) = (command, reply) {
                 let exchange = ways.fanout[fanout.len()].clone();
-                fanout.push(Fanout { exchange, channel: channel.clone(), subscribers: *subscribers });
+                fanout.push(Fanout { exchange, channel: channel.clone(), receivers: *receivers });
             }
         }
-        let heard = fanout.iter().any(|sent| sent.subscribers > 0);
+        let heard = fanout.iter().any(|sent| sent.receivers > 0);
         let outcome = if ways.queues.is_empty() && !heard { Outcome::Unroutable } else { Outcome::Routed };
         // Who listens to a channel is known only now.
         self.check_mandatory(asked, outcome == Outcome::Unroutable)?;

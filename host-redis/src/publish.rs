@@ -9,7 +9,7 @@ use keyrail_core::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::HostError;
+use crate::{HostError, load};
 
 /// A message to be published.
 #[derive(Clone, Debug)]
@@ -83,8 +83,8 @@ pub(crate) fn sealed(envelope: Envelope, message: &Message<'_>) -> Envelope {
 /// Where a message would go.
 ///
 /// # JSON
-/// `{"outcome": "routed", "queues": ["audit"], "hops": […], "nearMisses": […], "channels": […]}`, the last two only where
-/// there are any: the same for `route` and `explain`, from the command and over HTTP.
+/// `{"outcome": "routed", "queues": ["audit"], "hops": […], "nearMisses": […], "channels": […], "guessed": […]}`, the last
+/// three only where there are any: the same for `route` and `explain`, from the command and over HTTP.
 #[derive(Debug)]
 pub struct Routed {
     /// Routed if at least one queue gets a copy.
@@ -93,6 +93,8 @@ pub struct Routed {
     pub queues: Vec<String>,
     /// The channels on which whoever listens at that moment hears it too.
     pub channels: Vec<Channel>,
+    /// The exchanges on the way whose type is a guess; see [`load::is_guessed`].
+    pub guessed: Vec<String>,
     /// Why. A queue that only listens to a channel is among those of the trace.
     pub trace: Trace,
 }
@@ -120,6 +122,9 @@ impl Serialize for Routed {
         if !self.channels.is_empty() {
             map.serialize_entry("channels", &self.channels)?;
         }
+        if !self.guessed.is_empty() {
+            map.serialize_entry("guessed", &self.guessed)?;
+        }
         map.end()
     }
 }
@@ -133,6 +138,17 @@ pub struct Published {
     pub queues: Vec<String>,
     /// The fanout channels on which it was sent.
     pub fanout: Vec<Fanout>,
+    /// The exchanges on the way whose type is a guess; see [`load::is_guessed`].
+    pub guessed: Vec<String>,
+}
+
+/// What a publish would do.
+#[derive(Debug)]
+pub struct Planned {
+    /// Where the message would go.
+    pub routed: Routed,
+    /// The commands; none if nobody could get it.
+    pub plan: Plan,
 }
 
 /// A publish on a PUB/SUB channel, as Kombu delivers fanout.
@@ -143,7 +159,7 @@ pub struct Fanout {
     /// The channel.
     pub channel: String,
     /// How many were listening; a message for nobody is gone.
-    pub subscribers: i64,
+    pub receivers: i64,
 }
 
 /// Routes with the checks of a broker's publish, and writes down why, with as many near misses as are asked for.
@@ -167,7 +183,17 @@ pub(crate) fn route(
     });
     let channels = channels.collect();
     let outcome = if queues.is_empty() { Outcome::Unroutable } else { Outcome::Routed };
-    Ok(Routed { outcome, queues, channels, trace })
+    let guessed = guessed(router, &trace);
+    Ok(Routed { outcome, queues, channels, guessed, trace })
+}
+
+fn guessed(router: &Router, trace: &Trace) -> Vec<String> {
+    let asked = trace.hops().iter().map(|hop| &*hop.exchange);
+    let is_guessed = |name: &&str| {
+        let properties = router.exchange(name).and_then(|id| router.exchange_properties(id));
+        properties.is_some_and(|exchange| load::is_guessed(exchange.argument_table()))
+    };
+    asked.filter(is_guessed).map(str::to_owned).collect()
 }
 
 /// Whether the binding is a subscription of Kombu's, whose queue has no list that anybody reads.

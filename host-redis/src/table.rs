@@ -113,7 +113,8 @@ impl Tables {
         }
         let revision = self.kept().revision;
         let started = Instant::now();
-        let read = load::read_tables(redis, &self.layout, Some(exchange), &self.options).await?;
+        // Boxed: it is rare, and would make the future of each publish larger and deeper.
+        let read = Box::pin(load::read_tables(redis, &self.layout, Some(exchange), &self.options)).await?;
         let router = read.router;
         // INVARIANT: of the predeclared exchanges, which every router has, only those that were read can be reached.
         let reached =

@@ -130,20 +130,9 @@ impl Removing<'_> {
     }
 
     fn is_same(&self, other: &BindingDefinition) -> bool {
-        let BindingDefinition { source, destination, routing_key, arguments, .. } = self.binding;
-        other.source == *source
-            && other.destination == *destination
-            && other.routing_key == *routing_key
-            && sorted(&other.arguments) == sorted(arguments)
+        self.binding.is_same_but_for_dialect(other)
             && self.dialect.is_none_or(|dialect| dialect == other.dialect)
     }
-}
-
-/// The order of arguments does not tell two bindings apart.
-fn sorted(arguments: &Table) -> Vec<(&[u8], &keyrail_core::Value)> {
-    let mut sorted: Vec<_> = arguments.iter().collect();
-    sorted.sort_by_key(|(name, _)| *name);
-    sorted
 }
 
 fn definition(source: &str, row: &Member) -> BindingDefinition {

@@ -24,8 +24,8 @@ fn refused(content: impl AsRef<[u8]>, expected: &[&str]) {
 
 #[test]
 fn broken_json_is_named_with_its_place() {
-    refused("{\n  \"exchanges\": [\n", &["is no JSON", "line 3 column 0"]);
-    refused("", &["is no JSON", "line 1 column 0"]);
+    refused("{\n  \"exchanges\": [\n", &["is no JSON: it ends too early at line 3 column 0"]);
+    refused("", &["is no JSON: it is empty"]);
     refused("{} x", &["trailing", "line 1 column 4"]);
     let nested = format!("{}1{}", "[".repeat(100_000), "]".repeat(100_000));
     refused(
@@ -42,12 +42,14 @@ fn unknown_fields_and_wrong_types_are_named() {
     );
     refused(r#"{"exchanges": [{"name": "e", "kind": 7}]}"#, &["line 1 column"]);
     refused(r#"{"exchanges": [{"name": "e", "kind": "topics"}]}"#, &["`topics`", "`topic`"]);
-    refused(r#"{"exchanges": "many"}"#, &["\"many\"", "expected a sequence"]);
+    refused(r#"{"exchanges": "many"}"#, &["found \"many\", expected a list at line 1 column 20"]);
     refused(
         r#"{"rabbit_version": "3", "exchanges": [{"name": 1}]}"#,
         &["RabbitMQ definitions", "expected a string"],
     );
     refused(r#"[]"#, &["expected an object"]);
+    refused(r#"{"exchanges": [1]}"#, &["found `1`, expected an object at line 1 column 16"]);
+    refused(r#"{"rabbit_version": "3", "queues": [[]]}"#, &["found a list, expected an object"]);
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn measure(kind: &str, rows: &[Row], keys: &str, more: &[&str]) -> Value {
     let (kind, table) = (kind.parse::<Kind>().unwrap(), Bindings::from_rows(rows));
     let oracle = Oracle::new(kind, Hash::ZeroOrMore, &table).unwrap();
     let (mut digest, mut queues) = (Digest::new(), Vec::new());
-    let count = line["digest_n"].as_u64().unwrap() as usize;
+    let count = line["digestN"].as_u64().unwrap() as usize;
     for key in keys.lines().take(count) {
         oracle.route(key.as_bytes(), &mut queues).unwrap();
         digest.add(&mut queues);
@@ -39,9 +39,11 @@ fn measure(kind: &str, rows: &[Row], keys: &str, more: &[&str]) -> Value {
     assert_eq!(line["digest"], digest.value());
     assert_eq!((&line["table"], &line["keys"]), (&"t.tbl".into(), &"t.keys".into()));
     assert_eq!(line["n"], rows.len());
-    for name in ["build_ms", "bytes_per_binding", "median_ns", "min_ns", "runs"] {
+    for name in ["buildMs", "bytesPerBinding", "medianNs", "minNs", "runs"] {
         assert!(line[name].as_f64().is_some_and(|number| number > 0.0), "{name}: {line}");
     }
+    let names = line.as_object().expect("an object").keys();
+    assert!(names.into_iter().all(|name| !name.contains('_')), "{line}");
     line
 }
 
@@ -55,13 +57,13 @@ fn topics_give_the_digests_on_record() {
         let without = measure("topic", workload.rows(), &keys, &["--engine", engine]);
         assert_eq!((&without["engine"], &without["digest200"]), (&engine.into(), &line["digest200"]));
     }
-    if line["digest_n"] == 2_000 {
+    if line["digestN"] == 2_000 {
         assert_eq!(
             (line["digest200"].as_u64(), line["digest"].as_u64()),
             (Some(3_777_509_010), Some(701_957_568))
         );
     }
-    let bytes = line["bytes_per_binding"].as_f64().unwrap();
+    let bytes = line["bytesPerBinding"].as_f64().unwrap();
     assert!((20.0..5_000.0).contains(&bytes), "{line}");
 }
 
@@ -73,12 +75,12 @@ fn every_kind_agrees_with_the_oracle() {
 
     let fanout: Vec<Row> = (0..100).map(|queue| (String::new(), queue)).collect();
     let line = measure("fanout", &fanout, "any.key\n\n", &[]);
-    assert_eq!((&line["avg_out"], &line["digest_n"]), (&100.0.into(), &2.into()));
+    assert_eq!((&line["avgOut"], &line["digestN"]), (&100.0.into(), &2.into()));
 
     let mut headers = HeadersWorkload::new(400);
     let messages = lines(headers.messages(300));
     let line = measure("headers", headers.rows(), &messages, &[]);
-    assert!(line["avg_out"].as_f64().unwrap() > 0.2, "{line}");
+    assert!(line["avgOut"].as_f64().unwrap() > 0.2, "{line}");
 
     let [_, stars, ..] = adversaries();
     measure("topic", &stars.rows, &lines(stars.keys), &[]);
@@ -90,7 +92,7 @@ fn threads_share_a_table() {
     let keys = lines(workload.unique_keys(50).iter());
     let line = measure("topic", workload.rows(), &keys, &["--threads", "2"]);
     assert_eq!(line["threads"], 2);
-    assert!(line["routes_per_second"].as_f64().unwrap() > 1_000.0, "{line}");
+    assert!(line["routesPerSecond"].as_f64().unwrap() > 1_000.0, "{line}");
 }
 
 #[test]
@@ -176,7 +178,7 @@ fn wrong_flags_are_usage_errors() {
         )
         .contains("--max-file-bytes")
     );
-    assert!(succeed(["bench", "route", "--help"]).contains("keyrail bench route --kind topic"));
+    assert!(succeed(["bench", "route", "--help"]).contains("keyrail bench route --type topic"));
 }
 
 /// Bytes are legal in AMQP: keys that are not UTF-8 are routed by, and a table may begin with an empty binding key.

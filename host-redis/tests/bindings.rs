@@ -295,7 +295,7 @@ fn rows_that_route_nothing_are_findings() {
     let shown = text(&output.stdout);
     for part in [
         "error[wrong-type] table of plus\n  _kombu.binding.plus is a zset, expected a set",
-        "error[malformed-row] row garbage of ok\n  binding member has 1 fields, expected 3; every Kombu publisher to this \
+        "error[malformed-row] row garbage of ok\n  binding member has 1 field, expected 3; every Kombu publisher to this \
          exchange raises\n",
         "error[dangling-binding] row e.# -> exchange gone of ok\n  there is no exchange gone; keyrail passes it over\n",
         "warning[shadowed-binding] binding a.b as kombu57 of ok to queue q\n  a.# (binding a.# as kombu57 of ok to \
@@ -309,7 +309,7 @@ fn rows_that_route_nothing_are_findings() {
     let report = parse(&text(&output.stdout));
     let row = json!({
         "code": "malformed-row", "severity": "error", "culprit": {"type": "row", "exchange": "ok", "row": "garbage"},
-        "sentence": "binding member has 1 fields, expected 3; every Kombu publisher to this exchange raises",
+        "sentence": "binding member has 1 field, expected 3; every Kombu publisher to this exchange raises",
         "reason": "member-field-count"
     });
     assert_eq!(report["findings"][1], row, "{report}");

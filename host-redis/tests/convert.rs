@@ -74,7 +74,11 @@ fn what_is_wrong_is_named_and_nothing_is_written() {
     for (content, to, reason) in [
         (r#"{"exchanges": [{"name": "x", "kind": 7}]}"#, "lines", "exchanges[0].kind: "),
         (r#"{"exchanges": [{"name": "x", "kind": "topic"}]} {}"#, "lines", "trailing characters"),
-        (r#"{"queues": [], "rabbit_version": "3", "bindings": 5}"#, "lines", "bindings: invalid type"),
+        (
+            r#"{"queues": [], "rabbit_version": "3", "bindings": 5}"#,
+            "lines",
+            "bindings: found `5`, expected a list",
+        ),
         ("logs topc: a -> q", "json", "line 1, column 6: `topc`"),
         (
             "t topic: a -> exchange t\nt: a as kombu57 -> q",

@@ -129,3 +129,25 @@ async fn a_key_that_is_no_stream_is_named_and_nothing_is_published() {
     let error = fanout.subscribe("late", "#", HOUR).await.expect_err("no stream");
     assert!(error.code() == "wrong-type" && error.to_string().contains(key), "{error}");
 }
+
+/// How many to keep is said once, and is kept about: Redis trims whole blocks of a stream.
+#[tokio::test]
+async fn what_is_beyond_the_limit_is_trimmed() {
+    let server = RedisServer::start();
+    let (redis, _) = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis");
+    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let fanout = DurableFanout::new(&host, "news", 100).expect("a fanout");
+    let mut slow = fanout.subscribe("audit", "#", HOUR).await.expect("a subscription");
+    for n in 0..1000 {
+        fanout.publish("k", &Envelope::text(&n.to_string())).await.expect("published");
+    }
+    let mut got = Vec::new();
+    while let Some(message) = slow.next(Duration::from_millis(200)).await.expect("read") {
+        got.push(message.message.body.as_text().and_then(|text| text.parse::<u32>().ok()).expect("a number"));
+        assert!(slow.ack(&message).await.expect("acked"));
+    }
+    let kept = got.len() as u32;
+    assert!((100..400).contains(&kept), "{kept}");
+    assert_eq!(got, (1000 - kept..1000).collect::<Vec<_>>());
+    slow.close().await.expect("closed");
+}

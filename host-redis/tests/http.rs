@@ -163,8 +163,8 @@ async fn problems_have_codes() {
 async fn a_wrong_field_is_named() {
     let app = app();
     for (sent, expected) in [
-        (r#"{"exchange": 1}"#, "`exchange`: invalid type: integer `1`, expected a string"),
-        (r#"{"priority": 256}"#, "`priority`: "),
+        (r#"{"exchange": 1}"#, "`exchange`: found `1`, expected a string"),
+        (r#"{"priority": 256}"#, "`priority`: found `256`, expected a whole number from 0 to 255"),
         (r#"{"headers": {"a": {"b": 18446744073709551615}}}"#, "`headers"),
         (r#"{"nope": 1}"#, "unknown field `nope`"),
         (
@@ -179,6 +179,12 @@ async fn a_wrong_field_is_named() {
         assert_eq!(problem["code"], "invalid-request", "{sent}");
         let detail = problem["detail"].as_str().expect("a detail");
         assert!(detail.contains(expected), "{detail}");
+    }
+    for (base64, expected) in [("x*==", "`*` does not belong there"), ("eA=", "lacks its padding")] {
+        let sent = json!({"routingKey": "eu.vat", "bodyBase64": base64});
+        let problem = body(post(&app, "/v1/publish", sent).await).await;
+        let detail = problem["detail"].as_str().expect("a detail");
+        assert!(detail.starts_with("`bodyBase64` is no base64: ") && detail.contains(expected), "{detail}");
     }
     let priority =
         body(post(&app, "/v1/publish", json!({"routingKey": "eu.vat", "priority": 10})).await).await;

@@ -166,7 +166,7 @@ async fn once_is_true_of_a_batch_and_of_fanout() {
     let mut listener = host.listen("news", "").await.expect("a listener");
     let news = message("news", "").exchange("news").mandatory(true);
     let confirm = trap.around(ANSWER, producer.publish(&news)).await.expect("published");
-    assert_eq!((confirm.outcome, confirm.fanout[0].subscribers), (Outcome::Routed, 1));
+    assert_eq!((confirm.outcome, confirm.fanout[0].receivers), (Outcome::Routed, 1));
     assert!(matches!(listener.next(PATIENCE).await, Ok(News::Message(_))));
     assert!(matches!(listener.next(Duration::from_millis(100)).await, Ok(News::Idle)));
 }

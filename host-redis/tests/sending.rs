@@ -130,10 +130,7 @@ fn the_id_of_a_task_is_told_though_no_result_comes() {
     let json = keyrail(publish.iter().copied().chain(["--wait", "0.1", "--json"]));
     assert_eq!(json.status.code(), Some(1));
     let answer: Value = serde_json::from_slice(&json.stdout).expect("JSON");
-    assert_eq!(
-        answer,
-        json!({"outcome": "routed", "queues": ["celery"], "subscribers": 0, "taskId": "id-1"})
-    );
+    assert_eq!(answer, json!({"outcome": "routed", "queues": ["celery"], "receivers": 0, "taskId": "id-1"}));
     assert!(text(&json.stderr).contains("has no result after 0.1 s"), "{json:?}");
     let plain = keyrail(publish.iter().copied().chain(["--wait", "0.1"]));
     assert_eq!((plain.status.code(), text(&plain.stdout)), (Some(1), "celery\ntask id-1\n".into()));

@@ -13,7 +13,8 @@ use keyrail_core::{
     kombu::{Envelope, Member, SEPARATOR},
 };
 use keyrail_redis::{
-    Connection, Freshness, Host, Message, Outgoing, Producer, ProducerOptions, RetryPolicy, load,
+    Connection, ConsumerOptions, Freshness, Host, Message, Outgoing, Producer, ProducerOptions, RetryPolicy,
+    load,
 };
 use support::{
     Folder, PATIENCE, RedisServer,
@@ -73,17 +74,6 @@ impl Drop for Sentinel {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn ask(port: u16, args: &[&str]) -> String {
-    use std::io::{Read, Write};
-    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
-    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
-    let parts: String = args.iter().map(|arg| format!("${}\r\n{arg}\r\n", arg.len())).collect();
-    let _ = stream.write_all(format!("*{}\r\n{parts}", args.len()).as_bytes());
-    let mut buffer = [0; 16384];
-    let length = stream.read(&mut buffer).unwrap_or_default();
-    String::from_utf8_lossy(&buffer[..length]).into_owned()
 }
 
 #[tokio::test]
@@ -146,6 +136,106 @@ async fn sentinels_lead_to_the_primary_and_to_the_next_one() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
+}
+
+/// Three sentinels, two of which agree, with a password of their own.
+fn sentinels(primary: &RedisServer) -> Vec<(Sentinel, u16, Folder)> {
+    let program = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".into());
+    let start = |_| {
+        let (folder, port) = (Folder::new(), free_port());
+        let conf = folder.file(
+            "sentinel.conf",
+            format!(
+                "port {port}\nbind 127.0.0.1\ndir {}\nrequirepass {PASSWORD}\nsentinel sentinel-pass {PASSWORD}\n\
+                 sentinel monitor shop 127.0.0.1 {} 2\nsentinel down-after-milliseconds shop 5000\n",
+                folder.path(""),
+                primary.port
+            ),
+        );
+        let mut command = Command::new(&program);
+        command.args([&*conf, "--sentinel"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        (Sentinel(command.spawn().expect("a sentinel")), port, folder)
+    };
+    (0..3).map(start).collect()
+}
+
+const PASSWORD: &str = "sentinels-own";
+
+/// Logs in first, which a sentinel without a password only refuses.
+fn ask(port: u16, args: &[&str]) -> String {
+    use std::io::{Read, Write};
+    let Ok(mut stream) = std::net::TcpStream::connect(("127.0.0.1", port)) else { return String::new() };
+    stream.set_read_timeout(Some(Duration::from_secs(5))).expect("timeout");
+    let mut answer = String::new();
+    for args in [&["AUTH", PASSWORD], args] {
+        let parts: String = args.iter().map(|arg| format!("${}\r\n{arg}\r\n", arg.len())).collect();
+        let _ = stream.write_all(format!("*{}\r\n{parts}", args.len()).as_bytes());
+        let mut buffer = [0; 16384];
+        let length = stream.read(&mut buffer).unwrap_or_default();
+        answer = String::from_utf8_lossy(&buffer[..length]).into_owned();
+    }
+    answer
+}
+
+/// The old primary lives on, as a replica: who holds a connection to it must not stay.
+#[tokio::test]
+async fn a_consumer_and_a_producer_go_with_a_failover_that_was_asked_for() {
+    let primary = RedisServer::start();
+    let replica =
+        RedisServer::start_on(free_port(), &["--replicaof", "127.0.0.1", &primary.port.to_string()]);
+    let sentinels = sentinels(&primary);
+    for (_, port, _) in &sentinels {
+        until("the sentinels know each other and the replica", || {
+            let known = ask(*port, &["SENTINEL", "MASTER", "shop"]);
+            let counts = |name: &str, count: &str| known.contains(&format!("{name}\r\n$1\r\n{count}\r\n"));
+            counts("num-other-sentinels", "2") && counts("num-slaves", "1")
+        })
+        .await;
+    }
+    until("the replica follows", || {
+        replica.command(&["INFO", "replication"]).contains("master_link_status:up")
+    })
+    .await;
+
+    let urls: Vec<_> =
+        sentinels.iter().map(|(_, port, _)| format!("sentinel://127.0.0.1:{port}/0")).collect();
+    let connection = |options: &str| {
+        let options = format!(r#"{{"master_name": "shop", "socket_connect_timeout": 2{options}}}"#);
+        Connection::new(&urls.join(";")).expect("URLs").transport_options(options.parse().expect("options"))
+    };
+    let password = format!(r#", "sentinel_kwargs": {{"password": "{PASSWORD}"}}"#);
+    let refused = connection("").connect().await.expect_err("no password");
+    assert!(refused.to_string().contains("NOAUTH") || refused.code() == "redis-authentication", "{refused}");
+    let few = format!(r#"{password}, "min_other_sentinels": 3"#);
+    let alone = connection(&few).connect().await.expect_err("two others");
+    assert_eq!(alone.code(), "redis-unreachable", "{alone}");
+    let connection = connection(&format!(r#"{password}, "min_other_sentinels": 2"#));
+
+    let producer = Producer::connect(&connection, options(1)).await.expect("a producer");
+    let layout = connection.options().layout.clone();
+    let host =
+        Host::from_tables(connection.connect().await.expect("Redis"), layout, load::Options::default());
+    let consumer = ConsumerOptions { prefetch: 1, ..ConsumerOptions::default() };
+    let mut consumer = host.consumer(vec!["news0".into()], consumer).expect("a consumer");
+    for body in ["1", "2"] {
+        producer.publish(&Message::text(body)).await.expect("published");
+    }
+    let held = consumer.next(PATIENCE).await.expect("a message").delivery().expect("a delivery");
+    assert_eq!(held.message().body.as_text(), Some("1"));
+    until("the replica has it", || replica.command(&["HLEN", "unacked"]) == ":1\r\n").await;
+    until("a failover begins", || ask(sentinels[0].1, &["SENTINEL", "FAILOVER", "shop"]) == "+OK\r\n").await;
+    until("the replica leads", || replica.command(&["ROLE"]).contains("master")).await;
+    until("the primary follows", || primary.command(&["ROLE"]).contains("slave")).await;
+    // Announced or not, whoever writes to the old one finds the new one.
+    assert_eq!(producer.publish(&Message::text("3")).await.expect("published").queues, ["news0"]);
+    assert!(held.ack().await.expect("acked"), "its registration has moved, too");
+    for body in ["2", "3"] {
+        let delivery = consumer.next(PATIENCE).await.expect("a message").delivery().expect("a delivery");
+        assert_eq!(delivery.message().body.as_text(), Some(body));
+        assert!(delivery.ack().await.expect("acked"));
+    }
+    assert_eq!(consumer.close().await.expect("closed"), 0);
+    assert_eq!(replica.command(&["EXISTS", "news0", "unacked", "unacked_index"]), ":0\r\n");
 }
 
 #[tokio::test]

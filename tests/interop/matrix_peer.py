@@ -133,7 +133,24 @@ def collect(order: dict[str, Any]) -> list[dict[str, Any]]:
     return listening["got"]
 
 
-VERBS = {"bind": bind, "publish": publish, "consume": consume, "hold": hold, "listen": listen, "collect": collect}
+def simple_put(order: dict[str, Any]) -> None:
+    with connect(order) as connection, connection.SimpleQueue(order["queue"]) as queue:
+        for body in order["bodies"]:
+            queue.put(body)
+
+
+def simple_get(order: dict[str, Any]) -> list[Any]:
+    got = []
+    with connect(order) as connection, connection.SimpleQueue(order["queue"]) as queue:
+        for _ in range(order["count"]):
+            message = queue.get(timeout=SECONDS)
+            got.append(message.payload)
+            message.ack()
+    return got
+
+
+VERBS = {"bind": bind, "publish": publish, "consume": consume, "hold": hold, "listen": listen, "collect": collect,
+         "simple_put": simple_put, "simple_get": simple_get}
 
 
 def main() -> None:

@@ -32,6 +32,11 @@ def keyrail_bin() -> str:
     return environment_path("KEYRAIL_BIN", ROOT / "target/release/keyrail")
 
 
+def keyrail_peer() -> str:
+    """The program on keyrail's library."""
+    return environment_path("KEYRAIL_PEER", ROOT / "target/release/keyrail-peer")
+
+
 def peer_python(kombu: str) -> str:
     """The interpreter that has this Kombu: `57` or `56`."""
     return environment_path(f"KOMBU{kombu}_PYTHON", ROOT / f".tools/python/kombu{kombu}/bin/python")

@@ -152,7 +152,7 @@ class Kombu57(InteropCase):
         until("Kombu subscribes", lambda: self.ask("PUBSUB", "NUMPAT") == 1)
         sent = self.keyrail("publish", "-x", "news", "--type", "fanout", "--body", "hello", "--json")
         self.assertEqual(json.loads(sent.stdout),
-                         {"outcome": "routed", "queues": [], "subscribers": 1})
+                         {"outcome": "routed", "queues": [], "receivers": 1})
         self.assertEqual(consumer.wait_lines(2)[1]["body"], "hello")
 
     def test_fanout_from_kombu_to_keyrail(self) -> None:

@@ -1,7 +1,8 @@
-"""Whoever publishes and whoever consumes: Kombu 5.6.2, Kombu 5.7.0 and keyrail, through every exchange, with every feature.
+"""Whoever publishes and whoever consumes: Kombu 5.6.2, Kombu 5.7.0, keyrail's library and its command, through every
+exchange, with every feature.
 
-Each cell is asserted on what arrives and on all that is left in Redis: the keys, and each row of the tables. 216 cells: 3
-publishers, 3 consumers, 4 exchanges, 6 features. What is restored was held by each of the three, in each cell.
+Each cell is asserted on what arrives and on all that is left in Redis: the keys, and each row of the tables. 384 cells: 4
+publishers, 4 consumers, 4 exchanges, 6 features. What is restored was held by each of the four, in each cell.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import subprocess
 import unittest
 from typing import Any
 
-from support import HERE, PATIENCE, InteropCase, Process, keyrail_bin, peer_python, until
+from support import HERE, PATIENCE, InteropCase, Process, keyrail_bin, keyrail_peer, peer_python, until
 
 FEATURES = ["priority", "compression", "headers", "expiration", "requeue", "restore"]
 HEADERS = {"tenant": "a", "n": 3, "nested": {"x": [1, None, "caf\u00e9"]}}
 COMPRESSIONS = {"gzip": "application/x-gzip", "bzip2": "application/x-bz2", "lzma": "application/x-lzma",
                 "zstd": "application/zstd", "brotli": "application/x-brotli"}
 # Who holds what another restores.
-HOLDERS = ("56", "57", "keyrail")
+HOLDERS = ("56", "57", "library", "keyrail")
 KINDS = ("direct", "topic", "default")
 SEPARATOR = b"\x06\x16"
 
@@ -61,12 +62,12 @@ def messages(feature: str) -> list[dict[str, Any]]:
     return [{"body": f"left behind by {holder}", "options": {}} for holder in HOLDERS]
 
 
-class Kombu:
-    """A Kombu process for all of the matrix."""
+class Peer:
+    """A process for all of the matrix: a real Kombu, or a program on keyrail's library."""
 
-    def __init__(self, version: str) -> None:
-        self.child = subprocess.Popen([peer_python(version), str(HERE / "matrix_peer.py")], stdin=subprocess.PIPE,
-                                      stdout=subprocess.PIPE, text=True)
+    def __init__(self, name: str) -> None:
+        command = [keyrail_peer()] if name == "library" else [peer_python(name), str(HERE / "matrix_peer.py")]
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def stop(self) -> None:
         self.child.stdin.close()
@@ -82,31 +83,31 @@ class Kombu:
         return answer["done"]
 
 
-class KombuSide:
-    def __init__(self, name: str, kombu: Kombu, url: str) -> None:
-        self.name, self.kombu, self.url = name, kombu, url
+class PeerSide:
+    def __init__(self, name: str, peer: Peer, url: str) -> None:
+        self.name, self.peer, self.url = name, peer, url
 
     def bind(self, queues: list[dict[str, str]]) -> None:
-        self.kombu("bind", url=self.url, queues=queues)
+        self.peer("bind", url=self.url, queues=queues)
 
     def publish(self, sent: list[dict[str, Any]]) -> None:
-        self.kombu("publish", url=self.url, messages=sent)
+        self.peer("publish", url=self.url, messages=sent)
 
     def consume(self, place: dict[str, str], count: int, requeue: int = 0) -> list[dict[str, Any]]:
-        return self.kombu("consume", url=self.url, count=count, requeue=requeue, **{"from": place})
+        return self.peer("consume", url=self.url, count=count, requeue=requeue, **{"from": place})
 
     def hold(self, queues: list[dict[str, str]]) -> None:
-        self.kombu("hold", url=self.url, queues=queues)
+        self.peer("hold", url=self.url, queues=queues)
 
     def listen(self, place: dict[str, str], acks: bool) -> None:
-        self.kombu("listen", url=self.url, acks=acks, **{"from": place})
+        self.peer("listen", url=self.url, acks=acks, **{"from": place})
 
     def collect(self, count: int) -> list[dict[str, Any]]:
-        return self.kombu("collect", count=count)
+        return self.peer("collect", count=count)
 
 
 class KeyrailSide:
-    """keyrail through its command."""
+    """keyrail's command."""
 
     name = "keyrail"
 
@@ -190,20 +191,20 @@ class KeyrailSide:
 
 
 class Matrix(InteropCase):
-    kombus: dict[str, Kombu]
+    peers: dict[str, Peer]
     # The keys that should be in Redis, each with its rows.
     tables: dict[bytes, set[bytes]]
 
     @classmethod
     def setUpClass(cls) -> None:
-        cls.kombus = {version: Kombu(version) for version in ("56", "57")}
-        for kombu in cls.kombus.values():
-            cls.addClassCleanup(kombu.stop)
+        cls.peers = {name: Peer(name) for name in ("56", "57", "library")}
+        for peer in cls.peers.values():
+            cls.addClassCleanup(peer.stop)
 
-    def side(self, name: str) -> KombuSide | KeyrailSide:
+    def side(self, name: str) -> PeerSide | KeyrailSide:
         if name == "keyrail":
             return KeyrailSide(self.redis.url)
-        return KombuSide(name, self.kombus[name], self.redis.url)
+        return PeerSide(name, self.peers[name], self.redis.url)
 
     def pair(self, publisher: str, consumer: str) -> None:
         source, sink = self.side(publisher), self.side(consumer)
@@ -212,7 +213,7 @@ class Matrix(InteropCase):
         for kind in ("direct", "topic"):
             for feature in FEATURES:
                 self.declared(kind, feature, consumer)
-        if consumer == "keyrail":
+        if consumer in ("library", "keyrail"):
             self.tables[b"keyrail.exchange"] = {b"m.direct", b"m.topic"}
         cells = 0
         for kind in KINDS:
@@ -221,7 +222,7 @@ class Matrix(InteropCase):
                     self.cell(source, sink, kind, feature)
                     self.only_tables_are_left()
                     cells += 1
-        for acks in (False, True) if isinstance(sink, KombuSide) else (False,):
+        for acks in (False, True) if consumer in ("56", "57") else (False,):
             with self.subTest(publisher=publisher, consumer=consumer, exchange="fanout", acks=acks):
                 self.fanout(source, sink, acks)
         cells += len(FEATURES)
@@ -285,13 +286,14 @@ class Matrix(InteropCase):
         for name in HOLDERS:
             holder = self.side(name)
             holder.hold([place])
-            self.declared(kind, "restore", name)
+            if name in ("56", "57"):
+                self.declared(kind, "restore", name)
             [delivery] = until("it is held", lambda: set(self.ask("HKEYS", "unacked")) - held)
             held.add(delivery)
             if isinstance(holder, KeyrailSide):
                 holder.let_go()
             record = json.loads(self.ask("HGET", "unacked", delivery))
-            if name == "keyrail":
+            if name in ("library", "keyrail"):
                 self.assertEqual(record[1:], ["", place["queue"]])
             else:
                 self.assertEqual(record[1:], [place["exchange"], place["key"]])
@@ -300,7 +302,7 @@ class Matrix(InteropCase):
             self.ask("ZINCRBY", "unacked_index", -4000, delivery)
 
     def declared(self, kind: str, feature: str, binder: str) -> None:
-        """Somebody has declared a queue. keyrail's consumers declare only what they are asked to."""
+        """Somebody has declared a queue, as every consumer of Kombu does, and keyrail's when they are asked to."""
         if kind == "default":
             return
         names = [b"_kombu.binding.m."] + ([b"_kombu.binding_permanent.m."] if binder != "56" else [])
@@ -325,7 +327,7 @@ class Matrix(InteropCase):
                     self.assertEqual((message["exchange"], message["key"]), ("m.fanout", ""))
         self.assertEqual(got, [])
         self.assert_nothing_unacked()
-        if isinstance(sink, KombuSide):
+        if sink.name in ("56", "57"):
             self.declared("fanout", "", sink.name)
         if acks:
             # What a Kombu puts back goes to a list of the name of each queue, which no listener reads.
@@ -348,7 +350,20 @@ def test(publisher: str, consumer: str) -> Any:
     return lambda self: self.pair(publisher, consumer)
 
 
-NAMES = {"56": "kombu_5_6_2", "57": "kombu_5_7_0", "keyrail": "keyrail"}
+class SimpleQueues(InteropCase):
+    def test_what_one_puts_the_other_gets(self) -> None:
+        for kombu in ("56", "57"):
+            peers = [Peer(kombu), Peer("library")]
+            for peer in peers:
+                self.addCleanup(peer.stop)
+            for source, sink in (peers, reversed(peers)):
+                source("simple_put", url=self.redis.url, queue="jobs", bodies=[1, 2])
+                self.assertEqual(sink("simple_get", url=self.redis.url, queue="jobs", count=2), [1, 2])
+                self.assert_nothing_unacked()
+                self.assertEqual(self.ask("EXISTS", "jobs"), 0)
+
+
+NAMES = {"56": "kombu_5_6_2", "57": "kombu_5_7_0", "library": "keyrails_library", "keyrail": "keyrail"}
 for one, first in NAMES.items():
     for other, second in NAMES.items():
         setattr(Matrix, f"test_from_{first}_to_{second}", test(one, other))

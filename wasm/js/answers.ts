@@ -11,6 +11,12 @@ const WATCHED = 8192;
 /** If no more than an eighth of the answers had been there before, nothing is kept for so many. */
 const SLEEP = 256 * 1024;
 
+/** Where a router is, and its side there; asking for that throws once it was freed. */
+interface Module {
+  readonly engine: Engine;
+  readonly core: Core;
+}
+
 /**
  * The frozen answers of a router.
  *
@@ -19,7 +25,7 @@ const SLEEP = 256 * 1024;
  * each answer is made for itself, and dies young.
  */
 export class Answers {
-  readonly #engine: Engine;
+  readonly #module: Module;
   /** Names of queues by id; dropped when a queue is deleted, since its id may be given out again. */
   #names: string[] = [];
   /** By the module's numbers, and how many names they have. */
@@ -29,38 +35,38 @@ export class Answers {
   #made = 0;
   #asleep = 0;
 
-  constructor(engine: Engine) {
-    this.#engine = engine;
+  constructor(module: Module) {
+    this.#module = module;
   }
 
   /** Whether the module is to number the answers to the next messages, so many. */
-  numbers(handle: Core, messages: number): boolean {
+  numbers(messages: number): boolean {
     if (this.#asleep > 0) {
       this.#asleep--;
       return false;
     }
     this.#asked += messages;
-    if (this.#asked > WATCHED) this.#judge(handle);
+    if (this.#asked > WATCHED) this.#judge();
     return true;
   }
 
   /** The answer that has this number. */
-  numbered(handle: Core, number: number): Routing {
-    return this.#kept[number] ?? this.#keep(handle, number);
+  numbered(number: number): Routing {
+    return this.#kept[number] ?? this.#keep(number);
   }
 
   /** The answer with so many queues, whose ids are at this address. */
-  fresh(handle: Core, count: number, address: number): Routing {
+  fresh(count: number, address: number): Routing {
     const start = address >>> 2;
     const queues = new Array<string>(count);
-    let words = this.#engine.words();
+    let words = this.#module.engine.words();
     for (let at = 0; at < count; at++) {
       const id = words[start + at] as number;
       let name = this.#names[id];
       if (name === undefined) {
-        name = this.name(handle, id) ?? '';
+        name = this.name(id) ?? '';
         // A name that is read may have made the memory grow.
-        words = this.#engine.words();
+        words = this.#module.engine.words();
       }
       queues[at] = name;
     }
@@ -70,10 +76,10 @@ export class Answers {
     } as const);
   }
 
-  name(handle: Core, id: number): string | undefined {
+  name(id: number): string | undefined {
     const known = this.#names[id];
     if (known !== undefined) return known;
-    const name = handle.queueName(id);
+    const name = this.#module.core.queueName(id);
     if (name !== undefined) this.#names[id] = name;
     return name;
   }
@@ -85,9 +91,9 @@ export class Answers {
     if (names) this.#names = [];
   }
 
-  #keep(handle: Core, number: number): Routing {
-    const count = handle.answerLength(number) >>> 0;
-    const answer = this.fresh(handle, count, handle.answerAddress(number));
+  #keep(number: number): Routing {
+    const count = this.#module.core.answerLength(number) >>> 0;
+    const answer = this.fresh(count, this.#module.core.answerAddress(number));
     this.#kept[number] = answer;
     this.#keptNames += count;
     this.#made++;
@@ -96,10 +102,10 @@ export class Answers {
   }
 
   /** Makes room for other answers. Those that are remembered by their key stay. */
-  #judge(handle: Core): void {
+  #judge(): void {
     if (this.#made > (this.#asked / 8) * 7) this.#asleep = SLEEP;
     if (this.#asleep > 0 || this.#kept.length >= KEPT_ANSWERS || this.#keptNames > KEPT_NAMES) {
-      handle.forget();
+      this.#module.core.forget();
       this.forget(false);
     }
     this.#asked = 0;

@@ -3,6 +3,7 @@ import { encode } from './encode.js';
 import { guarded, KeyrailError } from './error.js';
 import type { Core } from './keyrail_bg.js';
 import { checkedChange } from './methods.js';
+import type { Routes } from './routes.js';
 import { expected, object, read } from './shape.js';
 import { POSITION, RECORD_OPTIONS, UPDATES } from './shapes.js';
 import type { Position, RecordOptions, Update } from './types.js';
@@ -39,15 +40,27 @@ export function since(handle: Core, position?: Position): Update {
   return { type: 'snapshot', epoch: here.epoch, bytes: handle.toSnapshot() };
 }
 
+export function follow(routes: Routes, update: Update): void {
+  const checked = updateOf(update);
+  const { core } = routes;
+  if (!core.follows()) throw new KeyrailError('not-following', 'only a router of Router.follower() follows');
+  routes.forget(true);
+  try {
+    guarded(() => take(core, checked));
+  } finally {
+    routes.look();
+  }
+}
+
 /** What `follow` is given, checked and copied. */
-export function updateOf(update: Update): Update {
+function updateOf(update: Update): Update {
   const type = object(update, 'update').type as Update['type'];
   const shape = Object.hasOwn(UPDATES, String(type)) ? UPDATES[type] : undefined;
   if (!shape) throw expected(Object.keys(UPDATES).join(' or '), type, 'update.type');
   return read(update, shape, 'update') as Update;
 }
 
-export function follow(handle: Core, update: Update): void {
+function take(handle: Core, update: Update): void {
   if (update.type === 'snapshot') {
     handle.followSnapshot(BigInt(update.epoch), Uint8Array.from(update.bytes));
   } else {

@@ -1,6 +1,6 @@
 import { invalid } from './error.js';
 
-const encoder = new TextEncoder();
+export const encoder = new TextEncoder();
 
 /**
  * Writes plain data as the module reads it: an octet that says what follows, then the value, little-endian. The other

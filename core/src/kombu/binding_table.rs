@@ -23,7 +23,7 @@ use crate::{
 /// let mut routes = Routes::new();
 /// let _ = table.router.route(table.exchange, &Message::new("a.b"), &mut routes);
 /// assert_eq!(routes.len(), 1);
-/// assert_eq!(table.quarantine[0].to_string(), "row `no row` is ignored: binding member has 1 fields, expected 3");
+/// assert_eq!(table.quarantine[0].to_string(), "row `no row` is ignored: binding member has 1 field, expected 3");
 /// # Ok::<(), keyrail_core::TopologyError>(())
 /// ```
 #[derive(Debug)]

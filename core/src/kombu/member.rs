@@ -200,6 +200,8 @@ pub enum Matcher {
 /// let error = Member::parse(b"a\x06\x16b", SEPARATOR).unwrap_err();
 /// assert_eq!(error, MemberError::FieldCount { found: 2 });
 /// assert_eq!(error.to_string(), "binding member has 2 fields, expected 3");
+/// let error = Member::parse(b"a", SEPARATOR).unwrap_err();
+/// assert_eq!(error.to_string(), "binding member has 1 field, expected 3");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -241,7 +243,8 @@ impl fmt::Display for MemberError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             MemberError::FieldCount { found } => {
-                write!(f, "binding member has {found} fields, expected 3")
+                let plural = if *found == 1 { "" } else { "s" };
+                write!(f, "binding member has {found} field{plural}, expected 3")
             }
             MemberError::NotUtf8 { valid_up_to } => {
                 write!(f, "binding member is not UTF-8 from byte {valid_up_to} on")

@@ -284,12 +284,12 @@ fn declaration(scanner: &mut Scanner<'_>, name: &Word) -> Result<ExchangeDefinit
     const KINDS: &str = "expected direct, fanout, headers, topic, x-consistent-hash or x-random";
     let word = match scanner.word(true)? {
         Some(word) => word,
-        None => return Err(scanner.expected("a kind of exchange or a colon", KINDS)),
+        None => return Err(scanner.expected("a type of exchange or a colon", KINDS)),
     };
     let kind: ExchangeKind = match word.text.parse() {
         Ok(kind) if !word.quoted => kind,
         _ => {
-            let reason = alloc::format!("`{}` is no kind of exchange", word.text);
+            let reason = alloc::format!("`{}` is no type of exchange", word.text);
             return Err(scanner.error(word.start, reason, KINDS));
         }
     };

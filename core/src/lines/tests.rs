@@ -46,7 +46,7 @@ fn awkward_names_and_keys_are_quoted() {
 #[test]
 fn errors_have_a_line_a_column_and_a_hint() {
     for (text, place, reason) in [
-        ("logs topc: a -> q", (1, 6), "`topc` is no kind of exchange"),
+        ("logs topc: a -> q", (1, 6), "`topc` is no type of exchange"),
         ("\nlogs: a -> q", (2, 1), "the exchange `logs` is not declared"),
         ("logs topic: a q", (1, 15), "found `q`, expected an arrow"),
         ("logs topic: a", (1, 14), "the line ends where an arrow"),
@@ -78,7 +78,7 @@ fn errors_have_a_line_a_column_and_a_hint() {
     let error = Topology::from_lines("logs topc: a -> q").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "line 1, column 6: `topc` is no kind of exchange; expected direct, fanout, headers, topic, \
+        "line 1, column 6: `topc` is no type of exchange; expected direct, fanout, headers, topic, \
          x-consistent-hash or x-random"
     );
 }

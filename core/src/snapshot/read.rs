@@ -110,7 +110,7 @@ fn kind(reader: &mut Reader<'_>) -> Result<ExchangeKind, SnapshotError> {
         3 => ExchangeKind::Topic,
         4 => ExchangeKind::ConsistentHash,
         5 => ExchangeKind::Random,
-        _ => return Err(reader.error("a kind of exchange is unknown")),
+        _ => return Err(reader.error("a type of exchange is unknown")),
     })
 }
 

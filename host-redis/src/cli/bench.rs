@@ -36,20 +36,20 @@ enum What {
 /// Build a table in memory, route keys by it, and print one line of JSON.
 ///
 /// A table has a binding a line: binding key, tab, and the number of a queue. Keys are one a line. Both are bytes; for
-/// --kind headers a line is `all tenant:l=17 kind:S=invoice`, with AMQP's letters for the types. `make bench` writes
+/// --type headers a line is `all tenant:l=17 kind:S=invoice`, with AMQP's letters for the types. `make bench` writes
 /// such files into target/workload.
 ///
 /// Times are CPU time of a route in nanoseconds: the median and the fastest of the runs, each 0.2 s. Bytes are what the
-/// bindings hold of the allocator's memory, names of queues apart. `digest` is over the queues of the first `digest_n`
+/// bindings hold of the allocator's memory, names of queues apart. `digest` is over the queues of the first `digestN`
 /// keys, `digest200` over the first 200 of them: two routers that agree have the same.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  keyrail bench route --kind topic --table topic_10k.tbl --keys topic_10k.uniq.keys
-  keyrail bench route --kind headers --table mine.tbl --keys mine.keys --runs 9 --max-seconds 60
-  keyrail bench route --kind topic --table topic_10k.tbl --keys topic_10k.uniq.keys --threads 2")]
+  keyrail bench route --type topic --table topic_10k.tbl --keys topic_10k.uniq.keys
+  keyrail bench route --type headers --table mine.tbl --keys mine.keys --runs 9 --max-seconds 60
+  keyrail bench route --type topic --table topic_10k.tbl --keys topic_10k.uniq.keys --threads 2")]
 struct RouteArgs {
-    /// The kind of the exchange
-    #[arg(long, value_name = "KIND")]
+    /// The type of the exchange
+    #[arg(long = "type", alias = "kind", value_name = "TYPE")]
     kind: KindName,
 
     /// The bindings, one a line
@@ -73,7 +73,7 @@ struct RouteArgs {
     max_seconds: Duration,
 
     /// Route in so many threads at once, which share the table while it is published anew a hundred times a second;
-    /// adds `threads` and `routes_per_second`, by the clock on the wall, of all of them
+    /// adds `threads` and `routesPerSecond`, by the clock on the wall, of all of them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     threads: Option<u8>,
 
@@ -103,6 +103,7 @@ enum Engine {
 }
 
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Line {
     engine: Engine,
     table: String,
@@ -123,6 +124,7 @@ struct Line {
 
 /// What several threads came to.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Together {
     threads: u8,
     routes_per_second: f64,

@@ -3,9 +3,7 @@ use std::{
     process::ExitCode,
 };
 
-use keyrail_core::{
-    BindError, BindingDefinition, DestinationName, Dialect, Exchange, ExchangeDefinition, ExchangeKind,
-};
+use keyrail_core::{BindError, BindingDefinition, DestinationName, Dialect, Exchange, ExchangeKind};
 use keyrail_redis::{Bind, Bound, HostError, load};
 use serde::Serialize;
 
@@ -51,6 +49,8 @@ pub(crate) struct Args {
 struct Answer<'a> {
     binding: &'a BindingDefinition,
     kind: ExchangeKind,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    guessed: bool,
     new: bool,
     replaced: &'a [Dialect],
     kombu: bool,
@@ -75,9 +75,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         bind.binding.dialect = dialect;
     }
     let mut out = io::stdout().lock();
-    let Bound { kind, new, replaced, is_kombus } = &bound;
+    let Bound { kind, is_guessed, new, replaced, is_kombus } = &bound;
     if args.json {
-        let answer = Answer { binding: &bind.binding, kind: *kind, new: *new, replaced, kombu: *is_kombus };
+        let (kind, guessed) = (*kind, *is_guessed);
+        let answer = Answer { binding: &bind.binding, kind, guessed, new: *new, replaced, kombu: *is_kombus };
         writeln!(out, "{}", serde_json::to_string(&answer).map_err(io::Error::other)?)?;
     } else {
         let BindingDefinition { source, destination, .. } = &bind.binding;
@@ -93,6 +94,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
 /// What may not be as expected.
 fn notes(binding: &BindingDefinition, bound: &Bound) -> Vec<String> {
     let mut notes = Vec::new();
+    if bound.is_guessed {
+        notes.push("the type is guessed; --type tells it to everyone".into());
+    }
     if !bound.new {
         notes.push("it was there already".into());
     }
@@ -156,8 +160,16 @@ fn print(source: &Source, binding: BindingDefinition) -> Result<ExitCode, Failur
     Ok(ExitCode::SUCCESS)
 }
 
-/// Declares an exchange, if the file has none of this name.
+/// Declares an exchange, if the file has none of this name, or only guesses its type.
 fn declare(file: &mut load::Loaded, name: &str, kind: ExchangeKind) -> Result<(), Failure> {
+    let mut guesses =
+        file.topology.exchanges.iter_mut().filter(|exchange| load::is_guessed(&exchange.arguments));
+    if let Some(guess) = guesses.find(|exchange| *exchange.name == *name) {
+        *guess = load::exchange(name, kind);
+        let rebuilt = file.topology.router().map_err(|error| Failure::failed(error.to_string()));
+        file.router = rebuilt?;
+        return Ok(());
+    }
     let known = file.router.exchange(name).and_then(|id| file.router.exchange_properties(id));
     match known.map(|exchange| exchange.kind()) {
         Some(known) if known != kind => {
@@ -165,17 +177,8 @@ fn declare(file: &mut load::Loaded, name: &str, kind: ExchangeKind) -> Result<()
         }
         Some(_) => Ok(()),
         None => {
-            let exchange = ExchangeDefinition {
-                name: name.into(),
-                kind,
-                durable: true,
-                auto_delete: false,
-                internal: false,
-                alternate_exchange: None,
-                arguments: keyrail_core::Table::new(),
-            };
             file.router.declare_exchange(name, Exchange::new(kind)).map_err(HostError::from)?;
-            file.topology.exchanges.push(exchange);
+            file.topology.exchanges.push(load::exchange(name, kind));
             Ok(())
         }
     }

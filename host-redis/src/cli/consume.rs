@@ -247,7 +247,7 @@ async fn listen<E: Executor>(
                 "the subscription ended: the connection to Redis broke, or more messages came than were printed",
             ));
         };
-        print(line(&ReceivedMessage::decode(&heard.channel, &heard.payload), args.json)).await?;
+        print(line(&ReceivedMessage::heard(&heard.channel, &heard.payload), args.json)).await?;
         left -= 1;
     }
     Ok(End::Counted)
@@ -268,7 +268,7 @@ fn line(message: &ReceivedMessage, json: bool) -> String {
     let again = if message.redelivered { " again" } else { "" };
     format!(
         "{} {}{} {}",
-        style.queue(&message.queue),
+        style.queue(message.channel.as_deref().unwrap_or(&message.queue)),
         style.dim(key),
         style.warn(again),
         super::show::clean(&body)

@@ -8,13 +8,16 @@ use std::{
 
 use clap::ValueEnum;
 use keyrail_core::{
-    Definitions, Dialect, ExchangeKind, Router, Topology,
+    Definitions, ExchangeKind, Router, Topology,
     kombu::{BindingSets, CeleryConfig, Layout},
 };
-use keyrail_redis::load::{self, Limits};
+use keyrail_redis::{
+    json_error,
+    load::{self, Limits},
+};
 use serde::de::{DeserializeOwned, IgnoredAny};
 
-use super::Failure;
+use super::{Failure, ends::DialectName};
 
 /// Turn a topology from one format into another: keyrail's JSON, lines, a snapshot, RabbitMQ's definitions, a dump of
 /// Kombu's binding sets; from Celery's task_queues and task_routes too.
@@ -51,8 +54,8 @@ pub(crate) struct Args {
     kinds: Vec<String>,
 
     /// How topic keys are read that come from Celery's settings, and written into Kombu's sets
-    #[arg(long, value_name = "DIALECT", default_value = "kombu57", value_parser = dialect)]
-    dialect: Dialect,
+    #[arg(long, value_name = "DIALECT", default_value = "kombu57")]
+    dialect: DialectName,
 
     /// The largest file to read, in bytes
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().file_bytes)]
@@ -73,11 +76,6 @@ enum Format {
     Kombu,
     /// Celery's settings (to read only)
     Celery,
-}
-
-fn dialect(text: &str) -> Result<Dialect, String> {
-    let known = Dialect::ALL.into_iter().find(|dialect| dialect.as_str() == text);
-    known.ok_or_else(|| "expected amqp, kombu57 or kombu56".into())
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -179,9 +177,9 @@ impl Input<'_> {
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             let place = if path == "." { String::new() } else { format!("{path}: ") };
-            self.wrong(format_args!("{place}{}", error.inner()))
+            self.wrong(format_args!("{place}{}", json_error(error.inner())))
         })?;
-        json.end().map_err(|error| self.wrong(error))?;
+        json.end().map_err(|error| self.wrong(json_error(&error)))?;
         Ok(value)
     }
 }
@@ -206,7 +204,7 @@ fn read(input: &Input<'_>, from: Format, args: &Args) -> Result<Read, Failure> {
         }
         Format::Celery => {
             let config: CeleryConfig = input.json()?;
-            config.topology(args.dialect).map_err(|error| input.wrong(error))?
+            config.topology(args.dialect.into()).map_err(|error| input.wrong(error))?
         }
         Format::Rabbitmq => {
             let definitions: Definitions = input.json()?;
@@ -239,7 +237,7 @@ fn write(read: &Read, router: &Router, to: Format, args: &Args) -> Result<Vec<u8
         Format::Lines => Ok(read.topology.to_lines().into_bytes()),
         Format::Snapshot => Ok(router.snapshot()),
         Format::Kombu => {
-            let sets = BindingSets::of(&read.topology, &Layout::default(), args.dialect);
+            let sets = BindingSets::of(&read.topology, &Layout::default(), args.dialect.into());
             pretty(&sets.map_err(|error| refused(&error))?)
         }
         Format::Rabbitmq => match &read.definitions {

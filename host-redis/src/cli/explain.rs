@@ -10,7 +10,7 @@ use keyrail_core::{
 use keyrail_redis::Routed;
 
 use super::{
-    Failure,
+    Failure, guess,
     header::{self, Header},
     open::Source,
     reason::reason,
@@ -54,6 +54,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let message = message(&args.exchange, &args.key, &args.headers);
     let routed = args.source.explain(&message, args.near_misses).await?;
+    guess::warn(&args.source, &routed.guessed);
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&routed).map_err(io::Error::other)?)?;

@@ -43,13 +43,13 @@ impl std::str::FromStr for Header {
 
 /// Reads JSON by way of a table of one entry, whose values have AMQP's types.
 fn json_value(name: &str, json: &str) -> Result<Value, String> {
-    let value: serde_json::Value =
-        serde_json::from_str(json).map_err(|error| format!("`{json}` is no JSON: {error}"))?;
+    let value: serde_json::Value = serde_json::from_str(json)
+        .map_err(|error| format!("`{json}` is no JSON: {}", keyrail_redis::json_error(&error)))?;
     if let Some(wide) = keyrail_redis::wide_number(json) {
         return Err(format!("the whole number {wide} has more than 64 bits"));
     }
     let table: Table = serde_json::from_value(serde_json::json!({ name: value }))
-        .map_err(|error| format!("`{json}` is no header: {error}"))?;
+        .map_err(|error| format!("`{json}` is no header: {}", keyrail_redis::json_error(&error)))?;
     table.get(name).cloned().ok_or_else(|| format!("`{json}` is no header"))
 }
 

@@ -5,11 +5,10 @@ use std::{
 };
 
 use keyrail_core::{
-    BindingDefinition, DestinationName, Dialect, ExchangeDefinition, ExchangeKind, QueueDefinition, Table,
-    Topology,
+    BindingDefinition, DestinationName, Dialect, ExchangeKind, Table, Topology,
     lint::{self, Code, Culprit, Finding},
 };
-use keyrail_redis::Imported;
+use keyrail_redis::{Imported, load};
 use serde::Serialize;
 
 use super::{Failure, ends::DialectName, open::Source, reason::Kinds, show::count};
@@ -74,8 +73,10 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
             first.dialect.as_str(),
         );
     }
+    // A guess is declared to nobody.
+    let told = exchanges.iter().filter(|exchange| !load::is_guessed(&exchange.arguments));
     let answer = Answer {
-        exchanges: exchanges.len(),
+        exchanges: told.count(),
         queues: queues.len(),
         bindings: bindings.len(),
         policies: policies.len(),
@@ -149,22 +150,6 @@ fn read_differently(topology: &Topology, dialect: Dialect) -> Vec<&BindingDefini
 
 /// A topology in which each of the keys leads to a queue of its own, so that nothing is asked but the key.
 fn alone(keys: &[(&[u8], Dialect)]) -> Topology {
-    let exchange = ExchangeDefinition {
-        name: "x".into(),
-        kind: ExchangeKind::Topic,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        alternate_exchange: None,
-        arguments: Table::new(),
-    };
-    let queue = |at: usize| QueueDefinition {
-        name: at.to_string().into(),
-        durable: true,
-        auto_delete: false,
-        exclusive: false,
-        arguments: Table::new(),
-    };
     let binding = |(at, (key, dialect)): (usize, &(&[u8], Dialect))| BindingDefinition {
         source: "x".into(),
         destination: DestinationName::Queue(at.to_string().into()),
@@ -174,8 +159,8 @@ fn alone(keys: &[(&[u8], Dialect)]) -> Topology {
         pattern: None,
     };
     Topology {
-        exchanges: vec![exchange],
-        queues: (0..keys.len()).map(queue).collect(),
+        exchanges: vec![load::exchange("x", ExchangeKind::Topic)],
+        queues: (0..keys.len()).map(|at| load::queue(&at.to_string())).collect(),
         bindings: keys.iter().enumerate().map(binding).collect(),
         ..Topology::default()
     }

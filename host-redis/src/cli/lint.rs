@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::{
     Failure,
     fail_on::FailOn,
+    guess::GuessFinding,
     open::Source,
     reason::{Kinds, reason},
     rows::RowFinding,
@@ -54,11 +55,12 @@ struct Report {
     findings: Vec<Found>,
 }
 
-/// A row of a Redis is in no topology.
+/// A row of a Redis is in no topology, and what the core cannot know is that a type was guessed.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Found {
     Row(RowFinding),
+    Guess(GuessFinding),
     Topology(Finding),
 }
 
@@ -66,6 +68,7 @@ impl Found {
     fn severity(&self) -> Severity {
         match self {
             Found::Row(row) => row.severity,
+            Found::Guess(guess) => guess.severity,
             Found::Topology(finding) => finding.severity,
         }
     }
@@ -83,7 +86,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let report = topology.lint(&lint::Options::default().cost(args.max_cost));
     let report = report.map_err(|error| Failure::failed(error.to_string()))?;
     let rows = rows.into_iter().map(Found::Row);
-    let findings = rows.chain(report.findings.into_iter().map(Found::Topology));
+    let guesses = GuessFinding::all(&topology, args.source.topology.is_some()).map(Found::Guess);
+    let findings = rows.chain(report.findings.into_iter().map(Found::Topology)).chain(guesses);
     let report = Report { findings: findings.collect() };
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
@@ -117,6 +121,7 @@ fn print(out: &mut impl Write, report: &Report, page: &Page<'_>, show: FailOn) -
     for found in shown {
         let (code, culprit, sentence) = match found {
             Found::Row(row) => (row.code, row.culprit.to_string(), row.sentence.clone()),
+            Found::Guess(guess) => (guess.code, guess.culprit.to_string(), guess.sentence.clone()),
             Found::Topology(finding) => {
                 (finding.code.as_str(), page.culprit(&finding.culprit), page.spelled(&finding.sentence))
             }

@@ -54,7 +54,8 @@ pub(crate) struct Source {
     )]
     transport_options: Option<String>,
 
-    /// The type of an exchange that Redis does not tell: direct, topic, fanout or headers; NAME=TYPE for one of several
+    /// The type of an exchange that Redis does not tell, else it is guessed: direct, topic, fanout, headers,
+    /// x-consistent-hash or x-random; NAME=TYPE for one of several
     #[arg(long = "type", value_name = "[NAME=]TYPE", help_heading = "Where the topology is")]
     pub(crate) kinds: Vec<String>,
 

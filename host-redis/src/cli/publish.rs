@@ -1,6 +1,6 @@
 use std::{
     ffi::OsString,
-    io::{self, Write},
+    io,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -11,10 +11,10 @@ use keyrail_core::{
     Outcome,
     kombu::{Envelope, Json, Priority, Task},
 };
-use keyrail_redis::{Compression, Executor, Host, HostError, Memory, Outgoing, load, read_json};
+use keyrail_redis::{Compression, Executor, Host, HostError, Memory, Outgoing, json_error, load, read_json};
 
 use super::{
-    Failure,
+    Failure, guess,
     header::{self, Header},
     open::{Source, seconds},
 };
@@ -150,6 +150,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         Err(error) => return Err(Failure::of(&host, error).await),
     };
     tracing::debug!(outcome = sent.outcome.as_str(), queues = ?sent.queues, "published");
+    guess::warn(&args.source, &sent.guessed);
     if sent.outcome != Outcome::Routed {
         return answer::unroutable(args.json, &outgoing, sent);
     }
@@ -223,7 +224,7 @@ fn task(args: &Args) -> Result<Option<Task>, Failure> {
 
 fn json(flag: &str, text: &str) -> Result<Json, Failure> {
     read_json(text.as_bytes())
-        .map_err(|error| Failure::usage(format!("{flag}: `{text}` is no JSON: {error}")))
+        .map_err(|error| Failure::usage(format!("{flag}: `{text}` is no JSON: {}", json_error(&error))))
 }
 
 fn bytes(path: &Path, limits: &load::Limits) -> Result<Vec<u8>, Failure> {
@@ -234,20 +235,7 @@ fn bytes(path: &Path, limits: &load::Limits) -> Result<Vec<u8>, Failure> {
 }
 
 async fn dry_run<E: Executor>(args: &Args, host: &Host<E>, outgoing: &Outgoing) -> Result<ExitCode, Failure> {
-    let plan = host.plan_publish(outgoing).await.map_err(|error| args.source.failed(error))?;
-    if plan.commands.is_empty() {
-        return Err(answer::nobody(outgoing));
-    }
-    let mut out = io::stdout().lock();
-    if args.json {
-        let commands: Vec<String> = plan.commands.iter().map(ToString::to_string).collect();
-        let answer = serde_json::json!({ "atomic": plan.atomic, "commands": commands });
-        writeln!(out, "{answer}")?;
-    } else {
-        write!(out, "{plan}")?;
-        out.flush()?;
-        eprintln!("nothing was sent: these are the commands");
-    }
-    out.flush()?;
-    Ok(ExitCode::SUCCESS)
+    let planned = host.plan_publish(outgoing).await.map_err(|error| args.source.failed(error))?;
+    guess::warn(&args.source, &planned.routed.guessed);
+    answer::planned(args.json, outgoing, &planned)
 }

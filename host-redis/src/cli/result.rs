@@ -111,8 +111,9 @@ fn raised(text: &str) -> TaskFailure {
 }
 
 fn json(flag: &str, text: &str) -> Result<Value, Failure> {
-    let value = serde_json::from_str(text)
-        .map_err(|error| Failure::usage(format!("{flag}: `{text}` is no JSON: {error}")))?;
+    let value = serde_json::from_str(text).map_err(|error| {
+        Failure::usage(format!("{flag}: `{text}` is no JSON: {}", keyrail_redis::json_error(&error)))
+    })?;
     match wide_number(text) {
         Some(wide) => Err(Failure::usage(format!("{flag}: the whole number {wide} has more than 64 bits"))),
         None => Ok(value),

@@ -9,7 +9,7 @@ use keyrail_core::{Outcome, kombu::Envelope};
 use keyrail_redis::{Outgoing, Routed};
 
 use super::{
-    Failure,
+    Failure, guess,
     header::{self, Header},
     open::Source,
     show::{Style, Tree, channels},
@@ -46,6 +46,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let routed = args.source.explain(&message(&args.exchange, &args.key, &args.headers), 0).await?;
+    guess::warn(&args.source, &routed.guessed);
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.json {
         writeln!(out, "{}", serde_json::to_string(&routed).map_err(io::Error::other)?)?;
@@ -74,7 +75,7 @@ pub(super) fn way(out: &mut impl Write, routed: &Routed, style: Style) -> io::Re
     for line in channels(routed, style) {
         writeln!(out, "{line}")?;
     }
-    write!(out, "\n{}", Tree { trace: &routed.trace, style, indent: "" })
+    write!(out, "\n{}", Tree { trace: &routed.trace, guessed: &routed.guessed, style, indent: "" })
 }
 
 pub(super) fn exit(routed: &Routed) -> ExitCode {

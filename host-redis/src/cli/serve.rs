@@ -258,6 +258,6 @@ async fn show<E: Executor>(
     };
     let about =
         if example.about.is_empty() { String::new() } else { format!("     {}\n", clean(&example.about)) };
-    let tree = Tree { trace: &trace, style, indent: "     " };
+    let tree = Tree { trace: &trace, guessed: &sent.guessed, style, indent: "     " };
     Ok(format!("\n  {number}. {}\n{about}     to {queues}\n\n{tree}", what.join("  ")))
 }

@@ -10,7 +10,7 @@ use std::{
 use keyrail_core::{AlternateStep, Arrival, Hop, How, MatchEffect, Trace};
 use keyrail_redis::{Channel, Routed};
 
-use super::{failure::visible, reason::reason};
+use super::{failure::visible, guess::told, reason::reason};
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,8 @@ pub(crate) fn clean(text: &str) -> String {
 /// The way of a message: exchanges as branches, queues as leaves.
 pub(crate) struct Tree<'a> {
     pub(crate) trace: &'a Trace,
+    /// The exchanges whose type is a guess.
+    pub(crate) guessed: &'a [String],
     pub(crate) style: Style,
     pub(crate) indent: &'a str,
 }
@@ -92,7 +94,7 @@ impl Display for Tree<'_> {
                 sizes[from] += sizes[at];
             }
         }
-        let drawing = Drawing { hops, style: self.style, places, sizes };
+        let drawing = Drawing { hops, guessed: self.guessed, style: self.style, places, sizes };
         writeln!(f, "{}{}", self.indent, drawing.exchange(first))?;
         drawing.branches(f, 0, self.indent, 1)
     }
@@ -100,6 +102,7 @@ impl Display for Tree<'_> {
 
 struct Drawing<'a> {
     hops: &'a [Hop],
+    guessed: &'a [String],
     style: Style,
     /// By name.
     places: HashMap<&'a str, usize>,
@@ -111,7 +114,10 @@ impl Drawing<'_> {
     fn exchange(&self, hop: &Hop) -> String {
         match &*hop.exchange {
             "" => "default exchange".into(),
-            name => format!("{} {}", clean(name), self.style.dim(format_args!("({})", hop.kind))),
+            name => {
+                let about = told(hop.kind, self.guessed.iter().any(|guessed| guessed == name));
+                format!("{} {}", clean(name), self.style.dim(format_args!("({about})")))
+            }
         }
     }
 

@@ -5,9 +5,12 @@ use std::{
 
 use clap::Subcommand;
 use keyrail_core::{DestinationName, Router, Topology};
+use keyrail_redis::load;
 
 use super::{
-    Failure, import,
+    Failure,
+    guess::told,
+    import,
     open::Source,
     reason::reason,
     show::{Style, clean, count},
@@ -29,7 +32,8 @@ enum Verb {
 
 /// Print exchanges, queues and bindings.
 ///
-/// Rows of a Kombu table that route nothing are named on standard error.
+/// Rows of a Kombu table that route nothing are named on standard error. A type that neither Redis nor --type tells is
+/// marked as guessed, in JSON by the argument x-keyrail-type of its exchange.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail topology print --topology definitions.json
@@ -71,7 +75,8 @@ fn list(out: &mut impl Write, router: &Router, topology: &Topology) -> io::Resul
             continue;
         }
         let alternate = exchange.alternate_exchange().map(|other| format!(", else {}", clean(other)));
-        let about = format!("({}{})", exchange.kind(), alternate.unwrap_or_default());
+        let kind = told(exchange.kind(), load::is_guessed(exchange.argument_table()));
+        let about = format!("({kind}{})", alternate.unwrap_or_default());
         writeln!(out, "{} {}", style.bold(name), style.dim(about))?;
         for binding in bindings {
             let definition = keyrail_core::BindingDefinition::of(router, &binding);

@@ -94,10 +94,8 @@ fn print(
     source.require_to_read()?;
     let Some(mut file) = source.file()? else { return Err(Failure::usage("give --topology FILE")) };
     let before = file.topology.bindings.len();
-    let named = ordered(binding);
     file.topology.bindings.retain(|other| {
-        let plain = BindingDefinition { dialect: binding.dialect, pattern: None, ..ordered(other) };
-        plain != named || dialect.is_some_and(|dialect| dialect != other.dialect)
+        !binding.is_same_but_for_dialect(other) || dialect.is_some_and(|dialect| dialect != other.dialect)
     });
     if file.topology.bindings.len() == before {
         let kind = Kinds::of(&file.topology).source(binding);
@@ -107,12 +105,4 @@ fn print(
     writeln!(out, "{}", serde_json::to_string_pretty(&file.topology).map_err(io::Error::other)?)?;
     out.flush()?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// The order of arguments does not tell two bindings apart.
-fn ordered(binding: &BindingDefinition) -> BindingDefinition {
-    let mut arguments: Vec<_> =
-        binding.arguments.iter().map(|(name, value)| (name.to_vec(), value.clone())).collect();
-    arguments.sort_by(|(one, _), (other, _)| one.cmp(other));
-    BindingDefinition { arguments: arguments.into_iter().collect(), ..binding.clone() }
 }

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{ConnectionError, RetryPolicy};
+use crate::json_error;
 
 /// What `transport_options` says in Kombu and Celery (`broker_transport_options`).
 ///
@@ -131,13 +132,17 @@ impl std::str::FromStr for TransportOptions {
     fn from_str(text: &str) -> Result<Self, ConnectionError> {
         let object: Map<String, Value> = serde_json::from_str(text).map_err(|error| {
             // The text may hold a sentinel's password, and serde's message never quotes more than a word of it.
-            let (line, column) = (error.line(), error.column());
-            ConnectionError::Options {
-                reason: format!(
-                    "expected a JSON object of Kombu's options, line {line} column {column} is none"
-                )
-                .into(),
-            }
+            let reason = match (error.line(), error.column()) {
+                _ if text.trim().is_empty() => {
+                    "there are none; expected a JSON object of Kombu's options".into()
+                }
+                // A value that is no object has no place.
+                (0, _) | (1, 0) => "expected a JSON object of Kombu's options".into(),
+                (line, column) => {
+                    format!("expected a JSON object of Kombu's options; line {line} column {column} is none")
+                }
+            };
+            ConnectionError::Options { reason: reason.into() }
         })?;
         TransportOptions::read(object)
     }
@@ -158,9 +163,11 @@ impl TransportOptions {
                 continue;
             }
             // One by one, so that an error names its option.
-            let mut layout = serde_json::to_value(&read.layout).map_err(|error| refused(name, &error))?;
+            let mut layout =
+                serde_json::to_value(&read.layout).map_err(|error| refused(name, &json_error(&error)))?;
             layout[name] = value;
-            read.layout = serde_json::from_value(layout).map_err(|error| refused(name, &error))?;
+            read.layout =
+                serde_json::from_value(layout).map_err(|error| refused(name, &json_error(&error)))?;
         }
         check_layout(&read.layout)?;
         rest.seconds("visibility_timeout", &mut read.visibility_timeout, ABOVE_ZERO)?;
@@ -257,14 +264,16 @@ impl Rest {
     fn take<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, ConnectionError> {
         match self.0.remove(name) {
             None | Some(Value::Null) => Ok(None),
-            Some(value) => serde_json::from_value(value).map(Some).map_err(|error| refused(name, &error)),
+            Some(value) => {
+                serde_json::from_value(value).map(Some).map_err(|error| refused(name, &json_error(&error)))
+            }
         }
     }
 
     fn value<T: DeserializeOwned>(&mut self, name: &str, target: &mut T) -> Result<(), ConnectionError> {
         // An option of `None` is an option that is not given, so the default stays.
         if let Some(value) = self.0.get(name).filter(|value| !value.is_null()).cloned() {
-            *target = serde_json::from_value(value).map_err(|error| refused(name, &error))?;
+            *target = serde_json::from_value(value).map_err(|error| refused(name, &json_error(&error)))?;
         }
         self.0.remove(name);
         Ok(())

@@ -11,7 +11,7 @@ use keyrail_core::{
     kombu::{Layout, Matcher, MatcherError, Member, MemberError, plan},
 };
 
-use super::Limits;
+use super::{Limits, types, types::exchange};
 use crate::{
     ExecuteError, Executor, HostError, LoadError, Reply, SetSize,
     registry::{self, BucketOwner, Registry},
@@ -21,7 +21,8 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Types of exchanges that no registry knows. Kombu does not store them: without a word here an exchange is a topic
-    /// exchange if any of its rows has a pattern, and a direct one if not.
+    /// exchange if any of its rows has a pattern, and guessed to be a direct one if not; see
+    /// [`is_guessed`](super::is_guessed).
     pub kinds: BTreeMap<String, ExchangeKind>,
     /// Sizes to refuse.
     pub limits: Limits,
@@ -85,7 +86,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// `orders: no\x06row: binding member has 1 fields, expected 3`
+/// `orders: no\x06row: binding member has 1 field, expected 3`
 impl fmt::Display for Quarantined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Quarantined { exchange, row, reason } = self;
@@ -224,19 +225,6 @@ fn possible(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_SHORT_STRING
 }
 
-/// An exchange of which nothing but name and type is known.
-pub(crate) fn exchange(name: &str, kind: ExchangeKind) -> ExchangeDefinition {
-    ExchangeDefinition {
-        name: name.into(),
-        kind,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        alternate_exchange: None,
-        arguments: keyrail_core::Table::new(),
-    }
-}
-
 fn refused(error: TopologyError) -> HostError {
     match error.error {
         Error::Declare(error) => error.into(),
@@ -318,12 +306,8 @@ impl Table {
             (row, member)
         };
         let rows: Vec<_> = rows.into_iter().map(parse).collect();
-        let definition = declared.cloned().unwrap_or_else(|| {
-            let topic =
-                || rows.iter().any(|(_, member)| matches!(member, Ok(row) if !row.pattern.is_empty()));
-            let inferred = || if topic() { ExchangeKind::Topic } else { ExchangeKind::Direct };
-            exchange(&name, told.unwrap_or_else(inferred))
-        });
+        let readable = rows.iter().filter_map(|(_, member)| member.as_ref().ok());
+        let definition = declared.cloned().unwrap_or_else(|| types::of_rows(&name, told, readable));
         Some(Table { definition, rows })
     }
 }
@@ -366,7 +350,11 @@ fn declare(
 }
 
 /// A queue of which nothing but the name is known. Redis keeps every queue.
-pub(crate) fn queue(name: &str) -> QueueDefinition {
+///
+/// ```
+/// assert!(keyrail_redis::load::queue("billing").durable);
+/// ```
+pub fn queue(name: &str) -> QueueDefinition {
     QueueDefinition {
         name: name.into(),
         durable: true,

@@ -86,7 +86,8 @@ impl Producer {
         let dialect = self.options.declare.as_ref().map_or(Dialect::Kombu57, |(_, dialect)| *dialect);
         let now = if self.expiring.is_some() { self.redis.now_ms().await? } else { 0 };
         let plan = import_plan(&self.layout, topology, dialect, now)?;
-        let missing = declare(&self.redis, &self.layout, topology, plan).await?.missing;
+        // Boxed, as what else is rare here: the futures of who calls this would be too deep for the compiler.
+        let missing = Box::pin(declare(&self.redis, &self.layout, topology, plan)).await?.missing;
         if missing {
             self.tables.forget();
         }

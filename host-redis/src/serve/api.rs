@@ -12,13 +12,13 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{DecodeError, Engine, engine::general_purpose::STANDARD};
 use keyrail_core::{Outcome, Router, Table, Topology, kombu};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{Problem, Shared};
-use crate::{Executor, Outgoing, ReceivedMessage, wide_number};
+use crate::{Executor, Outgoing, ReceivedMessage, json_error, wide_number};
 
 type Server<E> = State<Arc<Shared<E>>>;
 type Body = Result<Bytes, BytesRejection>;
@@ -68,12 +68,14 @@ struct PublishAnswer {
     queues: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fanout: Vec<FanoutAnswer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guessed: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct FanoutAnswer {
     exchange: String,
-    subscribers: i64,
+    receivers: i64,
 }
 
 #[derive(Serialize)]
@@ -160,12 +162,13 @@ pub(super) async fn publish<E: Executor>(
             format!("no queue gets `{}` from exchange `{}`", outgoing.routing_key, outgoing.exchange);
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "unroutable", detail));
     }
-    let fanout = sent.fanout.into_iter().filter(|sent| sent.subscribers > 0);
+    let fanout = sent.fanout.into_iter().filter(|sent| sent.receivers > 0);
     let answer = PublishAnswer {
         outcome: sent.outcome.as_str(),
         queues: sent.queues,
+        guessed: sent.guessed,
         fanout: fanout
-            .map(|sent| FanoutAnswer { exchange: sent.exchange, subscribers: sent.subscribers })
+            .map(|sent| FanoutAnswer { exchange: sent.exchange, receivers: sent.receivers })
             .collect(),
     };
     Ok(Json(answer).into_response())
@@ -206,12 +209,7 @@ impl PublishRequest {
             }
             (Some(Value::String(text)), None) => kombu::Envelope::text(&text),
             (Some(value), None) => kombu::Envelope::json(&python(&value)?),
-            (None, Some(text)) => {
-                let bytes = STANDARD.decode(&text);
-                kombu::Envelope::bytes(
-                    bytes.map_err(|error| unprocessable(format!("`bodyBase64` is no base64: {error}")))?,
-                )
-            }
+            (None, Some(text)) => kombu::Envelope::bytes(base64(&text).map_err(unprocessable)?),
             (None, None) => kombu::Envelope::bytes(Vec::new()),
         };
         if let Some(content_type) = &self.content_type {
@@ -224,6 +222,19 @@ impl PublishRequest {
         let headers = self.headers;
         Ok(Outgoing { headers, ..Outgoing::new(&self.exchange, &self.routing_key, envelope) })
     }
+}
+
+fn base64(text: &str) -> Result<Vec<u8>, String> {
+    STANDARD.decode(text).map_err(|error| {
+        let wrong = match error {
+            DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => text.get(at..),
+            _ => None,
+        };
+        match wrong.and_then(|rest| rest.chars().next()) {
+            Some(wrong) => format!("`bodyBase64` is no base64: `{wrong}` does not belong there"),
+            None => "`bodyBase64` is no base64: it has the wrong length, or lacks its padding `=`".into(),
+        }
+    })
 }
 
 fn python(value: &Value) -> Result<kombu::Json, Problem> {
@@ -252,7 +263,7 @@ fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body, limit: usize) -> R
     // By way of an object, because serde would take a list for a request's fields in their order.
     let fields: Map<String, Value> = serde_json::from_slice(&body).map_err(|error| {
         let code = if error.is_data() { "invalid-request" } else { "invalid-json" };
-        refused(code, error.to_string())
+        refused(code, json_error(&error))
     })?;
     if let Some(wide) = std::str::from_utf8(&body).ok().and_then(wide_number) {
         let detail = format!(
@@ -263,6 +274,6 @@ fn json<T: DeserializeOwned>(headers: &HeaderMap, body: Body, limit: usize) -> R
     serde_path_to_error::deserialize(Value::Object(fields)).map_err(|error| {
         let path = error.path().to_string();
         let field = if path == "." { String::new() } else { format!("`{path}`: ") };
-        refused("invalid-request", format!("{field}{}", error.into_inner()))
+        refused("invalid-request", format!("{field}{}", json_error(error.inner())))
     })
 }

@@ -160,7 +160,7 @@ async fn fanout_channels() {
         for key in ["a.b", ""] {
             let confirm =
                 producer.publish(&Message::value(body.clone()).routing_key(key)).await.expect("published");
-            assert_eq!(confirm.fanout[0].subscribers, 1);
+            assert_eq!(confirm.fanout[0].receivers, 1);
             let message = heard.next().await.expect("heard");
             let payload = String::from_utf8(message.payload).expect("text");
             ours.push((message.channel, without_tags(&payload)));

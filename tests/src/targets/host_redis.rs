@@ -278,7 +278,7 @@ impl Play {
         for publish in &scenario.publishes {
             let message = Message::text("x").exchange(EXCHANGE).routing_key(&*publish.routing_key);
             let confirm = self.producer.publish(&message).await.map_err(broken)?;
-            let heard = confirm.fanout.iter().map(|sent| sent.subscribers).sum::<i64>();
+            let heard = confirm.fanout.iter().map(|sent| sent.receivers).sum::<i64>();
             answers.push(self.heard(&mut listeners, heard).await?);
         }
         Ok(KombuAnswers { quarantined, answers })

@@ -113,9 +113,8 @@ export const deliveredHeaders: (headers: Table) => Table = functions.deliveredHe
 /** The Redis key of the binding table of an exchange, a set. */
 export const bindingTableKey: (exchange: string, layout?: Layout) => string = functions.bindingTableKey;
 
-function fullCoreOf(router: Router): Core {
-  return coreOf(router) as Core;
-}
+/** The instance of the large module; `coreOf` says that of the small one. */
+const fullCoreOf = coreOf as (router: Router) => unknown as (router: Router) => Core;
 
 function parsed(definitions: Definitions | string): unknown {
   if (typeof definitions !== 'string') return definitions;

@@ -1,13 +1,14 @@
 //! What is printed of a message that was sent, and of the result of a task.
 
 use std::{
+    borrow::Cow,
     future::Future,
     io::{self, Write},
     process::ExitCode,
     time::Duration,
 };
 
-use keyrail_redis::{Executor, Host, Outgoing, Published, celery::Results};
+use keyrail_redis::{Channel, Executor, Host, Outgoing, Planned, Published, celery::Results};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -21,7 +22,9 @@ use super::super::{
 struct Answer {
     outcome: &'static str,
     queues: Vec<String>,
-    subscribers: i64,
+    receivers: i64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    guessed: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,8 +33,9 @@ struct Answer {
 
 impl Answer {
     fn new(sent: Published, task_id: Option<String>) -> Self {
-        let subscribers = sent.fanout.iter().map(|fanout| fanout.subscribers).sum();
-        Answer { outcome: sent.outcome.as_str(), queues: sent.queues, subscribers, task_id, result: None }
+        let receivers = sent.fanout.iter().map(|fanout| fanout.receivers).sum();
+        let (outcome, queues, guessed) = (sent.outcome.as_str(), sent.queues, sent.guessed);
+        Answer { outcome, queues, receivers, guessed, task_id, result: None }
     }
 
     fn print(&self, json: bool) -> io::Result<()> {
@@ -44,9 +48,9 @@ impl Answer {
         for queue in &self.queues {
             writeln!(out, "{}", style.queue(queue))?;
         }
-        if self.subscribers > 0 {
-            let subscribers = usize::try_from(self.subscribers).unwrap_or(usize::MAX);
-            writeln!(out, "{}", style.dim(count(subscribers, "subscriber")))?;
+        if self.receivers > 0 {
+            let receivers = usize::try_from(self.receivers).unwrap_or(usize::MAX);
+            writeln!(out, "{}", style.dim(count(receivers, "receiver")))?;
         }
         if let Some(task_id) = &self.task_id {
             writeln!(out, "{} {task_id}", style.dim("task"))?;
@@ -58,6 +62,47 @@ impl Answer {
 /// Where it went.
 pub(super) fn sent(json: bool, sent: Published, task_id: Option<String>) -> Result<ExitCode, Failure> {
     Answer::new(sent, task_id).print(json)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// As the npm package's `plan`: commands by their arguments, which any client takes.
+#[derive(Serialize)]
+struct PlanAnswer<'a> {
+    outcome: &'static str,
+    queues: &'a [String],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    channels: &'a [Channel],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    guessed: &'a [String],
+    atomic: bool,
+    commands: Vec<Vec<String>>,
+}
+
+/// What would be sent.
+pub(super) fn planned(json: bool, outgoing: &Outgoing, planned: &Planned) -> Result<ExitCode, Failure> {
+    let Planned { routed, plan } = planned;
+    let mut out = io::stdout().lock();
+    if json {
+        let text = |arg: &Cow<'_, [u8]>| String::from_utf8_lossy(arg).into_owned();
+        let answer = PlanAnswer {
+            outcome: routed.outcome.as_str(),
+            queues: &routed.queues,
+            channels: &routed.channels,
+            guessed: &routed.guessed,
+            atomic: plan.atomic,
+            commands: plan.commands.iter().map(|command| command.args().iter().map(text).collect()).collect(),
+        };
+        writeln!(out, "{}", serde_json::to_string(&answer).map_err(io::Error::other)?)?;
+    }
+    if plan.commands.is_empty() {
+        return Err(nobody(outgoing));
+    }
+    if !json {
+        write!(out, "{plan}")?;
+        out.flush()?;
+        eprintln!("nothing was sent: these are the commands");
+    }
+    out.flush()?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -14,7 +14,8 @@ pub(super) fn is_readable(content_type: &str, body: &[u8]) -> Result<(), Failure
     match serde_json::from_slice::<IgnoredAny>(body) {
         Ok(_) => Ok(()),
         Err(error) => Err(Failure::usage(format!(
-            "--content-type {content_type}: the body is no JSON, and a Kombu consumer would raise: {error}"
+            "--content-type {content_type}: the body is no JSON, and a Kombu consumer would raise: {}",
+            keyrail_redis::json_error(&error)
         ))),
     }
 }
