@@ -44,7 +44,7 @@ pub enum Requeue {
 /// It goes there whether or not this is awaited; what nobody awaits may wait a millisecond for company. Awaited, it goes
 /// at once, and says whether the delivery was still this consumer's: if not, somebody restored it in the meantime and it
 /// is delivered a second time. If the answer was lost and the delivery is gone, nobody can have restored it before the
-/// visibility timeout, and it counts as this consumer's until then.
+/// visibility timeout is over since it was taken or last renewed, and it counts as this consumer's until then.
 ///
 /// # Errors
 /// A broken connection is no error, the way is taken again. [`ExecuteError::Closed`] if the consumer was closed before;
