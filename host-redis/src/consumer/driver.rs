@@ -324,7 +324,8 @@ impl<E: Executor> Driver<E> {
     async fn exchange(&mut self) -> bool {
         // Before taking: what goes back to be the next must be there.
         let returned = self.give_back().await;
-        let room = self.room();
+        // It may have found that nothing can be taken now; acks may go nevertheless, where memory is short for instance.
+        let room = if self.outage.until(Errand::Exchange).is_some() { 0 } else { self.room() };
         let acks = if room > 0 || self.acks_go() { self.next_acks() } else { Vec::new() };
         let ids: Vec<String> = acks.iter().map(|ack| ack.delivery.id.clone()).collect();
         let (executor, layout) = (self.host.executor(), self.host.layout());

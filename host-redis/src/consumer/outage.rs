@@ -60,6 +60,10 @@ impl Outage {
         let mends = passes(&error) && !wants_help(&error);
         self.was_out |= mends;
         self.pause(errand);
+        if passes(&error) && matches!(errand, Errand::Back | Errand::Rest) {
+            // What goes back to be the next must be there before anything is taken.
+            self.errands[Errand::Exchange as usize].until = self.errands[errand as usize].until;
+        }
         let known = self.errands.iter().any(|trouble| trouble.told.contains(&error));
         let told = &mut self.errands[errand as usize].told;
         told.retain(|known| *known != error);
