@@ -9,7 +9,7 @@ use keyrail_core::{
 use crate::{
     Executor, Host, HostError, Reply, Table,
     declare::{ATTEMPTS, moved},
-    load,
+    load, names,
     registry::{self, BucketOwner},
 };
 
@@ -74,6 +74,13 @@ impl<E: Executor> Host<E> {
         if let Some(known) = &destination {
             agreed(binding.destination.name(), known.kind(), told)?;
         }
+        let destination_kind = destination.as_ref().map(Exchange::kind);
+        names::check_ends(
+            self.layout(),
+            (&binding.source, kind),
+            &binding.destination,
+            destination_kind.or(told),
+        )?;
         check(binding, kind, destination)?;
         let mut plan = registry::bind(self.layout(), kind, binding, bind.dialect)?;
         let exchanges = registry::exchanges_key(self.layout());

@@ -1,5 +1,7 @@
 //! Messages as people and programs see them.
 
+use std::{fmt, io};
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use keyrail_core::{ByteString, kombu};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -32,12 +34,119 @@ pub struct ReceivedMessage {
     /// The body.
     #[serde(flatten)]
     pub body: Body,
+    /// Why the body is not what its content type says, if it is not. In JSON `undecoded`, with a `code` and a `reason`.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Envelope;
+    /// use keyrail_redis::{Body, ReceivedMessage};
+    ///
+    /// let packed = Envelope::text("hello").header("compression", "rot13").to_bytes("", "q", "t");
+    /// let message = ReceivedMessage::decode("q", &packed);
+    /// assert_eq!(message.body, Body::Bytes(b"hello".to_vec()));
+    /// let why = message.undecoded.unwrap();
+    /// assert_eq!((why.code(), &*why.to_string()), ("unknown-compression", "there is no compression `rot13` here"));
+    /// ```
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undecoded: Option<Undecoded>,
+}
+
+/// Why a body was not decoded: it is there as it was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Undecoded {
+    /// Nobody here has such a compression.
+    UnknownCompression {
+        /// What the header `compression` says.
+        name: Box<str>,
+    },
+    /// It is not compressed as it says.
+    Corrupt {
+        /// How it says.
+        compression: Compression,
+        /// What the codec said.
+        reason: Box<str>,
+    },
+    /// It would have more bytes than are unpacked.
+    TooLarge {
+        /// How it is compressed.
+        compression: Compression,
+        /// The most bytes.
+        limit: u64,
+    },
+    /// `application/json` that is no JSON: text if it is UTF-8.
+    NotJson {
+        /// Where and why.
+        reason: Box<str>,
+    },
+    /// A text that is no UTF-8.
+    NotUtf8 {
+        /// The first byte that is not.
+        offset: usize,
+    },
+    /// A content type that is never decoded: pickle and YAML can run code, others are not known.
+    ContentType {
+        /// The content type.
+        content_type: Box<str>,
+    },
+    /// No envelope at all: the body is the payload.
+    NoEnvelope {
+        /// Why.
+        reason: Box<str>,
+    },
+}
+
+impl Undecoded {
+    /// The stable word for it.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Undecoded::UnknownCompression { .. } => "unknown-compression",
+            Undecoded::Corrupt { .. } => "corrupt-compression",
+            Undecoded::TooLarge { .. } => "body-too-large",
+            Undecoded::NotJson { .. } => "not-json",
+            Undecoded::NotUtf8 { .. } => "not-utf8",
+            Undecoded::ContentType { .. } => "content-type-not-decoded",
+            Undecoded::NoEnvelope { .. } => "no-envelope",
+        }
+    }
+}
+
+impl fmt::Display for Undecoded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Undecoded::UnknownCompression { name } => {
+                write!(f, "there is no compression `{}` here", name.escape_debug())
+            }
+            Undecoded::Corrupt { compression, reason } => {
+                write!(f, "it is no `{}`, as its header says: {reason}", compression.content_type())
+            }
+            Undecoded::TooLarge { compression, limit } => {
+                write!(f, "unpacked from `{}` it has more than {limit} bytes", compression.content_type())
+            }
+            Undecoded::NotJson { reason } => write!(f, "it is no JSON, as its content type says: {reason}"),
+            Undecoded::NotUtf8 { offset } => {
+                write!(f, "it is no text in UTF-8: byte {offset} is the first that is not")
+            }
+            Undecoded::ContentType { content_type } => {
+                write!(f, "the content type `{}` is not decoded", content_type.escape_debug())
+            }
+            Undecoded::NoEnvelope { reason } => write!(f, "the payload is no message: {reason}"),
+        }
+    }
+}
+
+impl Serialize for Undecoded {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("code", self.code())?;
+        map.serialize_entry("reason", &self.to_string())?;
+        map.end()
+    }
 }
 
 /// The body of a message.
 ///
 /// Kombu's compressions are undone, up to 64 MiB. Only JSON and text are decoded. Pickle and YAML can run code, so they
-/// stay bytes, and so does what cannot be decompressed.
+/// stay bytes, and so does what cannot be decompressed: [`ReceivedMessage::undecoded`] says why.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// `application/json` that is JSON.
@@ -51,32 +160,46 @@ pub enum Body {
 }
 
 impl Body {
-    fn read(raw: &[u8], content_type: Option<&str>, compression: Option<&kombu::Json>) -> Self {
+    /// The body, and why it is not what its content type says.
+    fn read(
+        raw: &[u8],
+        content_type: Option<&str>,
+        compression: Option<&kombu::Json>,
+    ) -> (Self, Option<Undecoded>) {
         let content_type = content_type.unwrap_or_default();
         let raw = match compression {
             None | Some(kombu::Json::Null) => raw.to_vec(),
-            Some(name) => {
-                let codec = name.as_str().and_then(|name| name.parse::<Compression>().ok());
-                match codec.and_then(|codec| codec.decompress(raw, UNPACKED).ok()) {
-                    Some(unpacked) => unpacked,
-                    None => return Body::Bytes(raw.to_vec()),
-                }
-            }
+            Some(name) => match unpack(raw, name) {
+                Ok(unpacked) => unpacked,
+                Err(why) => return (Body::Bytes(raw.to_vec()), Some(why)),
+            },
         };
-        if content_type == "application/json"
-            && let Ok(value) = serde_json::from_slice(&raw)
-        {
-            return match is_rounded(&value).then(|| read_json(&raw)) {
-                Some(Ok(exact)) if is_wide(&exact) => Body::Wide(exact),
-                _ => Body::Json(value),
-            };
+        let mut why = None;
+        if content_type == "application/json" {
+            match serde_json::from_slice(&raw) {
+                Ok(value) => {
+                    let body = match is_rounded(&value).then(|| read_json(&raw)) {
+                        Some(Ok(exact)) if is_wide(&exact) => Body::Wide(exact),
+                        _ => Body::Json(value),
+                    };
+                    return (body, None);
+                }
+                Err(error) => why = Some(Undecoded::NotJson { reason: crate::json_error(&error).into() }),
+            }
         }
-        let readable = content_type.starts_with("text/")
-            || matches!(content_type, "" | "application/data" | "application/json" | "application/xml");
+        let text = content_type.starts_with("text/") || content_type == "application/xml";
+        let readable = text || matches!(content_type, "" | "application/data" | "application/json");
+        if !readable {
+            why = Some(Undecoded::ContentType { content_type: content_type.into() });
+        }
         match String::from_utf8(raw) {
-            Ok(text) if readable => Body::Text(text),
-            Ok(text) => Body::Bytes(text.into_bytes()),
-            Err(error) => Body::Bytes(error.into_bytes()),
+            Ok(text) if readable => (Body::Text(text), why),
+            Ok(text) => (Body::Bytes(text.into_bytes()), why),
+            Err(error) => {
+                let offset = error.utf8_error().valid_up_to();
+                let why = why.or_else(|| text.then_some(Undecoded::NotUtf8 { offset }));
+                (Body::Bytes(error.into_bytes()), why)
+            }
         }
     }
 
@@ -95,6 +218,16 @@ impl Body {
             _ => None,
         }
     }
+}
+
+fn unpack(raw: &[u8], name: &kombu::Json) -> Result<Vec<u8>, Undecoded> {
+    let unknown = |name: &str| Undecoded::UnknownCompression { name: name.into() };
+    let Some(name) = name.as_str() else { return Err(unknown(&name.to_python())) };
+    let compression: Compression = name.parse().map_err(|_| unknown(name))?;
+    compression.decompress(raw, UNPACKED).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => Undecoded::TooLarge { compression, limit: UNPACKED },
+        _ => Undecoded::Corrupt { compression, reason: error.to_string().into() },
+    })
 }
 
 /// Whether a number of it may have been a whole one that does not fit.
@@ -144,7 +277,7 @@ impl ReceivedMessage {
     pub fn decode(queue: &str, payload: &[u8]) -> Self {
         match payload::message(payload) {
             Ok(read) => ReceivedMessage::of(queue, &read),
-            Err(_) => ReceivedMessage::unread(queue, payload),
+            Err(reason) => ReceivedMessage::unread(queue, payload, reason),
         }
     }
 
@@ -158,20 +291,23 @@ impl ReceivedMessage {
         let headers = object(&read.headers);
         let mut properties = object(&read.properties);
         properties.retain(|name, _| !SHOWN_ELSEWHERE.contains(&name.as_str()));
+        let compression = read.headers.member("compression");
+        let (body, undecoded) = Body::read(&read.body, read.content_type.as_deref(), compression);
         ReceivedMessage {
             queue: queue.into(),
             channel: None,
             exchange: read.exchange.clone(),
             routing_key: read.routing_key.clone(),
             redelivered: read.redelivered,
-            body: Body::read(&read.body, read.content_type.as_deref(), read.headers.member("compression")),
+            body,
+            undecoded,
             content_type: read.content_type.clone(),
             headers,
             properties,
         }
     }
 
-    fn unread(queue: &str, payload: &[u8]) -> Self {
+    fn unread(queue: &str, payload: &[u8], reason: Box<str>) -> Self {
         ReceivedMessage {
             queue: queue.into(),
             channel: None,
@@ -182,6 +318,7 @@ impl ReceivedMessage {
             headers: Map::new(),
             properties: Map::new(),
             body: Body::Bytes(payload.into()),
+            undecoded: Some(Undecoded::NoEnvelope { reason }),
         }
     }
 }
@@ -238,6 +375,40 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_decoded_says_why() {
+        let why =
+            |envelope: Envelope| ReceivedMessage::decode("q", &envelope.to_bytes("", "q", "t")).undecoded;
+        for (envelope, code, words) in [
+            (Envelope::text("x").header("compression", "rot13"), "unknown-compression", "`rot13`"),
+            (Envelope::text("x").header("compression", 7), "unknown-compression", "`7`"),
+            (
+                Envelope::text("x").header("compression", "gzip"),
+                "corrupt-compression",
+                "`application/x-gzip`",
+            ),
+            (Envelope::text("{").content_type("application/json"), "not-json", "line 1 column 1"),
+            (Envelope::bytes(*b"a\xff").content_type("text/plain"), "not-utf8", "byte 1 is"),
+            (Envelope::text("x").content_type("a/b"), "content-type-not-decoded", "`a/b`"),
+        ] {
+            let why = why(envelope.clone()).unwrap_or_else(|| panic!("{envelope:?}"));
+            assert_eq!(why.code(), code);
+            assert!(why.to_string().contains(words), "{why}");
+        }
+        // What nobody said is a text, and bytes that nobody called one.
+        for envelope in [Envelope::text("x"), Envelope::bytes(*b"\xff"), Envelope::json(&Json::Null)] {
+            assert_eq!(why(envelope), None);
+        }
+        let message = ReceivedMessage::decode("q", b"no json");
+        assert_eq!(message.undecoded.expect("a reason").code(), "no-envelope");
+        let lie = Envelope::text("x").header("compression", "rot13").to_bytes("", "q", "t");
+        let shown = serde_json::to_value(ReceivedMessage::decode("q", &lie)).expect("JSON");
+        assert_eq!(
+            (&shown["undecoded"]["code"], &shown["bodyBase64"]),
+            (&"unknown-compression".into(), &"eA==".into())
+        );
+    }
+
+    #[test]
     fn whole_numbers_of_any_length_arrive_as_they_were_written() {
         let digits = "12345678901234567890123";
         let wide = read_json(format!(r#"{{"n": [{digits}, 1.5]}}"#).as_bytes()).unwrap();
@@ -257,15 +428,19 @@ mod tests {
     #[test]
     fn what_kombu_compresses_is_read_up_to_a_limit() {
         for codec in Compression::ALL {
-            let body = |bytes: &[u8]| {
+            let read = |bytes: &[u8]| {
                 let packed = codec.compress(bytes).unwrap();
                 let envelope = Envelope::bytes(packed).content_type("text/plain");
                 let envelope = envelope.header("compression", codec.content_type());
-                ReceivedMessage::decode("q", &envelope.to_bytes("e", "k", "t")).body
+                ReceivedMessage::decode("q", &envelope.to_bytes("e", "k", "t"))
             };
-            assert_eq!(body(b"hello"), Body::Text("hello".into()), "{codec:?}");
-            // A bomb: it stays what it was.
-            assert!(matches!(body(&vec![0; 65 << 20]), Body::Bytes(_)), "{codec:?}");
+            let hello = read(b"hello");
+            assert_eq!((hello.body, hello.undecoded), (Body::Text("hello".into()), None), "{codec:?}");
+            // A bomb: it stays what it was, and says so.
+            let bomb = read(&vec![0; 65 << 20]);
+            assert!(matches!(bomb.body, Body::Bytes(_)), "{codec:?}");
+            let limit = 64 << 20;
+            assert_eq!(bomb.undecoded, Some(Undecoded::TooLarge { compression: codec, limit }));
         }
     }
 

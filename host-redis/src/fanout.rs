@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use keyrail_core::kombu::{Subscription, check_fanout_exchange};
+use keyrail_core::kombu::Subscription;
 use tokio::sync::mpsc;
 
-use crate::{ExecuteError, Executor, Host, HostError, ReceivedMessage, deadline::deadline};
+use crate::{ExecuteError, Executor, Host, HostError, ReceivedMessage, deadline::deadline, names};
 
 /// Hears what is published to a fanout exchange while it listens. Listens again when the connection breaks, gives no sign of
 /// life for `health_check_interval`, or is cut off because 16,384 messages or 32 MiB wait to be read; and says so.
@@ -50,8 +50,7 @@ impl<E: Executor> Host<E> {
     /// # Errors
     /// [`HostError::NotExpressible`] for a name that Kombu peers cannot live with; those of the executor.
     pub async fn listen(&self, exchange: &str, binding_key: &str) -> Result<FanoutListener, HostError> {
-        check_fanout_exchange(exchange)
-            .map_err(|error| HostError::NotExpressible { reason: error.to_string().into() })?;
+        names::check_fanout(exchange)?;
         let pattern = Subscription::with_layout(self.layout(), exchange, binding_key).pattern().to_owned();
         let patterns = [pattern];
         let mut listener = self.executor().subscribe(&patterns).await?;

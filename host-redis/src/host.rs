@@ -16,7 +16,7 @@ use crate::{
     Take, Taken,
     declare::{Imported, declare},
     load::{self, Quarantined},
-    payload,
+    names, payload,
     publish::{Fanout, Outgoing, Planned, Published, Routed, Ways, check_address, route, sealed},
     quarantine_list,
     registry::{self, BucketOwner},
@@ -157,11 +157,14 @@ impl<E: Executor> Host<E> {
     /// As [`route`](Self::route).
     pub async fn explain(&self, outgoing: &Outgoing, near_misses: usize) -> Result<Routed, HostError> {
         let Outgoing { exchange, routing_key, headers, .. } = outgoing;
-        check_address(exchange, routing_key)?;
+        check_address(&self.layout, exchange, routing_key)?;
         if exchange.is_empty() && !self.is_fixed() {
             return route(&default_router(routing_key, headers)?, &self.layout, outgoing, near_misses);
         }
         let table = self.table(Some(exchange)).await?;
+        if !self.is_fixed() {
+            names::check_published(&table.router, exchange)?;
+        }
         route(&table.router, &self.layout, outgoing, near_misses)
     }
 
@@ -195,6 +198,9 @@ impl<E: Executor> Host<E> {
     async fn plan(&self, outgoing: &Outgoing) -> Result<(Planned, Ways), HostError> {
         let routed = self.route(outgoing).await?;
         let ways = Ways::of(&routed.trace);
+        for queue in &ways.queues {
+            names::check_queue(&self.layout, queue.as_bytes())?;
+        }
         let message = keyrail_core::Message::new(&outgoing.routing_key).headers(&outgoing.headers)?;
         let envelope = sealed(outgoing.envelope.clone(), &message);
         let publish = plan::Publish {
@@ -221,14 +227,16 @@ impl<E: Executor> Host<E> {
     /// Takes the next message of a queue and acks it at once.
     ///
     /// # Errors
-    /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; [`HostError::NotExpressible`] on a
-    /// cluster, unless all keys lie in one slot; those of the executor.
+    /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; [`HostError::Member`] for a name
+    /// with the separator in it, whose list is another queue's; [`HostError::NotExpressible`] on a cluster, unless all keys
+    /// lie in one slot; those of the executor.
     pub async fn get(&self, queue: &str) -> Result<Option<ReceivedMessage>, HostError> {
         if let Source::Fixed(table) = &self.source
             && table.current().router.queue(queue).is_none()
         {
             return Err(HostError::QueueNotFound { queue: queue.into() });
         }
+        names::check_queue(&self.layout, queue.as_bytes())?;
         self.check_one_slot()?;
         let queues = [queue.to_owned()];
         loop {
@@ -261,14 +269,17 @@ impl<E: Executor> Host<E> {
     /// A consumer of these queues, which starts to take at once. Needs a Tokio runtime.
     ///
     /// # Errors
-    /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them;
-    /// [`HostError::NotExpressible`] on a cluster, unless all keys lie in one slot.
+    /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them; [`HostError::Member`] for a name
+    /// with the separator in it, whose list is another queue's; [`HostError::NotExpressible`] on a cluster, unless all keys lie in one slot.
     pub fn consumer(&self, queues: Vec<String>, options: ConsumerOptions) -> Result<Consumer, HostError> {
         if let Source::Fixed(table) = &self.source
             && let router = &table.current().router
             && let Some(missing) = queues.iter().find(|queue| router.queue(queue).is_none())
         {
             return Err(HostError::QueueNotFound { queue: missing.as_str().into() });
+        }
+        for queue in &queues {
+            names::check_queue(&self.layout, queue.as_bytes())?;
         }
         self.check_one_slot()?;
         Ok(Consumer::start(self, queues, options))
@@ -333,13 +344,15 @@ fn default_router(
 /// Everything of a topology that can be written, as one plan.
 ///
 /// # Errors
-/// A binding key that the dialect cannot write, or that contains Kombu's separator.
+/// A binding key that the dialect cannot write, a key or a name that contains Kombu's separator, a fanout exchange's name
+/// that Kombu peers cannot live with.
 pub(crate) fn import_plan(
     layout: &Layout,
     topology: &Topology,
     dialect: Dialect,
     now_ms: u64,
 ) -> Result<Plan, HostError> {
+    names::check_topology(layout, topology)?;
     let mut commands = Vec::new();
     // What was a guess where it was read is one here, too: nobody declares it.
     for exchange in topology.exchanges.iter().filter(|exchange| !load::is_guessed(&exchange.arguments)) {

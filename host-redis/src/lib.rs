@@ -33,6 +33,7 @@
 //! | [`celery`] | run Celery's tasks |
 //! | [`doctor`] | what is wrong in a Redis that is shared, and repairs that can be taken back |
 //! | [`load`] | topologies from files and from Kombu's tables |
+//! | [`sendable`] | what a consumer would stumble over |
 //! | [`serve`] | the HTTP interface |
 //! | [`Shared`] | a table that is replaced while threads route by it |
 
@@ -52,6 +53,7 @@ mod expiring;
 mod fanout;
 mod host;
 pub mod load;
+mod names;
 mod operations;
 mod payload;
 mod producer;
@@ -60,6 +62,7 @@ mod raw;
 pub mod registry;
 mod restore;
 mod said;
+pub mod sendable;
 pub mod serve;
 mod shared;
 mod simple;
@@ -72,7 +75,7 @@ pub use compression::{Compression, UnknownCompression};
 pub use connection::{Connection, ConnectionError, Login, QueueOrder, RetryPolicy, TransportOptions};
 pub use consumer::{Consumer, ConsumerOptions, Delivery, Next, Requeue, Settlement};
 pub use declare::Imported;
-pub use decode::{Body, ReceivedMessage};
+pub use decode::{Body, ReceivedMessage, Undecoded};
 pub use error::{ExecuteError, HostError, LoadError};
 pub use exact::{read_json, wide_number};
 pub use executor::{

@@ -10,7 +10,7 @@ use keyrail_core::{
 use crate::{
     Executor, Host, HostError, LoadError,
     declare::{ATTEMPTS, moved},
-    load,
+    load, names,
     registry::{self, BucketOwner},
 };
 
@@ -70,6 +70,7 @@ impl<E: Executor> Host<E> {
         if let Some(error) = foreign {
             return Err(error.into());
         }
+        names::check_operation(layout, &router, operation)?;
         let turns = Turns::of(&router, &buckets);
         let mut before = Entries::of(layout, &router, &turns)?;
         // What lies there without effect must not come to life again.

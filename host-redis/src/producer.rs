@@ -186,7 +186,7 @@ impl Producer {
     }
 
     fn prepare<'m>(&self, asked: Asked<'m>) -> Result<Prepared<'m>, ProduceError> {
-        crate::publish::check_address(asked.exchange, asked.routing_key)?;
+        crate::publish::check_address(&self.layout, asked.exchange, asked.routing_key)?;
         let envelope = asked.message.seal(self.options.serializer, self.options.compression)?;
         let headers = &asked.message.headers;
         let envelope = match Routed::new(asked.routing_key).headers(headers) {
@@ -271,7 +271,7 @@ impl Producer {
         let Asked { message: Message { headers, .. }, routing_key, .. } = prepared.asked;
         match reach {
             Some(reach) => route::by_table(reach, prepared),
-            None => route::by_name(routing_key, headers, self.options.tables.limits.key_bytes),
+            None => route::by_name(&self.layout, routing_key, headers, self.options.tables.limits.key_bytes),
         }
     }
 

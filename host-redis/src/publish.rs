@@ -9,7 +9,7 @@ use keyrail_core::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{HostError, load};
+use crate::{HostError, load, names};
 
 /// A message to be published.
 #[derive(Clone, Debug)]
@@ -41,8 +41,15 @@ impl Outgoing {
 
 /// Refuses what cannot be written: on the default exchange a routing key names a queue, and a Kombu that puts a message
 /// back there pushes it into the list of that name.
-pub(crate) fn check_address(exchange: &str, routing_key: &[u8]) -> Result<(), HostError> {
-    if exchange.is_empty() && std::str::from_utf8(routing_key).is_err() {
+///
+/// # Cost
+/// The default exchange alone: two scans of the key, for UTF-8 and for one byte.
+pub(crate) fn check_address(layout: &Layout, exchange: &str, routing_key: &[u8]) -> Result<(), HostError> {
+    if !exchange.is_empty() {
+        return Ok(());
+    }
+    names::check_queue(layout, routing_key)?;
+    if std::str::from_utf8(routing_key).is_err() {
         let key = ByteString::from(routing_key);
         let reason = format!(
             "on the default exchange a routing key names a queue, and `{key}` is no UTF-8 as names are"

@@ -3,11 +3,14 @@
 use std::{collections::VecDeque, future::Future, time::Duration};
 
 use ::redis::{Cmd, RedisResult, Script, Value, aio::MultiplexedConnection, streams::StreamReadReply};
-use keyrail_core::kombu::{Command, Envelope, Layout, Subscription, check_fanout_exchange, plan};
+use keyrail_core::{
+    ExchangeKind,
+    kombu::{Command, Envelope, Layout, Subscription, plan},
+};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::{ExecuteError, Host, HostError, ReceivedMessage, Redis, deadline::deadline};
+use crate::{ExecuteError, Host, HostError, ReceivedMessage, Redis, deadline::deadline, names};
 
 /// A fanout exchange that keeps what it was given, for peers that use keyrail.
 ///
@@ -26,10 +29,10 @@ impl DurableFanout {
     /// An exchange by its name. `keep` messages are kept, or somewhat more; older ones are gone, read or not.
     ///
     /// # Errors
-    /// [`HostError::NotExpressible`] for a name that Kombu peers cannot live with.
+    /// [`HostError::NotExpressible`] for a name that Kombu peers cannot live with, [`HostError::Member`] for one with the
+    /// separator in it.
     pub fn new(host: &Host<Redis>, exchange: &str, keep: u64) -> Result<Self, HostError> {
-        check_fanout_exchange(exchange)
-            .map_err(|error| HostError::NotExpressible { reason: error.to_string().into() })?;
+        names::check_exchange(host.layout(), exchange, ExchangeKind::Fanout)?;
         Ok(DurableFanout { host: host.clone(), exchange: exchange.into(), keep })
     }
 

@@ -12,7 +12,7 @@ use crate::{
     HostError, Redis,
     connection::link::{Changes, Tracking},
     load::{self, Quarantined},
-    registry,
+    names, registry,
 };
 
 /// How current the table is by which a message is routed.
@@ -116,6 +116,7 @@ impl Tables {
         // Boxed: it is rare, and would make the future of each publish larger and deeper.
         let read = Box::pin(load::read_tables(redis, &self.layout, Some(exchange), &self.options)).await?;
         let router = read.router;
+        names::check_published(&router, exchange)?;
         // INVARIANT: of the predeclared exchanges, which every router has, only those that were read can be reached.
         let reached =
             |name: &str| !Router::is_predeclared(name) || read.exchanges.iter().any(|each| each == name);

@@ -66,6 +66,19 @@ async fn it_names_what_is_wrong_and_changes_nothing() {
 async fn it_repairs_and_takes_back() {
     let mut site = Site::start().await;
     let url = site.server.url();
+    // Rows that were added stay, and the flag that takes them out is told.
+    let row = topic("a.*", "q", Dialect::Kombu57);
+    site.permanent("lost", &row);
+    site.say("DEL _kombu.binding.lost");
+    let out = succeed(["doctor", "--redis", &url, "--repair", "lost-table"]);
+    let record = out.split_once("record ").and_then(|(_, rest)| rest.split(';').next()).expect("a record");
+    let left = ends(1, ["doctor", "--redis", &url, "--undo", record]);
+    assert!(
+        left.contains("not taken back: lost-table of ") && left.contains("--rows takes them out"),
+        "{left}"
+    );
+    assert_eq!(succeed(["doctor", "--redis", &url, "--undo", record, "--rows"]), "1 step taken back\n");
+    site.say("FLUSHALL");
     twins(&mut site);
     site.permanent("audit", &topic("b.#", "nobody", Dialect::Amqp));
     let before = site.dump();

@@ -128,7 +128,7 @@ async fn garbage_is_named_and_repairs_of_it_are_taken_back() {
         assert_eq!(repaired.stopped, None, "round {round}");
         let Some(record) = repaired.record else { continue };
         repairs += repaired.findings.iter().map(|mended| mended.done).sum::<usize>();
-        let undone = site.doctor.undo(&record).await.expect("taken back");
+        let undone = site.doctor.undo_rows(&record).await.expect("taken back");
         assert!(undone.left.is_empty(), "round {round}: {undone:?}");
         assert_eq!(site.dump(), before, "round {round}: {:#?}", repaired.findings);
     }

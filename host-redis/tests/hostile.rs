@@ -58,17 +58,30 @@ async fn what_nobody_should_decode_comes_as_bytes(executor: impl Executor) {
         strange("application/json", "utf-8").header("compression", "application/x-gzip"),
         strange("application/json", "utf-8").header("compression", 7),
     ];
+    // Each says why it is bytes.
+    let reasons = [
+        "content-type-not-decoded",
+        "content-type-not-decoded",
+        "content-type-not-decoded",
+        "content-type-not-decoded",
+        "unknown-compression",
+        "corrupt-compression",
+        "unknown-compression",
+    ];
     for (n, envelope) in envelopes.iter().enumerate() {
         push(host.executor(), "q", &envelope.to_bytes("", "q", &format!("t{n}"))).await;
     }
     good(host.executor()).await;
     let mut consumer = consumer(&host, HOUR);
-    for envelope in &envelopes {
+    for (envelope, reason) in envelopes.iter().zip(reasons) {
         let delivery = next(&mut consumer).await;
-        assert_eq!(delivery.message().body, Body::Bytes(body.to_vec()), "{envelope:?}");
+        let message = delivery.message();
+        assert_eq!(message.body, Body::Bytes(body.to_vec()), "{envelope:?}");
+        assert_eq!(message.undecoded.expect("a reason").code(), reason, "{envelope:?}");
         assert!(delivery.ack().await.expect("acked"));
     }
-    assert_eq!(next(&mut consumer).await.message().body.as_text(), Some("good"));
+    let good = next(&mut consumer).await.message();
+    assert_eq!((good.body.as_text(), good.undecoded), (Some("good"), None));
 }
 
 /// A priority below zero, beyond nine, or none at all: the lists of Kombu's steps, and back to the same one.

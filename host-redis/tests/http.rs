@@ -300,3 +300,30 @@ async fn every_answer_carries_the_guards() {
     let page = send(&app, request("GET", "/").body(Body::empty()).expect("a request")).await;
     assert_eq!(page.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
 }
+
+/// What the command refuses: Kombu would raise on it, or it would vanish.
+#[tokio::test]
+async fn what_a_consumer_would_stumble_over_is_refused() {
+    let app = app();
+    for (part, value, expected) in [
+        ("contentType", json!("application/json"), "not-json"),
+        ("headers", json!({"compression": "gzip"}), "invalid-header"),
+        ("properties", json!({"body_encoding": "utf-8"}), "invalid-property"),
+        ("properties", json!({"delivery_tag": "t"}), "invalid-property"),
+        ("properties", json!({"delivery_info": {}}), "invalid-property"),
+        ("properties", json!({"delivery_mode": 1}), "invalid-property"),
+        ("properties", json!({"priority": 3}), "invalid-property"),
+        ("properties", json!({"expiration": "1000"}), "invalid-property"),
+    ] {
+        let mut message = json!({"routingKey": "eu.vat", "body": "hello"});
+        message[part] = value.clone();
+        let response = post(&app, "/v1/publish", message).await;
+        is_problem(&response, StatusCode::UNPROCESSABLE_ENTITY);
+        assert_eq!(code(response).await, expected, "{part}: {value}");
+    }
+    let none = post(&app, "/v1/queues/eu.vat/get", json!({})).await;
+    assert_eq!(none.status(), StatusCode::NO_CONTENT);
+    let json = json!({"routingKey": "eu.vat", "body": "[1]", "contentType": "application/json"});
+    assert_eq!(post(&app, "/v1/publish", json).await.status(), StatusCode::OK);
+    assert_eq!(body(post(&app, "/v1/queues/eu.vat/get", json!({})).await).await["body"], json!([1]));
+}

@@ -98,6 +98,9 @@ fn properties_and_headers_that_would_vanish_are_refused() {
         ("-P", &["delivery_info:={}"], "`delivery_info` cannot be set so"),
         ("-P", &["type=a", "type=b"], "--property: `type` is given twice"),
         ("-H", &["a=1", "b=1", "a=2"], "--header: `a` is given twice"),
+        // Kombu unpacks by it, and raises on what nobody has packed.
+        ("-H", &["compression=gzip"], "use --compression"),
+        ("-H", &["compression=nope"], "use --compression"),
     ] {
         let mut args = vec!["publish", "--redis", &url, "-k", "q", "-b", "x"];
         for one in given {
@@ -109,6 +112,12 @@ fn properties_and_headers_that_would_vanish_are_refused() {
         assert!(err.contains(expected), "{args:?}: {err}");
     }
     assert_eq!(redis.command(&["EXISTS", "q"]), ":0\r\n");
+    succeed(["publish", "--redis", &url, "-k", "q", "-b", "x", "--compression", "gzip"]);
+    let packed = succeed(["consume", "--redis", &url, "-q", "q", "-n", "1", "--json"]);
+    assert!(
+        packed.contains(r#""compression":"application/x-gzip""#) && packed.contains(r#""body":"x""#),
+        "{packed}"
+    );
     // An unknown one may be somebody's own.
     let output = keyrail(["publish", "--redis", &url, "-k", "q", "-b", "x", "-P", "corelation_id=1"]);
     assert_eq!(output.status.code(), Some(0));

@@ -169,6 +169,82 @@ fn a_url_is_told_what_is_wrong_with_it_alone() {
     assert!(line.ends_with("sentinels need the transport option `master_name`"), "{line}");
 }
 
+/// Cut at the wrong place, a part of it stands where host, database or parameter are read.
+#[test]
+fn no_error_about_a_url_tells_a_part_of_its_password() {
+    for url in [
+        "redis://user:/s3cret@h/0",
+        "redis://user:12/s3cret@h/0",
+        "redis://h/0?password=abc&s3cret",
+        "redis://u:12?s3cret@h/0",
+        "u:s3cret@redis://h",
+        "redis://s3cret#x@127.0.0.1:7391",
+    ] {
+        let line = fail(2, ["publish", "--redis", url, "-k", "q", "-b", "x"]);
+        assert!(line.starts_with("the Redis URL cannot be used: ") && !line.contains("s3cret"), "{line}");
+    }
+}
+
+/// Whatever is logged: the login, and what every library says on the way, TLS, HTTP and the client of Redis among them.
+#[test]
+fn no_log_tells_the_password() {
+    let redis = RedisServer::start();
+    redis.command(&["ACL", "SETUSER", "user", "on", ">s3cret/p@ss", "~*", "&*", "+@all"]);
+    let url = format!("redis://user:s3cret%2Fp%40ss@127.0.0.1:{}/0", redis.port);
+    let wrong = url.replace("s3cret", "wr0ng-s3cret");
+    let is_silent = |what: &str, logged: &str| {
+        assert!(!logged.contains("s3cret") && !logged.contains("p@ss"), "{what}: {logged}");
+    };
+    let trace = [("KEYRAIL_LOG", "trace")];
+    for (url, status) in [(&url, 0), (&wrong, 1)] {
+        for command in [
+            &["bind", "-x", "e", "-q", "q", "--type", "topic"][..],
+            &["publish", "-k", "q", "-b", "x"],
+            &["consume", "-q", "q", "-n", "1"],
+            &["doctor"],
+        ] {
+            let output = keyrail_with(&trace, Stdio::null(), [command, &["--redis", url]].concat());
+            let (out, err) = (text(&output.stdout), text(&output.stderr));
+            assert_eq!(output.status.code(), Some(status), "{command:?}: {err}");
+            is_silent(command[0], &(out + &err));
+        }
+    }
+    succeed(["publish", "--redis", &url, "--task", "t", "--args", "[1]"]);
+    let mut worker =
+        Running::start(&["worker", "--redis", &url, "--task", "t=/bin/cat", "-n", "w@h"], &trace);
+    let mut logged = String::new();
+    while !logged.contains("succeeded") {
+        assert!(worker.err.read_line(&mut logged).expect("a line") > 0, "{logged}");
+    }
+    worker.signal("TERM");
+    let (status, rest) = worker.wait();
+    assert_eq!(status, Some(0), "{logged}{rest}");
+    assert!(logged.contains("keyrail: debug: task `t` starts"), "{logged}");
+    is_silent("worker", &(logged + &rest));
+}
+
+#[test]
+fn a_socket_and_valkeys_name_are_as_good_as_an_address() {
+    let folder = support::Folder::new();
+    let socket = folder.path("r.sock");
+    let redis = RedisServer::start_on(support::free_port(), &["--unixsocket", &socket]);
+    let valkey = redis.url().replace("redis://", "valkey://");
+    let message = ["-q", "q", "-n", "1", "--timeout", "60"];
+    for (to, from) in
+        [(format!("unix://{socket}"), &valkey), (valkey.clone(), &format!("redis+socket://{socket}"))]
+    {
+        succeed(["publish", "--redis", &to, "-k", "q", "-b", &to]);
+        let out = keyrail_with(&[], Stdio::null(), [&["consume", "--redis", from][..], &message].concat());
+        assert!(text(&out.stdout).contains(&to), "{out:?}");
+    }
+    let database = format!("redis+socket://{socket}?virtual_host=3");
+    succeed(["publish", "--redis", &database, "-k", "q", "-b", "x"]);
+    assert_eq!(redis.command(&["INFO", "keyspace"]).matches("db3:keys=1").count(), 1);
+    // Two slashes make the folder a host, and another path would be left.
+    let two = fail(2, ["publish", "--redis", &format!("unix:/{socket}"), "-k", "q", "-b", "x"]);
+    assert!(two.contains("unix:///path"), "{two}");
+}
+
 #[test]
 fn a_user_who_may_not_ping_is_no_wrong_login() {
     let redis = RedisServer::start();
@@ -226,6 +302,23 @@ fn what_is_logged_begins_with_the_programs_name() {
     let err = text(&output.stderr);
     assert!(err.starts_with("keyrail: warning: row `no "), "{err:?}");
     assert!(!err.contains('\u{1b}'), "{err:?}");
+}
+
+#[test]
+fn a_body_that_is_not_decoded_says_why() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let payload = r#"{"body": "hello", "headers": {"compression": "rot13"}, "content-type": "text/plain",
+        "properties": {"delivery_tag": "t"}}"#;
+    for (json, out) in [(&[][..], "hello\n"), (&["--json"], r#""undecoded":{"code":"unknown-compression","#)]
+    {
+        redis.command(&["LPUSH", "q", payload]);
+        let args = ["consume", "--redis", &url, "-q", "q", "-n", "1"];
+        let output = support::keyrail([&args, json].concat());
+        assert!(text(&output.stdout).contains(out), "{output:?}");
+        let warning = "keyrail: warning: a body out of `q` is shown as it was sent: there is no compression `rot13` here";
+        assert!(text(&output.stderr).starts_with(warning), "{output:?}");
+    }
 }
 
 #[test]

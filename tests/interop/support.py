@@ -158,6 +158,28 @@ class Process:
         self._read()
 
 
+class Peer:
+    """A process that does what it is told until it is stopped: a real Kombu (matrix_peer.py), or a program on keyrail's
+    library (`../src/peer.rs`)."""
+
+    def __init__(self, name: str) -> None:
+        command = [keyrail_peer()] if name == "library" else [peer_python(name), str(HERE / "matrix_peer.py")]
+        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def stop(self) -> None:
+        self.child.stdin.close()
+        self.child.wait(PATIENCE)
+        self.child.stdout.close()
+
+    def __call__(self, verb: str, **order: Any) -> Any:
+        self.child.stdin.write(json.dumps({"verb": verb, **order}) + "\n")
+        self.child.stdin.flush()
+        answer = json.loads(self.child.stdout.readline())
+        if "error" in answer:
+            raise AssertionError(answer["error"])
+        return answer["done"]
+
+
 class InteropCase(unittest.TestCase):
     """Each test has a Redis of its own."""
 

@@ -14,7 +14,7 @@ import subprocess
 import unittest
 from typing import Any
 
-from support import HERE, PATIENCE, InteropCase, Process, keyrail_bin, keyrail_peer, peer_python, until
+from support import PATIENCE, InteropCase, Peer, Process, keyrail_bin, until
 
 FEATURES = ["priority", "compression", "headers", "expiration", "requeue", "restore"]
 HEADERS = {"tenant": "a", "n": 3, "nested": {"x": [1, None, "caf\u00e9"]}}
@@ -60,27 +60,6 @@ def messages(feature: str) -> list[dict[str, Any]]:
     if feature == "requeue":
         return [{"body": "first", "options": {}}, {"body": "second", "options": {}}]
     return [{"body": f"left behind by {holder}", "options": {}} for holder in HOLDERS]
-
-
-class Peer:
-    """A process for all of the matrix: a real Kombu, or a program on keyrail's library."""
-
-    def __init__(self, name: str) -> None:
-        command = [keyrail_peer()] if name == "library" else [peer_python(name), str(HERE / "matrix_peer.py")]
-        self.child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def stop(self) -> None:
-        self.child.stdin.close()
-        self.child.wait(PATIENCE)
-        self.child.stdout.close()
-
-    def __call__(self, verb: str, **order: Any) -> Any:
-        self.child.stdin.write(json.dumps({"verb": verb, **order}) + "\n")
-        self.child.stdin.flush()
-        answer = json.loads(self.child.stdout.readline())
-        if "error" in answer:
-            raise AssertionError(answer["error"])
-        return answer["done"]
 
 
 class PeerSide:

@@ -62,6 +62,8 @@ enum Order {
     Hold { url: String, queues: Vec<Place> },
     Listen { url: String, from: Place, acks: bool },
     Collect { count: usize },
+    Keep { url: String, exchange: String, r#type: String },
+    Send { key: String },
     SimplePut { url: String, queue: String, bodies: Vec<i64> },
     SimpleGet { url: String, queue: String, count: usize },
 }
@@ -74,10 +76,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     {
         return hold_until_killed(url, queue).await;
     }
-    let mut listener = None;
+    let mut state = State::default();
     for line in std::io::stdin().lock().lines() {
         let answer = match serde_json::from_str(&line?) {
-            Ok(order) => obey(order, &mut listener).await,
+            Ok(order) => obey(order, &mut state).await,
             Err(error) => Err(error.into()),
         };
         let answer =
@@ -87,7 +89,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-async fn obey(order: Order, listener: &mut Option<FanoutListener>) -> Answer {
+/// What is open from one order to the next.
+#[derive(Default)]
+struct State {
+    listener: Option<FanoutListener>,
+    producer: Option<Producer>,
+}
+
+async fn obey(order: Order, state: &mut State) -> Answer {
     match order {
         Order::Bind { url, queues } => {
             let topology = topology(&queues)?;
@@ -104,9 +113,22 @@ async fn obey(order: Order, listener: &mut Option<FanoutListener>) -> Answer {
         }
         Order::Listen { acks: true, .. } => return Err("listeners have no acks".into()),
         Order::Listen { url, from, .. } => {
-            *listener = Some(host(&url).await?.listen(&from.exchange, &from.binding).await?);
+            state.listener = Some(host(&url).await?.listen(&from.exchange, &from.binding).await?);
         }
-        Order::Collect { count } => return collect(listener.take().ok_or("nobody listens")?, count).await,
+        Order::Collect { count } => {
+            return collect(state.listener.take().ok_or("nobody listens")?, count).await;
+        }
+        Order::Keep { url, exchange, r#type } => {
+            let kinds = tables(&exchange, r#type)?;
+            let options = ProducerOptions::new().exchange(exchange).tables(kinds);
+            state.producer = Some(Producer::connect(&Connection::new(&url)?, options).await?);
+        }
+        Order::Send { key } => {
+            let producer = state.producer.as_ref().ok_or("no producer")?;
+            let mut queues = producer.publish(&Message::text("x").routing_key(key)).await?.queues;
+            queues.sort_unstable();
+            return Ok(json!(queues));
+        }
         Order::SimplePut { url, queue, bodies } => {
             let queue = SimpleQueue::open(&host(&url).await?, &queue).await?;
             for body in bodies {
@@ -164,16 +186,20 @@ fn exchange(place: &Place) -> Result<ExchangeDefinition, Box<dyn std::error::Err
     })
 }
 
+/// Of a Kombu's tables nobody can tell what type they are of.
+fn tables(exchange: &str, kind: String) -> Result<load::Options, Box<dyn std::error::Error>> {
+    let mut options = load::Options::default();
+    options.kinds.insert(exchange.into(), serde_json::from_value::<ExchangeKind>(kind.into())?);
+    Ok(options)
+}
+
 /// The first alone and the others as a batch: those are two ways through the library.
 async fn publish(url: &str, messages: Vec<Sent>) -> Result<(), Box<dyn std::error::Error>> {
     let mut options = ProducerOptions::new().mandatory(true);
-    let mut tables = load::Options::default();
     if let Some(Sent { to, .. }) = messages.first() {
-        // Of a Kombu's tables nobody can tell what type they are of.
-        tables.kinds.insert(to.exchange.as_str().into(), exchange(to)?.kind);
-        options = options.exchange(to.exchange.as_str());
+        options = options.exchange(to.exchange.as_str()).tables(tables(&to.exchange, to.r#type.clone())?);
     }
-    let producer = Producer::connect(&Connection::new(url)?, options.tables(tables)).await?;
+    let producer = Producer::connect(&Connection::new(url)?, options).await?;
     let mut messages = messages.into_iter().map(message).collect::<Result<Vec<_>, _>>()?;
     if messages.is_empty() {
         return Ok(());

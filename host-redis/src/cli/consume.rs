@@ -154,7 +154,9 @@ async fn consume<E: Executor>(
     if let Some((topology, dialect)) = &declare {
         match host.import(topology, *dialect).await {
             Ok(_) => {}
-            Err(error @ HostError::Declare(_)) => return Err(error.into()),
+            Err(
+                error @ (HostError::Declare(_) | HostError::Member(_) | HostError::NotExpressible { .. }),
+            ) => return Err(error.into()),
             Err(error) => Failure::of(host, error).await.warn(),
         }
     }
@@ -254,6 +256,9 @@ async fn listen<E: Executor>(
 }
 
 fn line(message: &ReceivedMessage, json: bool) -> String {
+    if let Some(why) = &message.undecoded {
+        tracing::warn!(code = why.code(), "a body out of `{}` is shown as it was sent: {why}", message.queue);
+    }
     if json {
         return serde_json::to_string(message).unwrap_or_default();
     }

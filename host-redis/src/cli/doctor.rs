@@ -32,9 +32,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CODES", value_delimiter = ',', conflicts_with = "undo")]
     repair: Vec<String>,
 
-    /// Take back what a repair did, by the name that it printed
+    /// Take back what a repair did, by the name that it printed. Rows that it added to binding tables stay: peers may have
+    /// declared the same since
     #[arg(long, value_name = "RECORD")]
     undo: Option<String>,
+
+    /// With --undo: take out the rows that it added, too. Who has declared their queues since loses them
+    #[arg(long, requires = "undo")]
+    rows: bool,
 
     /// The least severity for which to exit with 1
     #[arg(long, value_name = "SEVERITY", default_value = "warning")]
@@ -100,7 +105,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let style = Style::of_stdout();
     let well = if let Some(record) = &args.undo {
-        let undone = doctor.undo(record).await?;
+        let undone = match args.rows {
+            true => doctor.undo_rows(record).await?,
+            false => doctor.undo(record).await?,
+        };
         match args.json {
             true => json(&mut out, &undone)?,
             false => print_undone(&mut out, &undone, style)?,

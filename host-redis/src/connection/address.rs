@@ -65,9 +65,19 @@ impl fmt::Display for Address {
     }
 }
 
-/// For whoever gave something else.
+/// For whoever gave something else. No error quotes what was given: where the URL is cut at the wrong place, a part of the
+/// password stands where host, database or parameter are read.
 const EXPECTED: &str = "expected redis://[user:password@]host[:port][/db], rediss://, unix:///path, sentinel://host:port \
     or redis+cluster://host:port";
+
+const QUOTE: &str = "quote special characters of user, password and path as %XX, an @ as %40";
+
+/// What else brokers and pages are reached by: words that no password is.
+const OTHERS: [&str; 9] =
+    ["amqp", "amqps", "pyamqp", "http", "https", "memory", "sqs", "tcp", "redis+sentinel"];
+
+const UNKNOWN_PARAMETER: &str = "it has a parameter that is not known; expected virtual_host or db, username, password or \
+    pass, ssl_cert_reqs, ssl_check_hostname, ssl_ca_certs, ssl_certfile or ssl_keyfile; quote an & as %26";
 
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
@@ -121,6 +131,10 @@ impl Address {
 }
 
 fn one(text: &str) -> Result<(Scheme, Address), ConnectionError> {
+    // The parser would cut at the first, take the second for a slash, and leave the others out.
+    if text.contains(|character: char| matches!(character, '#' | '\\') || character.is_ascii_control()) {
+        return Err(refused(&format!("it has a `#`, a backslash or a control character; {QUOTE}")));
+    }
     let (name, rest) =
         text.split_once("://").ok_or_else(|| refused(&format!("it has no scheme; {EXPECTED}")))?;
     let (scheme, secure) = match name {
@@ -130,14 +144,22 @@ fn one(text: &str) -> Result<(Scheme, Address), ConnectionError> {
         "sentinel" => (Scheme::Sentinel, false),
         "redis+cluster" => (Scheme::Cluster, false),
         "rediss+cluster" => (Scheme::Cluster, true),
-        other => return Err(refused(&format!("the scheme `{other}` is not Redis'; {EXPECTED}"))),
+        other => {
+            let known = OTHERS.iter().find(|known| **known == other);
+            let scheme = known.map_or_else(|| "its scheme".into(), |known| format!("the scheme `{known}`"));
+            return Err(refused(&format!("{scheme} is not Redis'; {EXPECTED}")));
+        }
     };
     // A scheme that the parser knows, so that it splits user, host and port.
     let at = rest.find(['/', '?']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(at);
+    // Where there is an authority, this may be the end of a password.
+    if !authority.is_empty() && path.contains('@') {
+        return Err(refused(&format!("an `@` comes behind the first `/` or `?`; {QUOTE}")));
+    }
     let host = if authority.is_empty() || authority.ends_with('@') { NO_HOST } else { "" };
     let url = Url::parse(&format!("http://{authority}{host}{path}"))
-        .map_err(|_| refused("host, port or password cannot be read; quote special characters as %XX"))?;
+        .map_err(|_| refused(&format!("host, port or password cannot be read; {QUOTE}")))?;
     let decoded = |text: &str| percent_decoded(text).ok_or_else(|| refused("a part of it is not UTF-8"));
     let mut login = Login::default();
     if !url.username().is_empty() {
@@ -156,11 +178,12 @@ fn one(text: &str) -> Result<(Scheme, Address), ConnectionError> {
             "username" => login.username = Some(value.into_owned()),
             "password" | "pass" => login.password = Some(value.into_owned()),
             name if name.starts_with("ssl_") => tls.get_or_insert_with(Tls::new).set(name, &value)?,
-            other => return Err(refused(&format!("the parameter `{other}` is not known"))),
+            _ => return Err(refused(UNKNOWN_PARAMETER)),
         }
     }
     let default_port = if scheme == Scheme::Sentinel { SENTINEL_PORT } else { PORT };
     let host = match url.host_str() {
+        Some(NO_HOST) if scheme == Scheme::Unix => NO_HOST.to_owned(),
         None | Some(NO_HOST) => "127.0.0.1".to_owned(),
         Some(host) => decoded(host.trim_start_matches('[').trim_end_matches(']'))?,
     };
@@ -169,6 +192,9 @@ fn one(text: &str) -> Result<(Scheme, Address), ConnectionError> {
     let node = Node { host, port };
     let place = match scheme {
         Scheme::Tcp => Place::Tcp(node),
+        Scheme::Unix if node.host != NO_HOST => {
+            return Err(refused("a socket's URL has no host; expected three slashes, as unix:///path"));
+        }
         Scheme::Unix if path.len() < 2 => return Err(refused("it names no socket; expected unix:///path")),
         Scheme::Unix => Place::Unix(path.into()),
         Scheme::Sentinel => Place::Sentinels(vec![node]),
@@ -191,7 +217,7 @@ fn database(text: &str) -> Result<u32, ConnectionError> {
         return Ok(0);
     }
     text.parse().map_err(|_| {
-        refused(&format!("`{text}` is no number of a database, expected one like redis://host/0"))
+        refused(&format!("its database is no number, expected one like redis://host/0; {QUOTE}"))
     })
 }
 
@@ -226,9 +252,7 @@ impl Tls {
                     "required" | "CERT_REQUIRED" | "optional" | "CERT_OPTIONAL" => true,
                     "none" | "CERT_NONE" => false,
                     _ => {
-                        return Err(refused(&format!(
-                            "`ssl_cert_reqs={value}`, expected required, optional or none"
-                        )));
+                        return Err(refused("`ssl_cert_reqs`: expected required, optional or none"));
                     }
                 }
             }
@@ -236,7 +260,7 @@ impl Tls {
             "ssl_ca_certs" => self.ca_certs = Some(value.into()),
             "ssl_certfile" => self.certfile = Some(value.into()),
             "ssl_keyfile" => self.keyfile = Some(value.into()),
-            other => return Err(refused(&format!("the parameter `{other}` is not known"))),
+            _ => return Err(refused(UNKNOWN_PARAMETER)),
         }
         Ok(())
     }
@@ -303,6 +327,31 @@ mod tests {
         assert_eq!(tls, Tls { verified: false, ca_certs: Some("/ca.pem".into()), ..Tls::new() });
     }
 
+    /// What they say instead of quoting it.
+    #[test]
+    fn a_bad_url_is_told_what_to_do() {
+        for (text, expected) in [
+            ("redis://user:/s3cret@h/0", "as %XX"),
+            ("redis://user:12/s3cret@h/0", "an `@` comes behind the first `/` or `?`"),
+            ("redis://u:12?s3cret@h/0", "an @ as %40"),
+            ("redis://h/0?password=abc&s3cret", "an & as %26"),
+            ("redis://s3cret#x@h", "`#`"),
+            ("redis://h/x", "redis://host/0"),
+            ("u:s3cret@redis://h", "expected redis://"),
+            ("unix://tmp/x.sock", "unix:///path"),
+            ("redis+socket://:pw@host/tmp/x.sock", "unix:///path"),
+        ] {
+            let error = Address::read(text).expect_err(text).to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        // Nobody could take these for the end of a password.
+        let socket = Address::read("unix:///tmp/a@b.sock?pass=x@y").expect("a socket");
+        assert_eq!(
+            (socket.place, socket.login),
+            (Place::Unix("/tmp/a@b.sock".into()), login(None, Some("x@y")))
+        );
+    }
+
     #[test]
     fn a_bad_url_is_refused_and_never_quoted() {
         for text in [
@@ -323,6 +372,21 @@ mod tests {
             "rediss://u:secret@h?ssl_cert_reqs=maybe",
             "redis://u:secret@h\0h",
             "redis://u:%ff@h",
+            // Cut at the wrong place.
+            "redis://user:/secret@h/0",
+            "redis://user:12/secret@h/0",
+            "redis://h/0?password=abc&secret",
+            "redis://u:12?secret@h/0",
+            "redis://h?ssl_secret=1",
+            "redis://h?db=secret",
+            "rediss://h?ssl_cert_reqs=secret",
+            "u:secret@redis://h",
+            "redis://u:a;secret@h",
+            "redis://secret#x@127.0.0.1:7391",
+            "redis://u:12\\secret@h/0",
+            "redis://u:sec\nret@h/0",
+            "redis+socket://u:a@/secret@/tmp/r.sock",
+            "unix://secret/x.sock",
         ] {
             let error = Address::read(text).expect_err(text);
             assert_eq!(error.code(), "invalid-url", "{text}");

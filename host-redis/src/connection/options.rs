@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{ConnectionError, RetryPolicy};
-use crate::json_error;
+use crate::{json_error, names};
 
 /// What `transport_options` says in Kombu and Celery (`broker_transport_options`).
 ///
@@ -60,7 +60,8 @@ pub struct TransportOptions {
     pub health_check_interval: Duration,
     /// The name that `CLIENT LIST` shows.
     pub client_name: Option<String>,
-    /// The longest blocking wait of a consumer; 1 s, and never more than 0.2 s.
+    /// The longest blocking wait of a consumer; 1 s, and never more. With more than two queues their lists are looked at
+    /// after 0.2 s, since not all of them are waited for.
     pub polling_interval: Duration,
     /// How connecting and publishing are tried again: `max_retries`, `interval_start`, `interval_step`, `interval_max`.
     /// Nothing is tried again unless one of them is given.
@@ -150,7 +151,9 @@ impl std::str::FromStr for TransportOptions {
 
 impl TransportOptions {
     /// Reads the options of an object. Options that Kombu's Redis transport does not have are passed over, as Kombu
-    /// does, and named in the log.
+    /// does, and named in the log; so are `body_encoding` (bodies are written in base64, and read as each of them says)
+    /// and `reauth_check_interval` (a login is made once per connection). `sentinel_fanout_compat` is refused: whoever
+    /// asks for it has peers from before Kombu 5.4, which listen to channels that are not spoken here.
     ///
     /// # Errors
     /// An option whose value is of another type or out of range, by its name.
@@ -205,7 +208,18 @@ impl TransportOptions {
             // What stands there instead may be the password itself.
             Some(_) => return Err(refused("sentinel_kwargs", &"expected an object")),
         }
+        if let Some(queue) = &read.deadletter_queue
+            && names::has_separator(&read.layout, queue.as_bytes())
+        {
+            return Err(refused("deadletter_queue", &"a queue's name must not contain the separator"));
+        }
         read.retry_policy = rest.retry_policy()?;
+        // It is about peers that are not served here, and which would hear nothing.
+        if rest.take::<bool>("sentinel_fanout_compat")? == Some(true) {
+            let reason = "it wants Kombu's fanout channels from before 5.4, which keyrail does not speak; Kombu 5.4 and \
+                          later are reached without it";
+            return Err(refused("sentinel_fanout_compat", &reason));
+        }
         // Nothing here needs them: one connection serves many tasks, and every command has its deadline.
         for name in ["max_connections", "retry_on_timeout", "socket_keepalive_options"] {
             rest.0.remove(name);
@@ -361,7 +375,9 @@ mod tests {
         assert_eq!(options, expected);
         assert!(!format!("{options:?}").contains("secret"));
         let nothing: TransportOptions =
-            r#"{"visibility_timeout": null, "client_name": null, "sep": null}"#.parse().unwrap();
+            r#"{"visibility_timeout": null, "client_name": null, "sep": null, "sentinel_fanout_compat": false}"#
+                .parse()
+                .unwrap();
         assert_eq!(nothing, TransportOptions::default());
     }
 
@@ -385,6 +401,10 @@ mod tests {
             (r#"{"queue_order_strategy": "random"}"#, "`random`"),
             (r#"{"unacked_key": "same", "unacked_index_key": "same"}"#, "different names"),
             (r#"{"sentinel_kwargs": "secret"}"#, "`sentinel_kwargs`"),
+            (r#"{"sentinel_fanout_compat": true}"#, "Kombu 5.4 and later are reached without it"),
+            (r#"{"sentinel_fanout_compat": "yes"}"#, "`sentinel_fanout_compat`"),
+            ("{\"deadletter_queue\": \"q\\u0006\\u00163\"}", "`deadletter_queue`"),
+            (r#"{"sep": ":", "deadletter_queue": "q:3"}"#, "`deadletter_queue`"),
         ] {
             let error = text.parse::<TransportOptions>().unwrap_err();
             assert_eq!(error.code(), "invalid-transport-options", "{text}");

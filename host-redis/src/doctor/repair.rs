@@ -7,7 +7,7 @@ use super::{
     Code, Culprit, Doctor, Repair, Report,
     read::wire::{ask_one, cmd, number, text},
     record::{self, Entry},
-    step::{Op, Step},
+    step::{Op, Step, Verb},
 };
 use crate::{ExecuteError, Executor, HostError};
 
@@ -107,11 +107,24 @@ impl Doctor {
     }
 
     /// Takes back what a record holds, the last step first, each at once on the server. A step that can no longer be taken
-    /// back stays in the record and is named.
+    /// back stays in the record and is named. So does one that added rows to a binding table: a row does not say who
+    /// wrote it, and a peer that has declared its queue since would lose its messages with it.
     ///
     /// # Errors
     /// [`HostError::RecordNotFound`]; an entry that cannot be read; those of [`repair`](Self::repair).
     pub async fn undo(&self, record: &str) -> Result<Undone, HostError> {
+        self.take_back(record, false).await
+    }
+
+    /// The same, rows that were added included: for who knows that nobody has declared their queues since.
+    ///
+    /// # Errors
+    /// As [`undo`](Self::undo).
+    pub async fn undo_rows(&self, record: &str) -> Result<Undone, HostError> {
+        self.take_back(record, true).await
+    }
+
+    async fn take_back(&self, record: &str, rows: bool) -> Result<Undone, HostError> {
         self.check_one_slot()?;
         let key = record::key(&self.layout, record);
         match ask_one(&self.redis, cmd("TYPE", &[key.as_bytes()])).await.map(text)?.as_deref() {
@@ -133,6 +146,12 @@ impl Doctor {
                 let (read, step) = Entry::read(&entry).map_err(|reason| HostError::NotExpressible {
                     reason: format!("an entry of the record `{record}` cannot be read: {reason}").into(),
                 })?;
+                if !rows && self.adds_rows(&read) {
+                    let why =
+                        "it added rows, and peers may have declared the same since; --rows takes them out";
+                    undone.left.push(format!("{} of {}: {why}", read.code, read.culprit));
+                    continue;
+                }
                 match self.step(&key, &entry, "back", &step).await? {
                     None => undone.undone += 1,
                     Some(at) => {
@@ -144,6 +163,13 @@ impl Doctor {
             }
         }
         Ok(undone)
+    }
+
+    /// Whether a step wrote rows into a table of bindings.
+    fn adds_rows(&self, entry: &Entry) -> bool {
+        let tables = [self.layout.binding_table(""), self.layout.permanent_table("")];
+        let is_table = |key: &[u8]| tables.iter().any(|table| key.starts_with(table.as_bytes()));
+        entry.changes.iter().any(|op| op.verb == Verb::Add && is_table(&op.key))
     }
 
     /// Does a step; says which of its parts does not hold, from 1, if nothing was done.

@@ -13,7 +13,7 @@ use keyrail_core::{
 
 use super::{Limits, types, types::exchange};
 use crate::{
-    ExecuteError, Executor, HostError, LoadError, Reply, SetSize,
+    ExecuteError, Executor, HostError, LoadError, Reply, SetSize, names,
     registry::{self, BucketOwner, Registry},
 };
 
@@ -154,7 +154,7 @@ pub(crate) async fn read(
         loading.table(table);
     }
     for binding in &registry.bindings {
-        loading.own(binding);
+        loading.own(layout, binding);
     }
     loading.buckets(&registry.buckets);
     let Loading { router, quarantine } = loading;
@@ -423,15 +423,24 @@ impl Loading {
         }
     }
 
-    /// Binds what keyrail wrote beside. An end that is not loaded, or gone, leaves the binding without effect.
-    fn own(&mut self, binding: &BindingDefinition) {
+    /// Binds what keyrail wrote beside. A queue whose list would be another queue's is passed over. An end that is not loaded, or gone, leaves the binding without effect.
+    fn own(&mut self, layout: &Layout, binding: &BindingDefinition) {
         let Some(source) = self.router.exchange(&binding.source) else { return };
+        let row = || format!("{} -> {}", binding.routing_key, binding.destination);
+        if let DestinationName::Queue(queue) = &binding.destination
+            && names::has_separator(layout, queue.as_bytes())
+        {
+            let reason = Reason::Member(MemberError::Separator { field: "queue", value: queue.clone() });
+            let exchange = binding.source.to_string();
+            self.quarantine.push(Quarantined { exchange, row: row().escape_debug().to_string(), reason });
+            return;
+        }
         let bound = binding
             .destination
             .find(&self.router)
             .and_then(|destination| self.router.bind(source, destination, &binding.binding()));
         if let Err(error) = bound {
-            let row = format!("{} -> {}", binding.routing_key, binding.destination);
+            let row = row();
             let exchange = binding.source.to_string();
             self.quarantine.push(Quarantined { exchange, row, reason: Reason::Bind(error) });
         }

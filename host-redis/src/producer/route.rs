@@ -2,11 +2,11 @@
 
 use std::{cell::RefCell, collections::HashSet};
 
-use keyrail_core::{Message as Routed, Outcome, PublishError, Router, Routes, Table, Trace};
+use keyrail_core::{Message as Routed, Outcome, PublishError, Router, Routes, Table, Trace, kombu::Layout};
 
 use super::{Asked, Message, Prepared};
 use crate::{
-    HostError,
+    HostError, names,
     publish::{Ways, hashed},
     table::Reach,
 };
@@ -41,11 +41,20 @@ fn names(router: &Router, routes: &Routes) -> Vec<String> {
 }
 
 /// On Kombu's default exchange a key names the list, whether or not anybody declared the queue.
-pub(super) fn by_name(routing_key: &[u8], headers: &Table, limit: usize) -> Result<Ways, HostError> {
+pub(super) fn by_name(
+    layout: &Layout,
+    routing_key: &[u8],
+    headers: &Table,
+    limit: usize,
+) -> Result<Ways, HostError> {
     let message = Routed::new(routing_key).headers(headers)?;
     let length = routing_key.len();
     if length > limit {
         return Err(PublishError::KeyTooLong { length, limit }.into());
+    }
+    // The first key, the routing key, was looked at.
+    for queue in message.keys().skip(1) {
+        names::check_queue(layout, queue)?;
     }
     let mut known = HashSet::new();
     let names = message.keys().map(String::from_utf8_lossy).filter(|name| !name.is_empty());

@@ -18,7 +18,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
 use super::{Problem, Shared};
-use crate::{Executor, Outgoing, ReceivedMessage, json_error, wide_number};
+use crate::{
+    Executor, Outgoing, ReceivedMessage, json_error,
+    sendable::{self, Unsendable},
+    wide_number,
+};
 
 type Server<E> = State<Arc<Shared<E>>>;
 type Body = Result<Bytes, BytesRejection>;
@@ -212,10 +216,18 @@ impl PublishRequest {
             (None, Some(text)) => kombu::Envelope::bytes(base64(&text).map_err(unprocessable)?),
             (None, None) => kombu::Envelope::bytes(Vec::new()),
         };
+        let unsendable = |error: Unsendable| {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, error.code(), error.to_string())
+        };
         if let Some(content_type) = &self.content_type {
+            sendable::body(content_type, envelope.body()).map_err(unsendable)?;
             envelope = envelope.content_type(content_type);
         }
+        for (name, _) in self.headers.iter() {
+            sendable::header(&String::from_utf8_lossy(name)).map_err(unsendable)?;
+        }
         for (name, value) in &self.properties {
+            sendable::property(name).map_err(unsendable)?;
             envelope = envelope.property(name, python(value)?);
         }
         let envelope = envelope.priority(kombu::Priority::new(self.priority));

@@ -59,8 +59,14 @@ const LOSSES: Experiments = &[
         "host-redis/tests/producer.rs::bad_rows_bad_keys_and_bad_bodies_stop_nobody_else",
     ),
     ("two_fanout_queues_one_channel", "host-redis/tests/executors.rs::subscribers_hear_their_patterns"),
-    ("fanout_exchange_with_slash", "tests/interop/test_kombu.py::test_fanout_from_keyrail_to_kombu"),
-    ("queue_named_like_priority_key", "host-redis/tests/captures/declaring.rs::a_separator_in_a_key"),
+    (
+        "fanout_exchange_with_slash",
+        "host-redis/tests/names.rs::fanout_names_that_kombu_cannot_live_with_are_refused",
+    ),
+    (
+        "queue_named_like_priority_key",
+        "host-redis/tests/names.rs::a_separator_in_a_name_is_refused_wherever_it_is_written",
+    ),
     (
         "restore_watch_contention",
         "host-redis/tests/restore.rs::ten_thousand_are_restored_beside_a_busy_writer",

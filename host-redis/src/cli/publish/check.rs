@@ -1,53 +1,40 @@
-//! What Kombu would stumble over, or nobody would ever see.
+//! What Kombu would stumble over, or nobody would ever see, in the words of the flags.
 
 use std::collections::HashSet;
 
-use serde::de::IgnoredAny;
+use keyrail_redis::sendable::{self, PROPERTIES, Unsendable};
 
 use super::super::{Failure, header::Header};
 
 /// Kombu decodes JSON by its content type, and raises where it is none.
 pub(super) fn is_readable(content_type: &str, body: &[u8]) -> Result<(), Failure> {
-    if content_type != "application/json" {
-        return Ok(());
-    }
-    match serde_json::from_slice::<IgnoredAny>(body) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Failure::usage(format!(
-            "--content-type {content_type}: the body is no JSON, and a Kombu consumer would raise: {}",
-            keyrail_redis::json_error(&error)
-        ))),
-    }
+    let refused = |error| Failure::usage(format!("--content-type {content_type}: {error}"));
+    sendable::body(content_type, body).map_err(refused)
 }
 
-/// An envelope has one value for each name.
+/// An envelope has one value for each name, and its body is packed by whoever says so.
 pub(super) fn headers(headers: &[Header]) -> Result<(), Failure> {
-    once("--header", headers)
+    once("--header", headers)?;
+    let refused = |error| Failure::usage(format!("--header: {error}; use --compression"));
+    headers.iter().try_for_each(|header| sendable::header(header.name())).map_err(refused)
 }
-
-/// Those of AMQP that are not written by a flag of their own.
-const PROPERTIES: [&str; 8] =
-    ["app_id", "cluster_id", "correlation_id", "message_id", "reply_to", "timestamp", "type", "user_id"];
 
 /// Refuses what would not be honoured, and warns of what nobody may look for.
 pub(super) fn properties(properties: &[Header]) -> Result<(), Failure> {
     once("--property", properties)?;
     for name in properties.iter().map(Header::name) {
-        let instead = match name {
-            "priority" => "use --priority",
-            "expiration" => "use --expiration",
-            "content_type" | "content-type" => "use --content-type",
-            "delivery_mode" | "delivery_info" | "delivery_tag" | "body_encoding" => {
-                "Kombu's transport writes it, and so does keyrail"
-            }
-            _ if PROPERTIES.contains(&name) => continue,
-            _ => {
+        match sendable::property(name) {
+            Ok(true) => {}
+            Ok(false) => {
                 let known = PROPERTIES.join(", ");
                 tracing::warn!("`{name}` is no property of AMQP, and is sent as it is; those are {known}");
-                continue;
             }
-        };
-        return Err(Failure::usage(format!("--property: `{name}` cannot be set so; {instead}")));
+            Err(error @ Unsendable::OwnPlace { .. }) => {
+                let flag = name.replace('_', "-");
+                return Err(Failure::usage(format!("--property: {error}; use --{flag}")));
+            }
+            Err(error) => return Err(Failure::usage(format!("--property: {error}"))),
+        }
     }
     Ok(())
 }
