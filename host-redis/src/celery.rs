@@ -48,6 +48,7 @@ mod events;
 mod fate;
 mod held;
 mod job;
+mod limits;
 mod node;
 mod python;
 mod results;
@@ -69,7 +70,11 @@ pub use stored::StoredResult;
 /// second time elsewhere, however long.
 ///
 /// Not done: signatures that should follow a task (`link`, chains, chords) fail the task instead of being forgotten;
-/// bodies in pickle or YAML fail it, too, and go to quarantine; time limits and revoking by id.
+/// bodies in pickle or YAML fail it, too, and go to quarantine; revoking by id.
+///
+/// A caller's `time_limit` drops the task where it waits, and fails it as Celery's pool does; it is acked then. At its
+/// `soft_time_limit` a task is asked to end: see [`Call::soft_time_limit`]. One that blocks its thread instead of waiting
+/// can be neither stopped nor asked.
 pub struct Worker<E: Executor> {
     host: Host<E>,
     node: Arc<Node<E>>,

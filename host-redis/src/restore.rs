@@ -223,6 +223,9 @@ impl<E: Executor> Host<E> {
     }
 
     /// Puts back what is registered under an owner and not `known`, unmarked, since nobody has seen it. How many went.
+    ///
+    /// # Errors
+    /// Those of the executor; a list of another type only after everything else went.
     pub(crate) async fn return_owned(
         &self,
         owner: &str,
@@ -246,7 +249,7 @@ impl<E: Executor> Host<E> {
         moves.sort_by_key(|(held, _, _)| {
             std::cmp::Reverse(place(&String::from_utf8_lossy(&held.delivery), owner))
         });
-        let mut returned = 0;
+        let (mut returned, mut wrong) = (0, None);
         for deliveries in moves.chunks(BATCH) {
             let restore = Restore { layout, lock: None, deliveries };
             let moved = executor.restore(&restore).await?.unwrap_or_default();
@@ -254,13 +257,14 @@ impl<E: Executor> Host<E> {
                 match put_back {
                     PutBack::Done => returned += 1,
                     PutBack::Gone => {}
-                    PutBack::WrongType(list) => {
-                        return Err(ExecuteError::WrongType { key: list.into(), command: "RPUSH" }.into());
-                    }
+                    PutBack::WrongType(list) => wrong = Some(list),
                 }
             }
         }
-        Ok(returned)
+        match wrong {
+            Some(list) => Err(ExecuteError::WrongType { key: list.into(), command: "RPUSH" }.into()),
+            None => Ok(returned),
+        }
     }
 }
 

@@ -123,11 +123,11 @@ impl<E: Executor> Job<E> {
                 tracing::debug!("task `{}` starts: `{}`", task.call.name, task.call.id);
                 node.started(&task, &line);
                 // It may panic before there is anything to wait for.
-                let call = async { handler(task.call.clone()).await };
-                match AssertUnwindSafe(call).catch_unwind().await {
-                    Ok(Ok(result)) => Ended::Done(result),
-                    Ok(Err(failure)) => Ended::Failed(failure),
-                    Err(panic) => Ended::Failed(TaskFailure::of_panic(&*panic)),
+                let run = |call| AssertUnwindSafe(async move { handler(call).await }).catch_unwind();
+                match task.limits.hold(&task.call, run).await {
+                    Ok(Ok(Ok(result))) => Ended::Done(result),
+                    Ok(Ok(Err(failure))) | Err(failure) => Ended::Failed(failure),
+                    Ok(Err(panic)) => Ended::Failed(TaskFailure::of_panic(&*panic)),
                 }
             }
         };

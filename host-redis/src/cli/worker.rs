@@ -15,12 +15,13 @@ use program::Runner;
 /// A program gets `[args, kwargs]` as JSON on standard input and the call in KEYRAIL_TASK_ID and KEYRAIL_TASK_NAME. What
 /// it prints is the result, as JSON if it is JSON and else as text; if it exits with another status than 0, the task has
 /// failed: with that status and the last line it wrote to standard error as the message, and all of that as the
-/// traceback. A message is acked when its result is stored: if the worker dies before, the task is run again. Time
-/// limits of a task are not kept.
+/// traceback. A message is acked when its result is stored: if the worker dies before, the task is run again.
+///
+/// A program runs in a process group of its own. At the soft time limit of its task the group gets SIGTERM; a program that
+/// fails then has failed with SoftTimeLimitExceeded. At the hard one the group is killed: TimeLimitExceeded.
 ///
 /// SIGINT and SIGTERM stop it: it takes no more, waits for the programs that run, and puts back what it holds. A second one
-/// kills them, and their messages go back, too. Programs run in process groups of their own, so that Ctrl-C is the worker's
-/// alone; under systemd write KillMode=mixed. A program that was killed from outside (SIGKILL by the system, SIGTERM) has not
+/// kills them, and their messages go back, too. Ctrl-C is the worker's alone; under systemd write KillMode=mixed. A program that was killed from outside (SIGKILL by the system, SIGTERM) has not
 /// failed: its message goes back, three times at most.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

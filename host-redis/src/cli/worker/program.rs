@@ -42,7 +42,8 @@ const REPLACED: Duration = Duration::from_secs(10);
 impl Runner {
     pub(super) async fn run(self, path: String, call: Call) -> Result<Value, TaskFailure> {
         let mut child = self.start(&path, &call).await?;
-        let group = Group::of(&child);
+        // INVARIANT: dropped before the child is, whose number nobody else has till then.
+        let mut group = Group::of(&child);
         let input = json!([call.args, call.kwargs]).to_string();
         let (mut stdout, mut stderr) = (Output::new(self.max_output), Output::new(self.max_output));
         let (stdin, pipes) = (child.stdin.take(), (child.stdout.take(), child.stderr.take()));
@@ -52,24 +53,36 @@ impl Runner {
                 let _ = stdin.write_all(input.as_bytes()).await;
             }
         };
+        let mut asked = false;
         let status = {
             let talk = async {
                 tokio::join!(write, stdout.read_from(pipes.0, false), stderr.read_from(pipes.1, true))
             };
             let mut talk = pin!(talk);
-            tokio::select! {
-                // It may close its outputs and go on.
-                _ = &mut talk => child.wait().await,
-                status = child.wait() => {
-                    if timeout(LINGER, talk).await.is_err() {
-                        tracing::debug!("`{path}` has ended, and what it started holds its outputs open");
+            let mut talks = true;
+            let status = loop {
+                tokio::select! {
+                    biased;
+                    status = child.wait() => break status,
+                    // It may close its outputs and go on.
+                    _ = &mut talk, if talks => talks = false,
+                    () = call.soft_time_limit(), if !asked => {
+                        asked = true;
+                        group.signal(Signal::TERM);
                     }
-                    status
                 }
+            };
+            if talks && timeout(LINGER, talk).await.is_err() {
+                tracing::debug!("`{path}` has ended, and what it started holds its outputs open");
             }
+            status
         };
         group.ended();
         let status = status.map_err(|error| TaskFailure::lost(&format!("{path}: {error}")))?;
+        if asked && !status.success() {
+            let traceback = Some(stderr.text());
+            return Err(TaskFailure { traceback, ..TaskFailure::soft_time_limit_exceeded() });
+        }
         outcome(&path, status, &stdout, &stderr)
     }
 
@@ -132,17 +145,23 @@ impl Group {
         Group(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
     }
 
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.0
+            && let Err(error) = kill_process_group(group, signal)
+        {
+            tracing::debug!("the process group {group} gets no signal: {error}");
+        }
+    }
+
     /// The program has ended, and its id may soon be another one's.
-    fn ended(mut self) {
+    fn ended(&mut self) {
         self.0 = None;
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        if let Some(group) = self.0 {
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        self.signal(Signal::KILL);
     }
 }
 
