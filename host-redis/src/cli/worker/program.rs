@@ -83,7 +83,7 @@ impl Runner {
             let traceback = Some(stderr.text());
             return Err(TaskFailure { traceback, ..TaskFailure::soft_time_limit_exceeded() });
         }
-        outcome(&path, status, &stdout, &stderr)
+        outcome(&path, status, &stdout, &stderr).map_err(|failure| *failure)
     }
 
     /// Starts it in a process group of its own: what the terminal or a supervisor tells the worker is not for it. A shortage
@@ -168,7 +168,12 @@ impl Drop for Group {
 /// By these a system or a supervisor ends what it did not start; by others a program ends itself.
 const FROM_OUTSIDE: [Signal; 5] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::KILL, Signal::TERM];
 
-fn outcome(path: &str, status: ExitStatus, stdout: &Output, stderr: &Output) -> Result<Value, TaskFailure> {
+fn outcome(
+    path: &str,
+    status: ExitStatus,
+    stdout: &Output,
+    stderr: &Output,
+) -> Result<Value, Box<TaskFailure>> {
     if !status.success() {
         let wrote = stderr.text();
         let why = wrote.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
@@ -178,18 +183,18 @@ fn outcome(path: &str, status: ExitStatus, stdout: &Output, stderr: &Output) -> 
             true => TaskFailure::lost(&message),
             false => TaskFailure::new("RuntimeError", &message),
         };
-        return Err(TaskFailure { traceback: Some(wrote), ..failure });
+        return Err(TaskFailure { traceback: Some(wrote), ..failure }.into());
     }
     if let Some(limit) = stdout.overflown() {
         let message =
             format!("{path}: it printed more than {limit} bytes; raise the limit with --max-output");
-        return Err(TaskFailure::new("OverflowError", &message));
+        return Err(TaskFailure::new("OverflowError", &message).into());
     }
     let printed = stdout.text();
     match (serde_json::from_slice(stdout.bytes()), wide_number(&printed)) {
         (Ok(_), Some(wide)) => {
             let message = format!("{path}: it printed the whole number {wide}, which has more than 64 bits");
-            Err(TaskFailure::new("OverflowError", &message))
+            Err(TaskFailure::new("OverflowError", &message).into())
         }
         (Ok(value), _) => Ok(value),
         (Err(_), _) => Ok(printed.into()),
