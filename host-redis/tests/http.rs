@@ -8,8 +8,11 @@ use axum::{
     http::{Request, Response, StatusCode, header},
 };
 use http_body_util::BodyExt;
-use keyrail_core::kombu::Layout;
-use keyrail_redis::{Host, Memory, load, serve};
+use keyrail_core::{
+    ExchangeKind,
+    kombu::{Command, Layout, Plan},
+};
+use keyrail_redis::{Executor, Host, Memory, load, serve};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -58,6 +61,41 @@ async fn the_topology_is_the_files() {
     assert_eq!(topology["exchanges"].as_array().expect("a list").len(), 10);
     assert_eq!(topology["queues"].as_array().expect("a list").len(), 18);
     assert_eq!(topology["bindings"].as_array().expect("a list").len(), 39);
+}
+
+/// Tables as a Kombu consumer leaves them, and what somebody told about their types.
+async fn app_on_tables(kinds: &[(&str, ExchangeKind)]) -> (Router, Host<Memory>) {
+    let (memory, layout) = (Memory::new(), Layout::default());
+    let row = Command::SAdd { key: layout.binding_table("news"), member: b"\x06\x16\x06\x16desk".to_vec() };
+    memory.run(&Plan { atomic: false, commands: vec![row] }).await.expect("a row");
+    let kinds = kinds.iter().map(|(name, kind)| ((*name).to_owned(), *kind)).collect();
+    let host = Host::from_tables(memory, layout, load::Options { kinds, ..load::Options::default() });
+    (serve::app(host.clone(), serve::Options::default()), host)
+}
+
+#[tokio::test]
+async fn a_guessed_type_is_told() {
+    let (app, _) = app_on_tables(&[]).await;
+    let message = json!({"exchange": "news", "body": "x"});
+    for (path, asked) in [("/v1/route", json!({"exchange": "news"})), ("/v1/publish", message)] {
+        let answer = body(post(&app, path, asked).await).await;
+        assert_eq!((&answer["queues"], &answer["guessed"]), (&json!(["desk"]), &json!(["news"])), "{path}");
+    }
+    let topology = request("GET", "/v1/topology").body(Body::empty()).expect("a request");
+    let exchange = &body(send(&app, topology).await).await["exchanges"][0];
+    assert_eq!(exchange["arguments"], json!({"x-keyrail-type": "guessed"}));
+}
+
+#[tokio::test]
+async fn how_many_listened_is_told() {
+    let (app, host) = app_on_tables(&[("news", ExchangeKind::Fanout)]).await;
+    let _listening = host.listen("news", "#").await.expect("a listener");
+    let answer = post(&app, "/v1/publish", json!({"exchange": "news", "routingKey": "a", "body": "x"}));
+    let answer = body(answer.await).await;
+    assert_eq!(
+        answer,
+        json!({"outcome": "routed", "queues": [], "fanout": [{"exchange": "news", "receivers": 1}]})
+    );
 }
 
 #[tokio::test]

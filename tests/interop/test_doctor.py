@@ -207,6 +207,14 @@ class DoctorAndCelery(DoctorCase):
         [answer] = self.caller("inspect", "ping")
         self.assertEqual(list(answer.values()), [{"ok": "pong"}])
 
+    def test_the_exchanges_of_remote_control_are_known_and_that_of_tasks_is_a_guess(self) -> None:
+        findings = json.loads(self.keyrail("lint", "--json").stdout)["findings"]
+        guessed = [finding["culprit"]["name"] for finding in findings if finding["code"] == "guessed-type"]
+        self.assertEqual(guessed, ["celery"])
+        way = self.keyrail("route", "-x", "celery.pidbox", status=1)
+        self.assertIn("celery.pidbox (fanout)\n└─ listens to (empty key) ─▶ ", way.stdout)
+        self.assertEqual(way.stderr, "")
+
     def test_what_a_killed_worker_leaves_behind(self) -> None:
         self.assertNotIn("fanout-rows", self.examine(0))
         self.worker.child.kill()

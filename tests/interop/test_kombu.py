@@ -150,6 +150,10 @@ class Kombu57(InteropCase):
         consumer.wait_lines(1)
         # The subscription is another connection's business: wait until Redis knows it.
         until("Kombu subscribes", lambda: self.ask("PUBSUB", "NUMPAT") == 1)
+        # Nothing in Redis tells that this is a fanout exchange, and keyrail says that it guesses.
+        lost = self.keyrail("publish", "-x", "news", "--body", "lost", "--json")
+        self.assertEqual(json.loads(lost.stdout)["guessed"], ["news"])
+        self.assertIn("give --type news=fanout", lost.stderr)
         sent = self.keyrail("publish", "-x", "news", "--type", "fanout", "--body", "hello", "--json")
         self.assertEqual(json.loads(sent.stdout),
                          {"outcome": "routed", "queues": [], "receivers": 1})
