@@ -44,8 +44,9 @@ soak: ## route ten million times and watch the memory; kill 200 consumers under 
 interop: ## run against real Redis, Kombu and Celery
 	@scripts/test.sh interop
 
-bench: ## measure keyrail and its peers on the same files (ARGS=--quick for a short run)
+bench: ## measure keyrail and its peers on the same files, then on Redis (ARGS=--quick for a short run on files)
 	@bench/run.py $(ARGS)
+	@[ -n "$(ARGS)" ] || bench/delivery.py
 
 bench-redis: ## measure publishing and consuming on Redis beside Kombu, Celery's ports and redis-benchmark
 	@bench/delivery.py $(ARGS)

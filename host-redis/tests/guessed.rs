@@ -141,8 +141,9 @@ fn a_guess_stays_one_in_a_file() {
     );
     // Another Redis is told the rows, and no type.
     let other = RedisServer::start();
-    let import = succeed(["topology", "import", "--topology", &file, "--redis", &other.url()]);
-    assert_eq!(import, "imported 0 exchanges, 1 queue, 1 binding\n");
+    let (_, out, err) = run(&["topology", "import", "--topology", &file, "--redis", &other.url()]);
+    assert_eq!(out, "imported 0 exchanges, 1 queue, 1 binding\n");
+    assert!(err.contains("`news` is guessed to be direct") && err.contains("say so in the file"), "{err}");
     assert_eq!(other.command(&["EXISTS", "keyrail.exchange"]), ":0\r\n");
     assert!(succeed(["topology", "print", "--redis", &other.url()]).starts_with("news (direct, guessed)\n"));
 }

@@ -23,7 +23,7 @@ pub(crate) fn warn(source: &Source, guessed: &[String]) {
         tracing::warn!("{}", sentence(name, source.topology.is_some()));
     }
     if let Some(more @ 1..) = guessed.len().checked_sub(NAMED) {
-        tracing::warn!("the types of {more} more exchanges on the way are guessed");
+        tracing::warn!("the types of {more} more exchanges are guessed");
     }
 }
 

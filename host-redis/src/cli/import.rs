@@ -11,7 +11,7 @@ use keyrail_core::{
 use keyrail_redis::{Imported, load};
 use serde::Serialize;
 
-use super::{Failure, ends::DialectName, open::Source, reason::Kinds, show::count};
+use super::{Failure, ends::DialectName, guess, open::Source, reason::Kinds, show::count};
 
 /// Write the topology of a file into Redis, all of it in one transaction.
 ///
@@ -74,9 +74,11 @@ pub(super) async fn run(args: Args) -> Result<ExitCode, Failure> {
         );
     }
     // A guess is declared to nobody.
-    let told = exchanges.iter().filter(|exchange| !load::is_guessed(&exchange.arguments));
+    let guesses = exchanges.iter().filter(|exchange| load::is_guessed(&exchange.arguments));
+    let guessed: Vec<String> = guesses.map(|exchange| exchange.name.to_string()).collect();
+    guess::warn(&args.source, &guessed);
     let answer = Answer {
-        exchanges: told.count(),
+        exchanges: exchanges.len() - guessed.len(),
         queues: queues.len(),
         bindings: bindings.len(),
         policies: policies.len(),

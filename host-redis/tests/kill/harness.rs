@@ -38,7 +38,7 @@ pub(crate) struct Figures {
     pub(crate) published: usize,
     pub(crate) processed: usize,
     pub(crate) duplicates: usize,
-    /// Of messages that no killed worker held.
+    /// Beyond one for each delivery of the message that a killed worker held.
     pub(crate) unexplained: usize,
     pub(crate) lost: usize,
 }
@@ -51,8 +51,8 @@ impl Harness {
         let mut random = Random::new();
         let mut figures = Figures::default();
         let mut processed: BTreeMap<u64, usize> = BTreeMap::new();
-        // What a killed worker held, by name and by message.
-        let (mut known, mut explained) = (BTreeSet::new(), BTreeSet::new());
+        // Deliveries that a killed worker held, and how many of each message.
+        let (mut known, mut explained) = (BTreeSet::new(), BTreeMap::<u64, usize>::new());
         let mut round = 0;
         while figures.kills < self.kills {
             let mut worker = Worker::start(self.taking, &workers);
@@ -72,14 +72,17 @@ impl Harness {
             // What it had sent is on its way still.
             thread::sleep(Duration::from_millis(30));
             let held = held(&server);
-            let counts = held.keys().any(|delivery| !known.contains(delivery));
-            if counts {
-                figures.kills += 1;
-            } else {
-                figures.uncounted += 1;
+            let mut counts = false;
+            for (delivery, message) in held {
+                if known.insert(delivery) {
+                    counts = true;
+                    *explained.entry(message).or_default() += 1;
+                }
             }
-            explained.extend(held.values().copied());
-            known.extend(held.into_keys());
+            match counts {
+                true => figures.kills += 1,
+                false => figures.uncounted += 1,
+            }
             worker.add_to(&mut processed);
             round += 1;
         }
@@ -97,7 +100,7 @@ impl Harness {
         figures.lost = published.iter().filter(|id| !processed.contains_key(id)).count();
         for (id, times) in &processed {
             figures.duplicates += times - 1;
-            figures.unexplained += if explained.contains(id) { 0 } else { times - 1 };
+            figures.unexplained += (times - 1).saturating_sub(explained.get(id).copied().unwrap_or_default());
         }
         figures
     }
