@@ -45,7 +45,8 @@ impl<E: Executor> Host<E> {
     ///
     /// # Errors
     /// A binding that no router takes, a type that contradicts the one that is known, a key that cannot be written;
-    /// nothing is written then.
+    /// nothing is written then. Those of the executor: on a cluster whose tables lie on several servers a part may be
+    /// written, and binding again completes it.
     pub async fn bind(&self, bind: &Bind) -> Result<Bound, HostError> {
         for _ in 0..ATTEMPTS {
             if let Some(bound) = self.try_bind(bind).await? {
@@ -110,9 +111,22 @@ impl<E: Executor> Host<E> {
             let owner = BucketOwner { turn, binding: binding.clone() };
             plan.commands.push(registry::own_buckets(self.layout(), &owner));
         }
-        plan.atomic = plan.commands.len() > 1;
-        let replies = match plan.commands.iter().any(|command| command.key() == exchanges) {
-            true => self.executor().run_adding(&plan, &[exchanges]).await?,
+        let is_type = |command: &Command| command.key() == exchanges;
+        if self.executor().spreads() {
+            // The tables lie on several servers: types first, so that nobody finds a row without its exchange's.
+            let (types, rows): (Vec<_>, _) = plan.commands.into_iter().partition(is_type);
+            let types = Plan { atomic: types.len() > 1, commands: types };
+            if !types.commands.is_empty()
+                && self.executor().run_adding(&types, std::slice::from_ref(&exchanges)).await?.is_none()
+            {
+                return Ok(None);
+            }
+            plan = Plan { atomic: false, commands: rows };
+        } else {
+            plan.atomic = plan.commands.len() > 1;
+        }
+        let replies = match plan.commands.iter().any(is_type) {
+            true => self.executor().run_adding(&plan, std::slice::from_ref(&exchanges)).await?,
             false => Some(self.executor().run(&plan).await?),
         };
         let is_guessed = known.is_some_and(|exchange| load::is_guessed(exchange.argument_table()));

@@ -48,6 +48,7 @@ mod call;
 mod control;
 mod events;
 mod held;
+mod limits;
 mod node;
 mod python;
 mod results;
@@ -68,7 +69,11 @@ pub use results::{Results, TaskResult};
 /// second time elsewhere, however long.
 ///
 /// Not done: signatures that should follow a task (`link`, chains, chords) fail the task instead of being forgotten;
-/// bodies in pickle or YAML go to quarantine; time limits and revoking by id.
+/// bodies in pickle or YAML go to quarantine; revoking by id.
+///
+/// A caller's `time_limit` drops the task where it waits, and fails it as Celery's pool does; it is acked then. At its
+/// `soft_time_limit` a task is asked to end: see [`Call::soft_time_limit`]. One that blocks its thread instead of waiting
+/// can be neither stopped nor asked.
 pub struct Worker<E: Executor> {
     host: Host<E>,
     node: Arc<Node<E>>,
@@ -305,10 +310,11 @@ impl<E: Executor> Job<E> {
             (None, Some(handler)) => {
                 tracing::debug!("task `{}` starts: `{}`", task.call.name, task.call.id);
                 self.node.started(task, &line);
-                match AssertUnwindSafe(handler(task.call.clone())).catch_unwind().await {
-                    Ok(Ok(result)) => Ended::Done(result),
-                    Ok(Err(failure)) => Ended::Failed(failure),
-                    Err(panic) => Ended::Failed(TaskFailure::of_panic(&*panic)),
+                let run = |call| AssertUnwindSafe(handler(call)).catch_unwind();
+                match task.limits.hold(&task.call, run).await {
+                    Ok(Ok(Ok(result))) => Ended::Done(result),
+                    Ok(Ok(Err(failure))) | Err(failure) => Ended::Failed(failure),
+                    Ok(Err(panic)) => Ended::Failed(TaskFailure::of_panic(&*panic)),
                 }
             }
         };

@@ -45,6 +45,13 @@ pub enum HostError {
         /// What and why.
         reason: Box<str>,
     },
+    /// On a cluster, where queues lie on several servers, some of them took their copy and others did not.
+    PartlyPublished {
+        /// Those that did.
+        queues: Vec<String>,
+        /// What stopped the first of the others.
+        error: ExecuteError,
+    },
     /// A topology that cannot be loaded.
     Load(LoadError),
     /// The executor failed.
@@ -217,6 +224,7 @@ impl HostError {
             HostError::QueueNotFound { .. } => "queue-not-found",
             HostError::RecordNotFound { .. } => "record-not-found",
             HostError::NotExpressible { .. } => "not-expressible",
+            HostError::PartlyPublished { .. } => "partly-published",
             HostError::Load(error) => error.code(),
             HostError::Execute(error) => error.code(),
         }
@@ -290,6 +298,9 @@ impl fmt::Display for HostError {
                 }
             },
             HostError::NotExpressible { reason } => f.write_str(reason),
+            HostError::PartlyPublished { queues, error } => {
+                write!(f, "only some queues took their copy ({}): {error}", queues.join(", "))
+            }
             HostError::Load(error) => error.fmt(f),
             HostError::Execute(error) => error.fmt(f),
         }

@@ -20,6 +20,7 @@ mod redis;
 mod sweep;
 mod take;
 
+pub(crate) use held::AT_ONCE;
 pub use held::{GiveBack, Held, Overdue, PutBack, Restore};
 pub use memory::{Memory, MemoryWaiter};
 pub(crate) use redis::commands::{Answers, Commands};

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use futures_util::future::join_all;
 use keyrail_core::{
     BindError, DestinationName, Dialect, ExchangeKind, Outcome, Router, Topology,
     kombu::{Command, Layout, Plan, plan},
@@ -168,13 +169,19 @@ impl<E: Executor> Host<E> {
         route(&table.router, &self.layout, outgoing, near_misses)
     }
 
-    /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one transaction.
+    /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one transaction; on a cluster
+    /// whose keys lie in several slots each for itself.
     ///
     /// # Errors
     /// As [`route`](Self::route), and those of the executor. That nobody gets the message is no error but an outcome.
+    /// [`HostError::PartlyPublished`] on such a cluster.
     pub async fn publish(&self, outgoing: &Outgoing) -> Result<Published, HostError> {
         let (Planned { routed, plan }, ways) = self.plan(outgoing).await?;
-        let replies = if plan.commands.is_empty() { Vec::new() } else { self.executor.run(&plan).await? };
+        let replies = match plan.commands.len() {
+            0 => Vec::new(),
+            2.. if self.executor.spreads() => self.run_apart(&ways, &plan).await?,
+            _ => self.executor.run(&plan).await?,
+        };
         let mut fanout = Vec::new();
         for (command, reply) in plan.commands.iter().zip(&replies) {
             if let (Command::Publish { channel, .. }, Reply::Count(receivers)) = (command, reply) {
@@ -185,6 +192,19 @@ impl<E: Executor> Host<E> {
         let heard = fanout.iter().any(|sent| sent.receivers > 0);
         let outcome = if ways.queues.is_empty() && !heard { Outcome::Unroutable } else { Outcome::Routed };
         Ok(Published { outcome, queues: ways.queues, fanout, guessed: routed.guessed })
+    }
+
+    async fn run_apart(&self, ways: &Ways, plan: &Plan) -> Result<Vec<Reply>, HostError> {
+        let executor = &self.executor;
+        let each = plan.commands.iter().map(|command| async move {
+            let plan = Plan { atomic: false, commands: vec![command.clone()] };
+            let replies = executor.run(&plan).await;
+            replies.map(|mut replies| replies.pop().unwrap_or(Reply::Value(None)))
+        });
+        ways.all(join_all(each).await).map_err(|(queues, error)| match queues.is_empty() {
+            true => error.into(),
+            false => HostError::PartlyPublished { queues, error },
+        })
     }
 
     /// Where a message would go, and the commands that would bring it there. Nothing is sent.

@@ -349,19 +349,11 @@ impl Producer {
         ways: &Ways,
         plan: &Plan,
     ) -> Result<Vec<Reply>, ProduceError> {
-        let each = plan.commands.iter().enumerate();
-        let answers = join_all(each.map(|(place, command)| self.copy_once(prepared, place, command))).await;
-        let done = ways.queues.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
-        let done: Vec<String> = done.map(|(queue, _)| queue.clone()).collect();
-        let mut replies = Vec::with_capacity(answers.len());
-        for answer in answers {
-            match answer {
-                Ok(reply) => replies.push(reply),
-                Err(error) if done.is_empty() => return Err(error.into()),
-                Err(error) => return Err(ProduceError::PartlyPublished { queues: done, error }),
-            }
-        }
-        Ok(replies)
+        let each = plan.commands.iter().map(|command| self.copy_once(prepared, command));
+        ways.all(join_all(each).await).map_err(|(queues, error)| match queues.is_empty() {
+            true => error.into(),
+            false => ProduceError::PartlyPublished { queues, error },
+        })
     }
 
     fn confirm(

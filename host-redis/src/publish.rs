@@ -9,7 +9,7 @@ use keyrail_core::{
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use crate::{HostError, load, names};
+use crate::{ExecuteError, HostError, Reply, load, names};
 
 /// A message to be published.
 #[derive(Clone, Debug)]
@@ -257,6 +257,19 @@ impl Ways {
             commands.extend(plan::publish_fanout(layout, &publish, &tags()).commands);
         }
         Plan { atomic: commands.len() > 1, commands }
+    }
+
+    /// The answers to a plan whose commands went each its own way.
+    ///
+    /// # Errors
+    /// What stopped the first queue that has no copy, and those that have theirs.
+    pub(crate) fn all(
+        &self,
+        answers: Vec<Result<Reply, ExecuteError>>,
+    ) -> Result<Vec<Reply>, (Vec<String>, ExecuteError)> {
+        let done = self.queues.iter().zip(&answers).filter(|(_, answer)| answer.is_ok());
+        let done = done.map(|(queue, _)| queue.clone()).collect();
+        answers.into_iter().collect::<Result<_, _>>().map_err(|error| (done, error))
     }
 }
 

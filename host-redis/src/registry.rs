@@ -260,8 +260,8 @@ fn member(
     })
 }
 
-/// No queue lives longer, some 30,000 years: a server refuses a time that its clock cannot reach, in the middle of a plan.
-const LONGEST: u64 = 1_000_000_000_000_000;
+/// Nothing lives longer, some 30,000 years: a server refuses a time that its clock cannot reach, in the middle of a plan.
+pub(crate) const LONGEST: u64 = 1_000_000_000_000_000;
 
 /// A queue's argument `x-expires`, in milliseconds.
 pub(crate) fn expires_ms(arguments: &Table) -> Option<u64> {

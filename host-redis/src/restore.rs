@@ -6,7 +6,6 @@ use keyrail_core::{
     ByteString,
     kombu::{Envelope, Json, Layout, Priority, read_text},
 };
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{
@@ -224,6 +223,9 @@ impl<E: Executor> Host<E> {
     }
 
     /// Puts back what is registered under an owner and not `known`, unmarked, since nobody has seen it. How many went.
+    ///
+    /// # Errors
+    /// Those of the executor; a list of another type only after everything else went.
     pub(crate) async fn return_owned(
         &self,
         owner: &str,
@@ -247,7 +249,7 @@ impl<E: Executor> Host<E> {
         moves.sort_by_key(|(held, _, _)| {
             std::cmp::Reverse(place(&String::from_utf8_lossy(&held.delivery), owner))
         });
-        let mut returned = 0;
+        let (mut returned, mut wrong) = (0, None);
         for deliveries in moves.chunks(BATCH) {
             let restore = Restore { layout, lock: None, deliveries };
             let moved = executor.restore(&restore).await?.unwrap_or_default();
@@ -255,13 +257,14 @@ impl<E: Executor> Host<E> {
                 match put_back {
                     PutBack::Done => returned += 1,
                     PutBack::Gone => {}
-                    PutBack::WrongType(list) => {
-                        return Err(ExecuteError::WrongType { key: list.into(), command: "RPUSH" }.into());
-                    }
+                    PutBack::WrongType(list) => wrong = Some(list),
                 }
             }
         }
-        Ok(returned)
+        match wrong {
+            Some(list) => Err(ExecuteError::WrongType { key: list.into(), command: "RPUSH" }.into()),
+            None => Ok(returned),
+        }
     }
 }
 
@@ -312,26 +315,43 @@ pub(crate) fn payload_of(record: &[u8]) -> Option<&[u8]> {
     address(record).map(|address| address.payload)
 }
 
-/// How many places a record is cut at before it is given up.
-const CUTS: usize = 16;
-
 /// Takes `[message, exchange, routing key]` apart from its end: the message may be more than a strict reader takes, as
 /// Python writes `NaN`, and must keep its bytes.
+///
+/// # Cost
+/// One look at each byte of exchange and key, however many commas they have.
 fn address(record: &[u8]) -> Option<Address<'_>> {
     let inside = record.trim_ascii().strip_prefix(b"[")?.strip_suffix(b"]")?;
-    let commas = inside.iter().enumerate().rev().filter(|(_, byte)| **byte == b',').map(|(at, _)| at);
-    for at in commas.take(CUTS) {
-        let end = [b"[", &inside[at + 1..], b"]"].concat();
-        let Ok((exchange, key)) = serde_json::from_slice::<(Option<String>, Option<&RawValue>)>(&end) else {
-            continue;
-        };
-        if let Some(routing_key) = key.map_or(Some(ByteString::default()), |key| read_text(key.get())) {
-            let payload = inside[..at].trim_ascii();
-            let exchange = exchange.unwrap_or_default();
-            return payload.starts_with(b"{").then_some(Address { payload, exchange, routing_key });
+    let (rest, key) = last_text(inside)?;
+    let (payload, exchange) = last_text(rest.strip_suffix(b",")?)?;
+    let payload = payload.strip_suffix(b",")?.trim_ascii();
+    let exchange: Option<String> = serde_json::from_slice(exchange).ok()?;
+    let routing_key = match key {
+        b"null" => ByteString::default(),
+        key => read_text(std::str::from_utf8(key).ok()?)?,
+    };
+    let exchange = exchange.unwrap_or_default();
+    payload.starts_with(b"{").then_some(Address { payload, exchange, routing_key })
+}
+
+/// The text or `null` at the end of some JSON, and what stands before it; blanks apart.
+fn last_text(json: &[u8]) -> Option<(&[u8], &[u8])> {
+    let json = json.trim_ascii_end();
+    let start = if json.ends_with(b"null") {
+        json.len() - b"null".len()
+    } else {
+        let mut inside = json.strip_suffix(b"\"")?;
+        // A quote within a text has a backslash before it, and the first one has none.
+        loop {
+            let quote = inside.iter().rposition(|byte| *byte == b'"')?;
+            inside = &inside[..quote];
+            if !inside.ends_with(b"\\") {
+                break quote;
+            }
         }
-    }
-    None
+    };
+    let (rest, text) = json.split_at(start);
+    Some((rest.trim_ascii_end(), text))
 }
 
 #[cfg(test)]
@@ -351,6 +371,15 @@ mod tests {
         assert_eq!(read(r#"[{"a": 1}, "", "q"]"#), some(r#"{"a": 1}"#, "", "q"));
         assert_eq!(read(r#"[{"a": NaN},"ex","a, \"b"]"#), some(r#"{"a": NaN}"#, "ex", "a, \"b"));
         assert_eq!(read(r#" [{"a": ["x", "y"]}, null, "q"] "#), some(r#"{"a": ["x", "y"]}"#, "", "q"));
+        let many = format!(r#"[{{"a": 1}}, "{0}", "\\\"{0}"]"#, ",".repeat(100));
+        let many: &'static str = many.leak();
+        assert_eq!(read(many), some(r#"{"a": 1}"#, &",".repeat(100), &format!("\\\"{}", ",".repeat(100))));
+        assert_eq!(read(r#"[{"a": 1} , null , null ]"#), some(r#"{"a": 1}"#, "", ""));
+        for bad in
+            [r#"[{"a": 1}, 1, "q"]"#, r#"[{"a": 1}, "", {"b": "q"}]"#, r#"[{"a": "x", "q"}]"#, r#"["q"]"#]
+        {
+            assert_eq!(read(bad), None, "{bad}");
+        }
         let key = Some((r#"{"a": "\udcff"}"#, "ex".to_owned(), b"\xff.a".to_vec()));
         assert_eq!(read(r#"[{"a": "\udcff"}, "ex", "\udcff.a"]"#), key);
         for bad in

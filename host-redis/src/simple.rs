@@ -51,7 +51,8 @@ impl<E: Executor> SimpleQueue<E> {
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_with(host: &Host<E>, name: &str, options: ConsumerOptions) -> Result<Self, HostError> {
-        let binding = plan::bind(host.layout(), name, &Member::plain(name, name))?;
+        let mut binding = plan::bind(host.layout(), name, &Member::plain(name, name))?;
+        binding.atomic &= !host.executor().spreads();
         host.executor().run(&binding).await?;
         let options = ConsumerOptions { prefetch: 1, ..options };
         Ok(SimpleQueue { host: host.clone(), name: name.into(), options, consumer: None })
@@ -102,7 +103,9 @@ impl<E: Executor> SimpleQueue<E> {
     /// # Errors
     /// Those of the executor.
     pub async fn clear(&self) -> Result<(), ExecuteError> {
-        self.host.executor().run(&plan::purge(self.host.layout(), &self.name)).await.map(drop)
+        let mut purge = plan::purge(self.host.layout(), &self.name);
+        purge.atomic &= !self.host.executor().spreads();
+        self.host.executor().run(&purge).await.map(drop)
     }
 
     /// Puts back what is held.

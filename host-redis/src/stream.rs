@@ -2,15 +2,18 @@
 
 use std::{collections::VecDeque, future::Future, time::Duration};
 
-use ::redis::{Cmd, RedisResult, Script, Value, aio::MultiplexedConnection, streams::StreamReadReply};
+use ::redis::{Cmd, RedisResult, Script, Value, aio::MultiplexedConnection};
 use keyrail_core::{
     ExchangeKind,
     kombu::{Command, Envelope, Layout, Subscription, plan},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
+use self::look::{Found, Look, Looking};
 use crate::{ExecuteError, Host, HostError, ReceivedMessage, Redis, deadline::deadline, names};
+
+mod look;
 
 /// A fanout exchange that keeps what it was given, for peers that use keyrail.
 ///
@@ -79,8 +82,11 @@ impl DurableFanout {
             name: name.into(),
             consumer: Uuid::new_v4().simple().to_string(),
             visibility_timeout,
-            waiting: None,
+            connection: None,
+            looking: Looking::default(),
+            cursor: look::BEGIN.into(),
             ahead: VecDeque::new(),
+            others: Vec::new(),
             last: "0".into(),
             closed: false,
         };
@@ -101,9 +107,14 @@ pub struct DurableSubscription {
     consumer: String,
     visibility_timeout: Duration,
     /// A blocking read keeps its connection busy.
-    waiting: Option<MultiplexedConnection>,
+    connection: Option<MultiplexedConnection>,
+    looking: Looking,
+    /// Where the next look for what others left behind goes on.
+    cursor: String,
     /// What was read and not handed out, and since when it is this consumer's.
     ahead: VecDeque<(Instant, StreamMessage)>,
+    /// What was read and is not bound, and has to be settled.
+    others: Vec<String>,
     /// The last message that was read.
     last: String,
     closed: bool,
@@ -118,38 +129,42 @@ pub struct StreamMessage {
     pub message: ReceivedMessage,
 }
 
-/// How many messages are read at once.
-const BATCH: usize = 64;
-
 /// The longest single wait, after which there may be something to claim.
 const GLANCE: Duration = Duration::from_secs(1);
 
 impl DurableSubscription {
-    /// The next message, waiting for it at most so long.
+    /// The next message, waiting for it at most so long. May be abandoned: what was on its way comes with the next call.
     ///
     /// # Errors
     /// Those of the executor. After one, what had been read ahead comes again when the visibility timeout has passed.
     pub async fn next(&mut self, limit: Duration) -> Result<Option<StreamMessage>, ExecuteError> {
         let deadline = deadline(limit);
         loop {
+            self.settle_others().await?;
             if let Some(message) = self.next_ahead().await? {
                 return Ok(Some(message));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            let looked = async {
-                self.claim().await?;
-                if self.ahead.is_empty() {
-                    self.read(left.min(GLANCE)).await?;
-                }
-                Ok(())
+            let found = if self.looking.is_under_way() {
+                // Somebody with more patience may have begun it.
+                let Ok(found) = timeout_at(deadline, self.looking.end()).await else { return Ok(None) };
+                found
+            } else {
+                let look = self.look(left.min(self.glance()));
+                self.looking.begin(look);
+                self.looking.end().await
             };
-            let looked: Result<(), ExecuteError> = looked.await;
-            match looked {
-                Ok(()) if self.ahead.is_empty() && left.is_zero() => return Ok(None),
-                Ok(()) => {}
+            match found {
+                Ok(found) => {
+                    self.keep(found);
+                    if self.ahead.is_empty() && left.is_zero() {
+                        return self.settle_others().await.map(|()| None);
+                    }
+                }
                 // Somebody emptied the database: what was published since then waits for this name all the same.
                 Err(error) if says(&error, &["NOGROUP", "UNBLOCKED"]) => {
-                    create_group(self.host.executor(), &self.key, &self.name, &self.last).await?;
+                    create_group(self.host.executor(), &self.key, &self.name, &just_before(&self.last))
+                        .await?;
                 }
                 Err(error) if says(&error, &["WRONGTYPE"]) => {
                     return Err(no_stream(&self.key, "XREADGROUP"));
@@ -159,16 +174,63 @@ impl DurableSubscription {
         }
     }
 
+    /// The longest single wait. Nobody knows when in it the answer came, which must not matter to whose it is.
+    fn glance(&self) -> Duration {
+        (self.visibility_timeout / 4).clamp(Duration::from_millis(20), GLANCE)
+    }
+
+    fn look(&mut self, limit: Duration) -> Look {
+        Look {
+            link: self.host.executor().link().clone(),
+            key: self.key.clone(),
+            name: self.name.clone(),
+            consumer: self.consumer.clone(),
+            silence: milliseconds(self.visibility_timeout),
+            cursor: self.cursor.clone(),
+            connection: self.connection.take(),
+            limit,
+        }
+    }
+
+    /// Keeps what is bound, and notes the rest.
+    fn keep(&mut self, found: Found) {
+        let Found { since, entries, again, cursor, connection } = found;
+        (self.cursor, self.connection) = (cursor, connection);
+        if let (Some((last, ..)), false) = (entries.last(), again) {
+            self.last.clone_from(last);
+        }
+        for (id, routing_key, payload) in entries {
+            if self.subscription.hears(&self.exchange, &routing_key) {
+                let mut message = ReceivedMessage::decode(&self.name, &payload);
+                message.redelivered |= again;
+                self.ahead.push_back((since, StreamMessage { id, message }));
+            } else {
+                self.others.push(id);
+            }
+        }
+    }
+
+    async fn settle_others(&mut self) -> Result<(), ExecuteError> {
+        if !self.others.is_empty() {
+            let others: Vec<&str> = self.others.iter().map(String::as_str).collect();
+            self.settle(&others).await?;
+            self.others.clear();
+        }
+        Ok(())
+    }
+
     /// What was read ahead, if it is still this consumer's.
     ///
     /// While somebody worked, another one of this name may have claimed it. Its time begins anew when it is handed out;
     /// what has little time left is left to whoever claims it, so that two never have it in hand.
     async fn next_ahead(&mut self) -> Result<Option<StreamMessage>, ExecuteError> {
-        while let Some((since, message)) = self.ahead.pop_front() {
+        while let Some((since, message)) = self.ahead.front() {
             let age = since.elapsed();
             if age > self.visibility_timeout / 4 * 3 {
+                self.ahead.pop_front();
                 continue;
             }
+            // It stays in front meanwhile: whoever awaits this may go away.
             if age > self.visibility_timeout / 4 {
                 let redis = self.host.executor();
                 let mut touch = Cmd::new();
@@ -177,16 +239,18 @@ impl DurableSubscription {
                 let touched: RedisResult<Vec<String>> = touch.query_async(&mut redis.link().clone()).await;
                 // Acked by somebody, or trimmed.
                 if touched.map_err(|error| redis.error(error))?.is_empty() {
+                    self.ahead.pop_front();
                     continue;
                 }
             }
-            return Ok(Some(message));
+            return Ok(self.ahead.pop_front().map(|(_, message)| message));
         }
         Ok(None)
     }
 
     /// Gives back what was read ahead and not handed out, and takes the consumer off the list. What was handed out and not
     /// acked comes again when the visibility timeout has passed. Dropping does the same, and tells nobody of an error.
+    /// After a [`next`](Self::next) that was abandoned it waits up to a second for what that had asked for.
     ///
     /// # Errors
     /// Those of the executor.
@@ -201,8 +265,16 @@ impl DurableSubscription {
         let consumer = if leaves { self.consumer.clone() } else { String::new() };
         let (host, key, name) = (self.host.clone(), self.key.clone(), self.name.clone());
         let silence = milliseconds(self.visibility_timeout);
-        let ids: Vec<String> = self.ahead.drain(..).map(|(_, message)| message.id).collect();
+        let mut ids: Vec<String> = self.ahead.drain(..).map(|(_, message)| message.id).collect();
+        ids.append(&mut self.others);
+        let mut looking = std::mem::take(&mut self.looking);
         async move {
+            // Whoever began it is gone, and what it reads is this consumer's.
+            if looking.is_under_way()
+                && let Ok(found) = looking.end().await
+            {
+                ids.extend(found.entries.into_iter().map(|(id, ..)| id));
+            }
             let redis = host.executor();
             let script = Script::new(include_str!("stream/leave.lua"));
             let mut script = script.key(key);
@@ -226,74 +298,6 @@ impl DurableSubscription {
         ack.arg("XACK").arg(&self.key).arg(&self.name).arg(ids);
         ack.query_async(&mut redis.link().clone()).await.map_err(|error| redis.error(error))
     }
-
-    /// Takes over what others of this name left behind.
-    async fn claim(&mut self) -> Result<(), ExecuteError> {
-        let redis = self.host.executor();
-        let mut claim = Cmd::new();
-        claim.arg("XAUTOCLAIM").arg(&self.key).arg(&self.name).arg(&self.consumer);
-        claim.arg(milliseconds(self.visibility_timeout));
-        claim.arg("0-0").arg("COUNT").arg(BATCH);
-        let since = Instant::now();
-        let claimed: Value =
-            claim.query_async(&mut redis.link().clone()).await.map_err(|error| redis.error(error))?;
-        let Value::Array(parts) = claimed else { return Ok(()) };
-        let Some(Value::Array(entries)) = parts.into_iter().nth(1) else { return Ok(()) };
-        let entries = entries.into_iter().filter_map(entry).collect();
-        self.keep(since, entries, true).await
-    }
-
-    async fn read(&mut self, limit: Duration) -> Result<(), ExecuteError> {
-        let redis = self.host.executor();
-        let mut connection = match self.waiting.take() {
-            Some(connection) => connection,
-            None => redis.link().dedicated(&self.key).await?,
-        };
-        let mut read = Cmd::new();
-        read.arg("XREADGROUP").arg("GROUP").arg(&self.name).arg(&self.consumer).arg("COUNT").arg(BATCH);
-        // Zero would be for ever.
-        read.arg("BLOCK").arg(limit.as_millis().max(1) as u64).arg("STREAMS").arg(&self.key).arg(">");
-        let answer = read.query_async::<Option<StreamReadReply>>(&mut connection);
-        let patience = limit + redis.link().timeouts().response_timeout;
-        let answer = match tokio::time::timeout(patience, answer).await {
-            Ok(answer) => answer.map_err(|error| redis.error(error))?,
-            Err(_) => return Err(crate::executor::errors::silent(redis.link().address(), patience)),
-        };
-        self.waiting = Some(connection);
-        let entries = answer.into_iter().flat_map(|read| read.keys).flat_map(|key| key.ids).map(|entry| {
-            let routing_key = entry.get("routing_key").unwrap_or_default();
-            (entry.id.clone(), routing_key, entry.get("message").unwrap_or_default())
-        });
-        let entries: Vec<_> = entries.collect();
-        if let Some((last, ..)) = entries.last() {
-            self.last.clone_from(last);
-        }
-        self.keep(Instant::now(), entries, false).await
-    }
-
-    /// Keeps what is bound and settles the rest.
-    async fn keep(
-        &mut self,
-        since: Instant,
-        entries: Vec<(String, String, Vec<u8>)>,
-        again: bool,
-    ) -> Result<(), ExecuteError> {
-        let mut others = Vec::new();
-        for (id, routing_key, payload) in entries {
-            if self.subscription.hears(&self.exchange, &routing_key) {
-                let mut message = ReceivedMessage::decode(&self.name, &payload);
-                message.redelivered |= again;
-                self.ahead.push_back((since, StreamMessage { id, message }));
-            } else {
-                others.push(id);
-            }
-        }
-        if !others.is_empty() {
-            let others: Vec<&str> = others.iter().map(String::as_str).collect();
-            self.settle(&others).await?;
-        }
-        Ok(())
-    }
 }
 
 impl Drop for DurableSubscription {
@@ -316,6 +320,17 @@ async fn create_group(redis: &Redis, key: &str, name: &str, after: &str) -> Resu
     }
 }
 
+/// A stream that begins anew in the same millisecond gives the same place to another message.
+fn just_before(place: &str) -> String {
+    let number = |text: &str| text.parse::<u64>().unwrap_or_default();
+    let (time, count) = place.split_once('-').unwrap_or((place, "0"));
+    match (number(time), number(count)) {
+        (0, 0) => "0".into(),
+        (time, 0) => format!("{}-{}", time - 1, u64::MAX),
+        (time, count) => format!("{time}-{}", count - 1),
+    }
+}
+
 fn no_stream(key: &str, command: &'static str) -> ExecuteError {
     ExecuteError::WrongType { key: key.into(), command }
 }
@@ -329,22 +344,6 @@ fn says(error: &ExecuteError, codes: &[&str]) -> bool {
 /// A time that the server can take from its clock.
 fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).min(1_000_000_000_000_000)
-}
-
-fn entry(entry: Value) -> Option<(String, String, Vec<u8>)> {
-    let Value::Array(parts) = entry else { return None };
-    let mut parts = parts.into_iter();
-    let (Some(Value::BulkString(id)), Some(Value::Array(fields))) = (parts.next(), parts.next()) else {
-        return None;
-    };
-    let field = |name: &[u8]| {
-        fields.chunks_exact(2).find_map(|pair| match pair {
-            [Value::BulkString(known), Value::BulkString(value)] if known == name => Some(value.clone()),
-            _ => None,
-        })
-    };
-    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    Some((text(id), text(field(b"routing_key")?), field(b"message")?))
 }
 
 fn stream_key(layout: &Layout, exchange: &str) -> String {

@@ -3,11 +3,14 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use keyrail_core::Dialect;
+use keyrail_core::{
+    Dialect, ExchangeKind, Topology,
+    kombu::{Envelope, Layout},
+};
 use keyrail_redis::{
-    Connection, Consumer, ConsumerOptions, Delivery, Executor, Host, Message, Next, Producer,
+    Bind, Connection, Consumer, ConsumerOptions, Delivery, Executor, Host, Message, Next, Outgoing, Producer,
     ProducerOptions, Redis, Requeue, SimpleQueue,
     doctor::{Code, Doctor, Limits},
     load,
@@ -66,6 +69,61 @@ async fn kombus_own_layout_is_refused_where_a_message_could_get_lost() {
     assert!(host.get("q").await.is_err());
     assert_eq!(ask(&nodes, &["LLEN", "q"]), ":1\r\n");
     assert_eq!(ask(&nodes, &["EXISTS", "unacked"]), ":0\r\n");
+}
+
+/// A name with this beginning whose list lies on this node.
+fn on(node: &RedisServer, beginning: &str) -> String {
+    let mut names = (0..).map(|n| format!("{beginning}{n}"));
+    names.find(|name| node.command(&["LLEN", name]).starts_with(':')).expect("a name")
+}
+
+/// Whatever lies on several nodes is several steps.
+#[tokio::test]
+async fn in_kombus_own_layout_bindings_and_copies_lie_on_several_nodes() {
+    let mut nodes = cluster().await;
+    let host = host(&connection(&nodes, "")).await;
+    let queues = nodes.each_ref().map(|node| on(node, "q"));
+    let bind = async |source: &str, kind: ExchangeKind, queue: &str, key: &str, dialect: Dialect| {
+        let binding =
+            serde_json::json!({"source": source, "destination": {"queue": queue}, "routingKey": key});
+        let binding = serde_json::from_value(binding).expect("a binding");
+        host.bind(&Bind { binding, kind: Some(kind), dialect }).await.expect("bound")
+    };
+    for queue in &queues {
+        for (dialect, replaced) in [(Dialect::Kombu56, None), (Dialect::Kombu57, Some(Dialect::Kombu56))] {
+            let bound = bind("orders", ExchangeKind::Topic, queue, "*.paid", dialect).await;
+            assert_eq!((bound.new, bound.replaced), (true, Vec::from_iter(replaced)));
+        }
+        assert!(!bind("orders", ExchangeKind::Topic, queue, "*.paid", Dialect::Kombu57).await.new);
+        bind("shards", ExchangeKind::ConsistentHash, queue, "1", Dialect::Amqp).await;
+    }
+    assert_eq!(ask(&nodes, &["SCARD", "_kombu.binding.orders"]), ":3\r\n");
+    assert_eq!(ask(&nodes, &["SCARD", "_kombu.binding_permanent.orders"]), ":3\r\n");
+    assert_eq!(ask(&nodes, &["HLEN", "keyrail.bucket"]), ":3\r\n");
+    assert_eq!(ask(&nodes, &["HKEYS", "keyrail.exchange"]).matches("$6\r\n").count(), 2);
+    let outgoing = Outgoing::new("orders", "a.paid", Envelope::text("x"));
+    let published = host.publish(&outgoing).await.expect("published");
+    assert_eq!(BTreeSet::from_iter(&published.queues), BTreeSet::from_iter(&queues));
+    for queue in &queues {
+        assert_eq!(ask(&nodes, &["LLEN", queue]), ":1\r\n");
+    }
+    // Putting, counting and clearing need no register.
+    let simple = SimpleQueue::open(&host, &queues[0]).await.expect("a queue");
+    simple.put(&Envelope::text("y")).await.expect("put");
+    assert_eq!(simple.qsize().await.expect("counted"), 2);
+    simple.clear().await.expect("cleared");
+    assert_eq!(simple.qsize().await.expect("counted"), 0);
+    // A node that is gone takes no copy, and who has one is told. The tables are a file's: they lie on no node.
+    let lines = queues.each_ref().map(|queue| format!("orders topic: *.paid -> {queue}")).join("\n");
+    let router = Topology::from_lines(&lines).expect("lines").router().expect("a topology");
+    let redis = connection(&nodes, "").connect().await.expect("a cluster");
+    let host = Host::fixed(redis, Layout::default(), router);
+    host.publish(&outgoing).await.expect("published");
+    nodes[2].stop();
+    let error = host.publish(&outgoing).await.expect_err("a node is gone");
+    assert_eq!(error.code(), "partly-published", "{error}");
+    assert_eq!(queues.each_ref().map(|queue| error.to_string().contains(&**queue)), [true, true, false]);
+    assert_eq!(ask(&nodes, &["LLEN", &queues[1]]), ":3\r\n");
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use keyrail_core::{Value, kombu::Envelope};
 use keyrail_redis::{
-    Connection, DurableFanout, Host, Message, ProduceError, Producer, ProducerOptions, RetryPolicy, load,
+    Connection, DurableFanout, Freshness, Host, Message, ProduceError, Producer, ProducerOptions,
+    RetryPolicy, load,
 };
 use support::{
     PATIENCE, RedisServer,
@@ -25,7 +26,17 @@ impl Trapped {
         let nodes = cluster().await;
         let first = Trap::before(nodes[0].port);
         let [second, third] = [1, 2].map(|n: usize| first.and_before(nodes[n].port));
-        let traps = [first, second, third];
+        Trapped::with(nodes, [first, second, third]).await
+    }
+
+    /// Each trap is set for itself.
+    async fn apart() -> Self {
+        let nodes = cluster().await;
+        let traps = nodes.each_ref().map(|node| Trap::before(node.port));
+        Trapped::with(nodes, traps).await
+    }
+
+    async fn with(nodes: [RedisServer; 3], traps: [Trap; 3]) -> Self {
         announce(&nodes, &traps.each_ref().map(|trap| trap.port)).await;
         Trapped { nodes, traps }
     }
@@ -153,6 +164,43 @@ async fn once_leaves_one_copy_whatever_was_lost(cluster: &Trapped) {
             }
         }
     }
+}
+
+/// A queue is unbound after the attempt that did not reach it: those that have their copy get no second one, whichever
+/// of the copies they were then and are now.
+#[tokio::test]
+async fn once_holds_when_a_queue_is_unbound_in_between() {
+    let cluster = Trapped::apart().await;
+    let owner = |name: &String| cluster.nodes[0].command(&["LLEN", name]).starts_with(':');
+    let lost = (0..).map(|n| format!("a{n}")).find(owner).expect("a name");
+    let braced = |name: &String| !owner(&format!("{{{name}}}"));
+    let tag = (0..).map(|n| format!("t{n}")).find(braced).expect("a name");
+    let plain = (0..).map(|n| format!("c{n}")).find(|name| !owner(name)).expect("a name");
+    // Two lists of one slot are two lists.
+    let queues = [lost, format!("b{{{tag}}}"), plain, format!("d{{{tag}}}")];
+    let row = |queue: &str| format!("k\x06\x16\x06\x16{queue}");
+    let table = |command: &str, queue: &str| {
+        let row = row(queue);
+        let args = [command, "_kombu.binding.orders", &row];
+        assert!(cluster.nodes.iter().any(|node| node.command(&args) == ":1\r\n"), "{command}");
+    };
+    for queue in &queues {
+        table("SADD", queue);
+    }
+    let policy = RetryPolicy { interval_start: Duration::from_millis(600), ..RetryPolicy::celery() };
+    let options = ProducerOptions::new().freshness(Freshness::EachPublish).once(Duration::from_secs(60));
+    let producer = cluster.producer("", options.retry(policy)).await;
+    let message = marked("x").exchange("orders").routing_key("k");
+    producer.publish(&message).await.expect("published");
+    assert_eq!(queues.each_ref().map(|queue| cluster.drained(queue)), [1; 4]);
+    let unbound = async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        table("SREM", &queues[0]);
+    };
+    let publish = async { tokio::join!(producer.publish(&message), unbound).0 };
+    let confirm = cluster.traps[0].around(REQUEST, publish).await.expect("published");
+    assert_eq!((confirm.attempts, &*confirm.queues), (2, &queues[1..]));
+    assert_eq!(queues.each_ref().map(|queue| cluster.drained(queue)), [0, 1, 1, 1]);
 }
 
 async fn a_cut_that_nothing_was_under_way_at_is_mended_unseen(cluster: &Trapped) {

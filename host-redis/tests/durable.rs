@@ -4,12 +4,16 @@ mod support;
 
 use std::{
     collections::BTreeMap,
+    future::{Future, poll_fn},
     sync::{Arc, Mutex},
+    task::Poll,
     time::Duration,
 };
 
 use keyrail_core::kombu::{Envelope, Layout};
-use keyrail_redis::{DurableFanout, Host, News, Redis, RedisOptions, load};
+use keyrail_redis::{
+    DurableFanout, DurableSubscription, Host, News, Redis, RedisOptions, StreamMessage, load,
+};
 use support::{PATIENCE, RedisServer, cluster::until};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -128,6 +132,134 @@ async fn a_key_that_is_no_stream_is_named_and_nothing_is_published() {
     assert!(error.code() == "wrong-type" && error.to_string().contains(key), "{error}");
     let error = fanout.subscribe("late", "#", HOUR).await.expect_err("no stream");
     assert!(error.code() == "wrong-type" && error.to_string().contains(key), "{error}");
+}
+
+/// The server looks at 640 pending entries at once, and a living subscriber may hold more.
+#[tokio::test]
+async fn what_the_dead_held_is_found_behind_what_the_living_hold() {
+    const SETUP: &str = "
+        for _ = 1, 1500 do
+            redis.call('XADD', KEYS[1], '*', 'routing_key', 'k', 'message', ARGV[1])
+        end
+        redis.call('XREADGROUP', 'GROUP', 'audit', 'living', 'COUNT', 1498, 'STREAMS', KEYS[1], '>')
+        local read = redis.call('XREADGROUP', 'GROUP', 'audit', 'dead', 'COUNT', 1, 'STREAMS', KEYS[1], '>')
+        local id = read[1][2][1][1]
+        redis.call('XCLAIM', KEYS[1], 'audit', 'dead', 0, id, 'IDLE', 3600000, 'JUSTID')
+        return id";
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let mut audit = fanout.subscribe("audit", "#", Duration::from_secs(60)).await.expect("a subscription");
+    let payload = String::from_utf8(Envelope::text("x").to_bytes("news", "k", "t")).expect("text");
+    let id = server.command(&["EVAL", SETUP, "1", "keyrail.stream.news", &payload]);
+    let mut again = 0;
+    // What nobody had comes, too, and only once each.
+    for _ in 0..2 {
+        let message = audit.next(PATIENCE).await.expect("read").expect("a message");
+        assert_eq!(message.message.redelivered, id.contains(&message.id), "{id}");
+        again += usize::from(message.message.redelivered);
+        assert!(audit.ack(&message).await.expect("acked"));
+    }
+    assert_eq!(again, 1);
+    assert_eq!(audit.next(Duration::from_millis(20)).await.expect("read"), None);
+    // A round begins anew at its end.
+    server.command(&["XGROUP", "DELCONSUMER", "keyrail.stream.news", "audit", "living"]);
+    fanout.publish("k", &Envelope::text("y")).await.expect("published");
+    let late = "local read = redis.call('XREADGROUP', 'GROUP', 'audit', 'late', 'STREAMS', KEYS[1], '>')
+        redis.call('XCLAIM', KEYS[1], 'audit', 'late', 0, read[1][2][1][1], 'IDLE', 3600000, 'JUSTID')
+        return 1";
+    assert_eq!(server.command(&["EVAL", late, "1", "keyrail.stream.news"]), ":1\r\n");
+    let message = audit.next(PATIENCE).await.expect("read").expect("a message");
+    assert_eq!((message.message.body.as_text(), message.message.redelivered), (Some("y"), true));
+}
+
+/// Asks for the next message, and goes away after so many polls some milliseconds apart unless it is there.
+async fn abandoned(subscription: &mut DurableSubscription, polls: u64) -> Option<StreamMessage> {
+    let mut next = Box::pin(subscription.next(PATIENCE));
+    for n in 0..polls {
+        if let Poll::Ready(message) = poll_fn(|context| Poll::Ready(next.as_mut().poll(context))).await {
+            return message.expect("read");
+        }
+        tokio::time::sleep(Duration::from_millis(n)).await;
+    }
+    None
+}
+
+fn bodies(messages: &[StreamMessage]) -> Vec<&str> {
+    messages.iter().map(|message| message.message.body.as_text().expect("text")).collect()
+}
+
+#[tokio::test]
+async fn next_may_be_abandoned_at_any_moment() {
+    const COUNT: usize = 24;
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let mut audit = fanout.subscribe("audit", "k", HOUR).await.expect("a subscription");
+    let mut got = Vec::new();
+    for n in 0..COUNT {
+        // Before it is there, and when it is.
+        got.extend(abandoned(&mut audit, n as u64 % 8).await);
+        for key in ["k", "not-bound"] {
+            fanout.publish(key, &Envelope::text(&n.to_string())).await.expect("published");
+        }
+        got.extend(abandoned(&mut audit, n as u64 % 7).await);
+    }
+    while got.len() < COUNT {
+        let next = audit.next(Duration::from_secs(5)).await.expect("read");
+        got.push(
+            next.unwrap_or_else(|| panic!("one is this consumer's and comes no more: {:?}", bodies(&got))),
+        );
+    }
+    let all: Vec<String> = (0..COUNT).map(|n| n.to_string()).collect();
+    assert_eq!(bodies(&got), all);
+    assert!(got.iter().all(|message| !message.message.redelivered));
+    for message in &got {
+        assert!(audit.ack(message).await.expect("acked"));
+    }
+    assert_eq!(audit.next(Duration::from_millis(20)).await.expect("read"), None);
+    assert!(server.command(&["XPENDING", "keyrail.stream.news", "audit"]).starts_with("*4\r\n:0\r\n"));
+}
+
+/// What has waited for a while is touched before it is handed out.
+#[tokio::test]
+async fn what_is_being_touched_is_not_lost_when_nobody_waits_for_it() {
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let mut audit = fanout.subscribe("audit", "#", Duration::from_secs(8)).await.expect("a subscription");
+    for body in ["1", "2", "3"] {
+        fanout.publish("k", &Envelope::text(body)).await.expect("published");
+    }
+    let mut got = vec![audit.next(PATIENCE).await.expect("read").expect("a message")];
+    tokio::time::sleep(Duration::from_millis(2050)).await;
+    got.extend(abandoned(&mut audit, 1).await);
+    while got.len() < 3 {
+        got.push(audit.next(Duration::from_secs(3)).await.expect("read").expect("a message"));
+    }
+    assert_eq!(bodies(&got), ["1", "2", "3"]);
+}
+
+/// The read goes on without whoever began it, and gives back what it gets.
+#[tokio::test]
+async fn who_leaves_gives_back_what_it_did_not_wait_for() {
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    for drops in [false, true] {
+        let mut one = fanout.subscribe("audit", "#", HOUR).await.expect("a subscription");
+        assert_eq!(abandoned(&mut one, 6).await, None);
+        fanout.publish("k", &Envelope::text("x")).await.expect("published");
+        match drops {
+            true => drop(one),
+            false => one.close().await.expect("closed"),
+        }
+        let mut other = fanout.subscribe("audit", "#", HOUR).await.expect("a subscription");
+        let message = other.next(Duration::from_secs(5)).await.expect("read").expect("a message");
+        assert!(other.ack(&message).await.expect("acked"));
+        other.close().await.expect("closed");
+        // What it gave back was still under its name when it left.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let last = fanout.subscribe("audit", "#", Duration::from_millis(1)).await.expect("a subscription");
+        assert_eq!(server.command(&["XINFO", "CONSUMERS", "keyrail.stream.news", "audit"]), "*0\r\n");
+        last.close().await.expect("closed");
+    }
 }
 
 /// How many to keep is said once, and is kept about: Redis trims whole blocks of a stream.

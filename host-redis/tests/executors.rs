@@ -237,9 +237,26 @@ async fn garbage_goes_to_quarantine(executor: impl Executor) {
 /// Kombu reads `null` as no headers, and loses the message when it restores it; of equal names it counts the last.
 async fn a_kombu_could_restore_whatever_is_registered(executor: impl Executor) {
     let layout = Layout::default();
-    for headers in ["null", "5", "\"x\""] {
-        let payload =
-            format!(r#"{{"body": "x", "headers": {headers}, "properties": {{"delivery_tag": "t"}}}} "#);
+    let tag = "11111111-2222-4333-8444-555555555555";
+    let own = |headers: &str| {
+        let properties = format!(r#"{{"delivery_info": {{"exchange": ""}}, "delivery_tag": "{tag}"}}"#);
+        format!(r#"{{"body": "x", {headers}, "properties": {properties}}}"#)
+    };
+    let bare = ["null", "5", "\"x\"", "[]", "[ ]", "[1]", "[null]", "[{}]"].map(|headers| {
+        format!(r#"{{"body": "x", "headers": {headers}, "properties": {{"delivery_tag": "t"}}}} "#)
+    });
+    // Whose tag is read where it is written.
+    let whole = [
+        r#""headers": []"#,
+        r#""headers": [{"headers": {}}]"#,
+        r#""x": {"headers": {}}, "headers": 5"#,
+        r#""x": "\\", "headers": {"a": 1}, "headers": [1]"#,
+        r#""headers": {}, "head\u0065rs": []"#,
+        r#""headers": [1], "x\"headers": {}"#,
+        r#""headers": {"stamped_headers": null}, "headers": [1]"#,
+    ]
+    .map(own);
+    for payload in bare.into_iter().chain(whole) {
         run(&executor, vec![Command::LPush { key: "q".into(), value: payload.clone().into() }]).await;
         let queues = ["q".to_owned()];
         let taken = executor.take(&Take::one(&layout, &queues, "owner")).await.expect("taken");
@@ -250,6 +267,41 @@ async fn a_kombu_could_restore_whatever_is_registered(executor: impl Executor) {
         let (message, _, queue): (serde_json::Value, String, String) =
             serde_json::from_str(&record).expect("a record");
         assert_eq!((&message["headers"], &*queue), (&serde_json::json!({}), "q"), "{record}");
+        executor.settle(&layout, std::slice::from_ref(delivery)).await.expect("settled");
+    }
+    // Kombu raises on such an address, and there is no other one to give it.
+    let bare = ["[]", "[1]", "5", "null"].map(|info| {
+        let properties = format!(r#"{{"delivery_info": {info}, "delivery_tag": "t"}}"#);
+        format!(r#"{{"body": "x", "headers": {{}}, "properties": {properties}}}"#)
+    });
+    let twice = [r#""delivery_info": [1]"#, r#""delivery_inf\u006f": []"#, r#""delivery\u005finfo": 5"#].map(
+        |again| {
+            let properties = format!(r#"{{"delivery_info": {{}}, {again}, "delivery_tag": "{tag}"}}"#);
+            format!(r#"{{"body": "x", "headers": {{}}, "properties": {properties}}}"#)
+        },
+    );
+    let before = {
+        let properties =
+            format!(r#"{{"delivery_info": [1], "x\"delivery_info": {{}}, "delivery_tag": "{tag}"}}"#);
+        format!(r#"{{"body": "x", "headers": {{}}, "properties": {properties}}}"#)
+    };
+    for payload in bare.into_iter().chain(twice).chain([before]) {
+        run(&executor, vec![Command::LPush { key: "q".into(), value: payload.clone().into() }]).await;
+        let queues = ["q".to_owned()];
+        let taken = executor.take(&Take::one(&layout, &queues, "owner")).await.expect("taken");
+        assert!(matches!(&*taken, [Taken::Quarantined { .. }]), "{payload}: {taken:?}");
+    }
+    // What is an object stays as it came.
+    for headers in ["{}", r#"{"a": []}"#, r#"{"0": 1}"#, "{ }"] {
+        let payload =
+            format!(r#"{{"body": "x","headers": {headers}, "properties": {{"delivery_tag": "t"}}}}"#);
+        run(&executor, vec![Command::LPush { key: "q".into(), value: payload.clone().into() }]).await;
+        let queues = ["q".to_owned()];
+        let taken = executor.take(&Take::one(&layout, &queues, "owner")).await.expect("taken");
+        let [Taken::Message { delivery, .. }] = &*taken else { panic!("{taken:?}") };
+        let records = executor.hash("unacked").await.expect("a hash");
+        let record = String::from_utf8_lossy(&records[0].1);
+        assert!(record.starts_with(&format!("[{payload}, ")), "{record}");
         executor.settle(&layout, std::slice::from_ref(delivery)).await.expect("settled");
     }
 }

@@ -170,3 +170,23 @@ async fn once_is_true_of_a_batch_and_of_fanout() {
     assert!(matches!(listener.next(PATIENCE).await, Ok(News::Message(_))));
     assert!(matches!(listener.next(Duration::from_millis(100)).await, Ok(News::Idle)));
 }
+
+/// Longer than the server's clock can reach: it refuses that when it has pushed.
+#[tokio::test]
+async fn a_window_without_end_is_a_long_one() {
+    let server = RedisServer::start();
+    tables(&server);
+    let trap = Trap::before(server.port);
+    for window in [Duration::MAX, Duration::from_millis(i64::MAX as u64)] {
+        let producer = producer(&trap, &server, options(Freshness::Tracked).once(window)).await;
+        for loses in [ANSWER, REQUEST] {
+            let confirm =
+                trap.around(loses, producer.publish(&message("x", "one"))).await.expect("published");
+            assert_eq!(confirm.queues, ["a"]);
+            assert_eq!(drained(&server, "a").await.len(), 1, "{window:?}");
+        }
+    }
+    let markers = server.command(&["KEYS", "keyrail.once.*"]);
+    let marker = markers.lines().find(|line| line.starts_with("keyrail.once.")).expect("a marker");
+    assert!(server.command(&["PTTL", marker]).len() > ":1000000000000".len());
+}

@@ -288,3 +288,97 @@ async fn what_a_get_took_whose_answer_is_lost_comes_back() {
     assert_eq!((message.body.as_text(), message.redelivered), (Some("x"), true));
     assert_eq!(redis.command(&["DBSIZE"]), ":0\r\n");
 }
+
+/// Somebody who gives up soon, on a connection and on an answer.
+async fn impatient(proxy: &Proxy) -> Host<Redis> {
+    let soon = Duration::from_millis(200);
+    let options = RedisOptions { connect_timeout: soon, response_timeout: soon };
+    let (redis, _) = Redis::connect(&proxy.url(), options).await.expect("Redis");
+    Host::from_tables(redis, Layout::default(), load::Options::default())
+}
+
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Holds one, and restores nothing itself.
+fn short() -> ConsumerOptions {
+    ConsumerOptions {
+        prefetch: 1,
+        visibility_timeout: TIMEOUT,
+        restore_interval: Duration::ZERO,
+        ..ConsumerOptions::default()
+    }
+}
+
+/// Cut off for longer than the visibility timeout, a consumer acks what somebody else restored meanwhile. That Redis takes
+/// its word again when it is back, and knows nothing of the delivery, must not count as if the first try had come through.
+#[tokio::test]
+async fn an_ack_says_no_after_a_partition_in_which_somebody_restored() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::to(redis.port);
+    let (direct, far) = (host(&redis.url()).await, impatient(&proxy).await);
+    let mut consumer = consumer(&far, short());
+    put(&direct, "x").await;
+    let held = next(&mut consumer).await;
+    proxy.hold_requests(true);
+    let acked = held.ack();
+    tokio::time::sleep(TIMEOUT + Duration::from_millis(300)).await;
+    assert_eq!(direct.restore(TIMEOUT).await.expect("restored").restored, 1);
+    proxy.hold_requests(false);
+    assert!(!acked.await.expect("an answer"), "somebody else has it");
+    let again = next(&mut consumer).await;
+    assert!(again.redelivered());
+    assert!(again.ack().await.expect("acked"));
+}
+
+/// The same if it held still until Redis could be reached again, and the answer to its ack was lost then.
+#[tokio::test]
+async fn a_heartbeat_that_comes_too_late_proves_nothing() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::to(redis.port);
+    let (direct, far) = (host(&redis.url()).await, impatient(&proxy).await);
+    let mut consumer = consumer(&far, short());
+    put(&direct, "x").await;
+    let held = next(&mut consumer).await;
+    proxy.hold_requests(true);
+    tokio::time::sleep(TIMEOUT + Duration::from_millis(300)).await;
+    assert_eq!(direct.restore(TIMEOUT).await.expect("restored").restored, 1);
+    redis.command(&["DEL", "q"]);
+    redis.command(&["CONFIG", "RESETSTAT"]);
+    proxy.hold_requests(false);
+    // A third of the visibility timeout apart, and each a script.
+    let deadline = Instant::now() + PATIENCE;
+    while redis.calls(&["zadd"])[0] < 3 {
+        assert!(Instant::now() < deadline, "heartbeats come again");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    proxy.swallow_answers(true);
+    let acked = held.ack();
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    proxy.swallow_answers(false);
+    assert!(!acked.await.expect("an answer"), "somebody else had it");
+}
+
+/// The first try put it back, and only its answer was lost.
+#[tokio::test]
+async fn a_way_back_whose_answer_was_lost_counts_as_gone() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::to(redis.port);
+    let (direct, far) = (host(&redis.url()).await, impatient(&proxy).await);
+    let hour = Duration::from_secs(3600);
+    let mut consumer = consumer(&far, ConsumerOptions { visibility_timeout: hour, ..short() });
+    for aside in [false, true] {
+        put(&direct, "x").await;
+        let held = next(&mut consumer).await;
+        proxy.swallow_answers(true);
+        let back = if aside { held.quarantine() } else { held.requeue(keyrail_redis::Requeue::Last) };
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        proxy.swallow_answers(false);
+        assert!(back.await.expect("gone"), "it was registered until then");
+        if !aside {
+            let again = next(&mut consumer).await;
+            assert!(again.redelivered());
+            assert!(again.ack().await.expect("acked"));
+        }
+    }
+    assert_eq!(redis.command(&["LLEN", "keyrail.quarantine.q"]), ":1\r\n");
+}

@@ -16,7 +16,7 @@ use keyrail_core::{
 };
 use keyrail_redis::{
     Consumer, ConsumerOptions, Delivery, Executor, Held, Host, Memory, Next, PutBack, Redis, RedisOptions,
-    Reply, Requeue, Restore, RestoreOptions, load,
+    Reply, Requeue, Restore, RestoreOptions, Take, load,
 };
 use support::{PATIENCE, RedisServer, on_both};
 
@@ -32,6 +32,7 @@ on_both!(
     a_delivery_that_was_touched_meanwhile_stays,
     a_list_of_another_type_keeps_its_delivery_registered,
     every_priority_finds_its_list,
+    names_of_many_commas_find_their_list,
     more_than_one_step_of_what_stays_hides_nothing,
     an_exchange_that_cannot_be_read_keeps_nothing_else_from_going_back,
     no_more_is_restored_than_the_limit_says,
@@ -293,6 +294,36 @@ async fn no_more_is_restored_than_the_limit_says(executor: impl Executor) {
     let restored = host.restore_with(&options).await.expect("restored");
     assert_eq!((restored.restored, restored.left_count), (2, 1));
     assert_eq!(host.count("q").await.expect("a count"), 5);
+}
+
+/// A record is cut at a comma, and names may have any number of them.
+async fn names_of_many_commas_find_their_list(executor: impl Executor) {
+    let layout = Layout::default();
+    let queue = format!("q{}", ", \\\",".repeat(50));
+    let key = ",".repeat(40);
+    bind(&executor, "e,,,", &Member::plain(&key, "theirs")).await;
+    left_by_kombu(&executor, "e,,,", &key, "kombu").await;
+    for body in ["ours", "ours too"] {
+        let payload = Envelope::text(body).to_bytes("", &queue, body);
+        run(&executor, vec![Command::LPush { key: queue.clone(), value: payload }]).await;
+    }
+    let queues = [queue.clone()];
+    let take = Take { layout: &layout, queues: &queues, limit: 2, in_turn: true, owner: Some("dead") };
+    assert_eq!(executor.take(&take).await.expect("taken").len(), 2);
+    let host = host(executor);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let restored = host.restore(Duration::from_millis(1)).await.expect("restored");
+    assert_eq!((restored.restored, restored.left_count), (3, 0), "{:?}", restored.left);
+    let mut bodies = Vec::new();
+    for queue in [&*queue, &queue, "theirs"] {
+        let message = host.get(queue).await.expect("got").expect("a message");
+        assert!(message.redelivered);
+        bodies.push(message.body.as_text().expect("text").to_owned());
+    }
+    // Those of one batch were taken at one time.
+    bodies.sort_unstable();
+    assert_eq!(bodies, ["kombu", "ours", "ours too"]);
+    assert!(held(host.executor()).await.is_empty());
 }
 
 /// Nobody who speaks the protocol writes such names; whoever does must not hide what is older.

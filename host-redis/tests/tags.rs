@@ -67,6 +67,10 @@ impl Reader {
                 assert!(read, "JSON to one and not to the other: {payload}");
                 let tag = json["properties"]["delivery_tag"].as_str().map(str::as_bytes);
                 assert_eq!(Some(&*fast), tag, "{payload}");
+                // A Kombu restores it as it is.
+                assert!(json["headers"].is_object(), "{payload}");
+                let info = json["properties"].get("delivery_info");
+                assert!(info.is_none_or(Value::is_object), "{payload}");
             }
         }
         (written, right)
@@ -188,7 +192,7 @@ async fn no_sequence_of_parts_makes_another_tag() {
 #[tokio::test]
 async fn hostile_payloads_have_the_tag_that_json_says() {
     let mut dice = Dice(0x2545_f491_4f6c_dd1d);
-    let mut payloads: Vec<String> = (0..20_000).map(|_| whole(&mut dice)).collect();
+    let mut payloads: Vec<String> = (0..32_000).map(|_| whole(&mut dice)).collect();
     // The same, cut and patched: mostly no JSON any more.
     let patches = [
         "\"",

@@ -29,6 +29,19 @@ class KeyrailWorker(WorkerCase):
         for key in self.ask("KEYS", "celery-task-meta-*"):
             self.assertGreater(self.ask("TTL", key), 86_000)
 
+    def test_time_limits_are_kept(self) -> None:
+        """The caller raises what a worker of Celery's makes it raise."""
+        hard, soft, added = self.caller("call", ["shop.wait", [], {}, {"time_limit": 0.5}],
+                                        ["shop.wait", [], {}, {"soft_time_limit": 0.5}],
+                                        ["shop.add", [1], {}, {"time_limit": 30, "soft_time_limit": 20}])
+        self.assertEqual((hard["status"], hard["type"], hard["result"]),
+                         ("FAILURE", "TimeLimitExceeded", "TimeLimitExceeded(0.5,)"))
+        self.assertEqual((soft["status"], soft["type"], soft["result"]),
+                         ("FAILURE", "SoftTimeLimitExceeded", "SoftTimeLimitExceeded()"))
+        self.assertEqual(added, {"status": "SUCCESS", "result": 1})
+        self.worker.until("it says so", lambda: "task `shop.wait` is stopped: `" in self.worker.err)
+        self.assert_nothing_unacked()
+
     def test_remote_control_is_answered(self) -> None:
         [ping, registered, queues, stats] = self.caller("inspect", "ping", "registered", "active_queues", "stats")
         self.assertEqual(ping, {"keyrail@test": {"ok": "pong"}})

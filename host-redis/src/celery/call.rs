@@ -4,8 +4,9 @@ use std::{any::Any, time::Duration};
 
 use keyrail_core::kombu::Json;
 use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep_until};
 
-use super::time;
+use super::{limits::Limits, time};
 use crate::{Body, Delivery};
 
 /// A call of a task.
@@ -27,6 +28,39 @@ pub struct Call {
     pub root_id: Option<String>,
     /// The task that called it.
     pub parent_id: Option<String>,
+    /// When the soft time limit of this run is over.
+    soft_limit: Option<Instant>,
+}
+
+impl Call {
+    /// Ends when the soft time limit of this run is over, and never if it has none. Celery raises
+    /// `SoftTimeLimitExceeded` inside a task then; here a task that wants to end in good order waits for this beside its
+    /// work, and returns what it has, or [`TaskFailure::soft_time_limit_exceeded`].
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Host, Memory, celery::{TaskFailure, Worker}, load};
+    ///
+    /// # async fn render() -> Result<serde_json::Value, TaskFailure> { Ok(1.into()) }
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let worker = Worker::new(&host, "w1@here").task("shop.render", async |call| {
+    ///     tokio::select! {
+    ///         rendered = render() => rendered,
+    ///         () = call.soft_time_limit() => Err(TaskFailure::soft_time_limit_exceeded()),
+    ///     }
+    /// });
+    /// ```
+    pub async fn soft_time_limit(&self) {
+        match self.soft_limit {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The call for a run that starts now.
+    pub(super) fn starting(&self, soft_limit: Option<Instant>) -> Call {
+        Call { soft_limit, ..self.clone() }
+    }
 }
 
 /// Why a task failed, in Python's words, since its callers raise it.
@@ -36,6 +70,8 @@ pub struct TaskFailure {
     pub exc_type: String,
     /// Its message.
     pub exc_message: String,
+    /// What the exception is made of, if that is something else than its message alone.
+    pub exc_args: Option<Vec<Value>>,
     /// The module that it comes from; `builtins` for Python's own.
     pub exc_module: String,
     /// What Celery shows as the traceback.
@@ -48,9 +84,15 @@ impl TaskFailure {
         TaskFailure {
             exc_type: exc_type.into(),
             exc_message: exc_message.into(),
+            exc_args: None,
             exc_module: "builtins".into(),
             traceback: None,
         }
+    }
+
+    /// Python's `args` of the exception.
+    pub(super) fn args(&self) -> Vec<Value> {
+        self.exc_args.clone().unwrap_or_else(|| vec![self.exc_message.as_str().into()])
     }
 
     pub(super) fn of_panic(panic: &(dyn Any + Send)) -> Self {
@@ -74,6 +116,7 @@ pub(super) struct Task {
     pub(super) eta: Option<String>,
     pub(super) expires: Option<String>,
     pub(super) ignore_result: bool,
+    pub(super) limits: Limits,
     pub(super) group: Option<String>,
     pub(super) argsrepr: String,
     pub(super) kwargsrepr: String,
@@ -113,9 +156,11 @@ impl Task {
                 redelivered: delivery.redelivered(),
                 root_id: text("root_id"),
                 parent_id: text("parent_id"),
+                soft_limit: None,
             },
             eta: text("eta"),
             expires: text("expires"),
+            limits: Limits::read(header("timelimit"))?,
             ignore_result: header("ignore_result") == Some(&Json::Bool(true)),
             group: text("group"),
             argsrepr: text("argsrepr").unwrap_or_default(),

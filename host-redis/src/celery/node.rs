@@ -127,8 +127,8 @@ impl<E: Executor> Node<E> {
                 self.task_event("task-succeeded", [id, ("result", result), ("runtime", runtime)]);
             }
             Ended::Failed(failure) => {
-                let message = python_repr(&Json::from(&*failure.exc_message));
-                let exception = Json::from(format!("{}({message})", failure.exc_type));
+                let args: Vec<_> = failure.args().iter().map(|arg| python_repr(&python::json(arg))).collect();
+                let exception = Json::from(format!("{}({})", failure.exc_type, args.join(", ")));
                 let traceback = Json::from(failure.traceback.as_deref());
                 self.task_event("task-failed", [id, ("exception", exception), ("traceback", traceback)]);
             }

@@ -126,9 +126,14 @@ impl TaskResult {
             Some(other) => shown(other),
             None => shown(&self.result),
         };
+        let args = match self.result.get("exc_message") {
+            Some(Value::Array(parts)) if *parts != [Value::from(&*message)] => Some(parts.clone()),
+            _ => None,
+        };
         TaskFailure {
             exc_type: text("exc_type"),
             exc_message: message,
+            exc_args: args,
             exc_module: text("exc_module"),
             traceback: self.traceback.clone(),
         }
@@ -246,7 +251,7 @@ impl Serialize for Outcome<'_> {
 
 fn exception(failure: &TaskFailure) -> Value {
     json!({
-        "exc_type": failure.exc_type, "exc_message": [failure.exc_message], "exc_module": failure.exc_module,
+        "exc_type": failure.exc_type, "exc_message": failure.args(), "exc_module": failure.exc_module,
     })
 }
 

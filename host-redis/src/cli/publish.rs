@@ -107,6 +107,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID", requires = "task", help_heading = "Celery")]
     task_id: Option<String>,
 
+    /// Kill the task if it runs for so many seconds
+    #[arg(long, value_name = "SECONDS", requires = "task", conflicts_with = "content", value_parser = limit, help_heading = "Celery")]
+    time_limit: Option<f64>,
+
+    /// Ask the task to end if it runs for so many seconds
+    #[arg(long, value_name = "SECONDS", requires = "task", conflicts_with = "content", value_parser = limit, help_heading = "Celery")]
+    soft_time_limit: Option<f64>,
+
     /// Wait so many seconds for the task's result in this Redis, and print it. What was sent is printed before, or with
     /// --json together with it, also when no result comes
     #[arg(
@@ -209,6 +217,14 @@ fn task(args: &Args) -> Result<Option<Task>, Failure> {
     let id = args.task_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
     let mut task = Task::new(name, &id);
     task.priority = Priority::new(args.priority).into();
+    (task.time_limit, task.soft_time_limit) = (args.time_limit, args.soft_time_limit);
+    if let (Some(hard), Some(soft)) = (args.time_limit, args.soft_time_limit)
+        && soft > hard
+    {
+        let message =
+            format!("--soft-time-limit {soft} is over after --time-limit {hard}, expected at most that");
+        return Err(Failure::usage(message));
+    }
     match args.args.as_deref().map(|text| json("--args", text)).transpose()? {
         None => {}
         Some(Json::Array(list)) => task.args = list,
@@ -220,6 +236,11 @@ fn task(args: &Args) -> Result<Option<Task>, Failure> {
         Some(_) => return Err(Failure::usage("--kwargs is no JSON object, expected one like {\"x\": 2}")),
     }
     Ok(Some(task))
+}
+
+/// Seconds above zero as they are written: the task's exception repeats them.
+fn limit(text: &str) -> Result<f64, String> {
+    seconds(text).map(|seconds| text.parse().unwrap_or(seconds.as_secs_f64()))
 }
 
 fn json(flag: &str, text: &str) -> Result<Json, Failure> {

@@ -2,6 +2,7 @@ use std::{
     collections::HashSet,
     os::unix::fs::PermissionsExt,
     path::Path,
+    pin::pin,
     process::{ExitCode, Stdio},
     str::FromStr,
 };
@@ -10,6 +11,7 @@ use keyrail_redis::{
     celery::{Call, TaskFailure, Worker},
     wide_number,
 };
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt, process::Command};
 
@@ -20,8 +22,10 @@ use super::{Failure, consume::interrupt, open::Source};
 /// A program gets `[args, kwargs]` as JSON on standard input and the call in KEYRAIL_TASK_ID and KEYRAIL_TASK_NAME. What
 /// it prints is the result, as JSON if it is JSON and else as text; if it exits with another status than 0, the task has
 /// failed: with that status and the last line it wrote to standard error as the message, and all of that as the
-/// traceback. A message is acked when its result is stored: if the worker dies before, the task is run again. Time
-/// limits of a task are not kept.
+/// traceback. A message is acked when its result is stored: if the worker dies before, the task is run again.
+///
+/// A program runs in a process group of its own. At the soft time limit of its task the group gets SIGTERM; a program that
+/// fails then has failed with SoftTimeLimitExceeded. At the hard one the group is killed: TimeLimitExceeded.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail worker --redis redis://127.0.0.1/0 --task shop.resize=./resize.sh
@@ -138,8 +142,9 @@ async fn execute(path: String, call: Call) -> Result<Value, TaskFailure> {
     let failed = |error: std::io::Error| TaskFailure::new("OSError", &format!("{path}: {error}"));
     let mut command = Command::new(&path);
     command.env("KEYRAIL_TASK_ID", &call.id).env("KEYRAIL_TASK_NAME", &call.name).kill_on_drop(true);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn().map_err(failed)?;
+    let id = child.id();
     let input = json!([call.args, call.kwargs]).to_string();
     let stdin = child.stdin.take();
     let write = async {
@@ -148,11 +153,28 @@ async fn execute(path: String, call: Call) -> Result<Value, TaskFailure> {
             let _ = stdin.write_all(input.as_bytes()).await;
         }
     };
-    let (output, ()) = tokio::join!(child.wait_with_output(), write);
-    let output = output.map_err(failed)?;
+    let mut ended = pin!(async { tokio::join!(child.wait_with_output(), write).0 });
+    // INVARIANT: dropped before the child is, whose number nobody else has till then.
+    let mut group = Group::of(id);
+    let mut asked = false;
+    let output = loop {
+        tokio::select! {
+            biased;
+            output = &mut ended => break output.map_err(failed),
+            () = call.soft_time_limit(), if !asked => {
+                asked = true;
+                group.signal(Signal::TERM);
+            }
+        }
+    };
+    group.leave();
+    let output = output?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
     if !output.status.success() {
         let wrote = text(&output.stderr);
+        if asked {
+            return Err(TaskFailure { traceback: Some(wrote), ..TaskFailure::soft_time_limit_exceeded() });
+        }
         let why = wrote.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
         let failure = TaskFailure::new("RuntimeError", &format!("{path}: {}{why}", output.status));
         return Err(TaskFailure { traceback: Some(wrote), ..failure });
@@ -165,6 +187,36 @@ async fn execute(path: String, call: Call) -> Result<Value, TaskFailure> {
         }
         (Ok(value), _) => Ok(value),
         (Err(_), _) => Ok(printed.into()),
+    }
+}
+
+/// A program with all that it started, as long as they stay together. Whoever drops it before the program has ended kills
+/// them: the task has met its hard time limit.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// That of a child that leads one.
+    fn of(child: Option<u32>) -> Self {
+        Group(child.and_then(|id| Pid::from_raw(id.try_into().ok()?)))
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(leader) = self.0
+            && let Err(error) = kill_process_group(leader, signal)
+        {
+            tracing::debug!("the process group {leader} gets no signal: {error}");
+        }
+    }
+
+    /// The program has ended; what it left behind stays.
+    fn leave(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
     }
 }
 

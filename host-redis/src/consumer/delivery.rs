@@ -44,7 +44,7 @@ pub enum Requeue {
 /// It goes there whether or not this is awaited; what nobody awaits may wait a millisecond for company. Awaited, it goes
 /// at once, and says whether the delivery was still this consumer's: if not, somebody restored it in the meantime and it
 /// is delivered a second time. If the answer was lost and the delivery is gone, nobody can have restored it before the
-/// visibility timeout, and it counts as this consumer's until then.
+/// visibility timeout is over since it was taken or last renewed, and it counts as this consumer's until then.
 ///
 /// # Errors
 /// A broken connection is no error, the way is taken again. [`ExecuteError::Closed`] if the consumer was closed before;
@@ -160,6 +160,7 @@ pub(super) struct Inner {
     pub(super) payload: Vec<u8>,
     /// The order in which messages were taken.
     pub(super) place: u64,
+    /// When it was asked for: it cannot be older than that in the register.
     pub(super) taken: Instant,
     state: AtomicU8,
 }
@@ -169,8 +170,15 @@ const HANDED_OUT: u8 = 1;
 const RETURNED: u8 = 2;
 
 impl Inner {
-    pub(super) fn new(id: String, queue: String, list: String, payload: Vec<u8>, place: u64) -> Self {
-        Inner { id, queue, list, payload, place, taken: Instant::now(), state: AtomicU8::new(UNREAD) }
+    pub(super) fn new(
+        id: String,
+        queue: String,
+        list: String,
+        payload: Vec<u8>,
+        place: u64,
+        taken: Instant,
+    ) -> Self {
+        Inner { id, queue, list, payload, place, taken, state: AtomicU8::new(UNREAD) }
     }
 
     /// Whether it may be handed out: not if it went back before anybody read it.

@@ -18,9 +18,12 @@ use tokio::{
 use super::{
     ConsumerOptions,
     delivery::{Inner, Request, Verdict},
-    outage::{Outage, passes},
+    outage::{Errand, Outage, may_be_done, passes},
 };
-use crate::{ExecuteError, Executor, Host, QueueOrder, Take, Taken, Waiter, executor::pop_order};
+use crate::{
+    ExecuteError, Executor, Host, QueueOrder, Take, Taken, Waiter,
+    executor::{AT_ONCE, pop_order},
+};
 
 /// What comes to the consumer's owner.
 #[derive(Debug)]
@@ -54,9 +57,20 @@ pub(super) type Done = oneshot::Sender<Result<bool, ExecuteError>>;
 pub(super) struct Ack {
     pub(super) delivery: Arc<Inner>,
     done: Done,
-    /// It was sent, and no answer came.
-    in_doubt: bool,
+    pub(super) doubt: Doubt,
 }
+
+/// A delivery that goes back to a place in its list, or to quarantine.
+pub(super) struct Back {
+    pub(super) delivery: Arc<Inner>,
+    pub(super) to: Option<super::Requeue>,
+    pub(super) done: Done,
+    pub(super) doubt: Doubt,
+}
+
+/// Of a delivery that was settled by a try whose answer was lost: when it was last known to be nobody else's. What is gone
+/// before the visibility timeout is over since then is gone because of that try, since nobody may have restored it.
+pub(super) type Doubt = Option<Instant>;
 
 pub(super) struct Driver<E: Executor> {
     pub(super) host: Host<E>,
@@ -72,7 +86,7 @@ pub(super) struct Driver<E: Executor> {
     /// Until when the acks may wait for others.
     acks_due: Instant,
     /// What goes back, or to quarantine.
-    pub(super) backs: Vec<(Arc<Inner>, Option<super::Requeue>, Done)>,
+    pub(super) backs: Vec<Back>,
     /// Registered by us and no message; each with the reason.
     pub(super) poison: Vec<(Arc<Inner>, Box<str>)>,
     /// On the way back since somebody asked for all that is unread, and not there yet.
@@ -95,6 +109,8 @@ pub(super) struct Driver<E: Executor> {
     beat: Instant,
     /// When everything that is held was last made young.
     touched: Instant,
+    /// The last place of what was held when that came too late: somebody may have restored it before.
+    lapsed: u64,
     /// Told when Redis is back from an outage.
     back: Arc<Notify>,
     /// Ends the restoring when this task ends.
@@ -155,6 +171,7 @@ impl<E: Executor> Driver<E> {
             reclaim_at: beat,
             beat,
             touched: Instant::now(),
+            lapsed: 0,
             back,
             _sweep: sweep,
         }
@@ -185,17 +202,16 @@ impl<E: Executor> Driver<E> {
                 Some(closing) => break Some(closing),
                 None => {}
             }
-            let paused = self.outage.until();
-            if paused.is_none() {
+            if self.outage.until(Errand::Exchange).is_none() {
                 self.reclaim().await;
                 self.heartbeat().await;
                 if self.exchange().await {
                     continue;
                 }
             }
-            let paused = self.outage.until();
+            let paused = self.outage.until(Errand::Exchange).or_else(|| self.outage.until(Errand::Wait));
             let room = if paused.is_some() { 0 } else { self.room() };
-            let until = self.wake(paused);
+            let until = self.wake();
             tokio::select! {
                 request = self.requests.recv() => match request {
                     Some(request) => self.accept(request),
@@ -208,8 +224,9 @@ impl<E: Executor> Driver<E> {
                 }
                 () = self.unread.drained.notified() => {}
                 woken = waiter.wait(self.options.polling_interval), if room > 0 => {
-                    if let Err(error) = woken {
-                        self.fail(error);
+                    match woken {
+                        Ok(()) => self.outage.over(Errand::Wait),
+                        Err(error) => self.fail(Errand::Wait, error),
                     }
                 }
                 () = sleep_until(until) => {}
@@ -224,10 +241,23 @@ impl<E: Executor> Driver<E> {
     }
 
     /// Until when there is nothing to do by itself.
-    fn wake(&self, paused: Option<Instant>) -> Instant {
-        let reclaim = if self.reclaims.is_empty() { self.beat } else { self.reclaim_at };
-        let acks = if self.acks.is_empty() { self.beat } else { self.acks_due };
-        paused.unwrap_or(reclaim.min(self.beat).min(acks))
+    fn wake(&self) -> Instant {
+        if let Some(paused) = self.outage.until(Errand::Exchange) {
+            return paused;
+        }
+        let after = |errand, due: Instant| self.outage.until(errand).map_or(due, |until| until.max(due));
+        let mut wake = after(Errand::Heartbeat, self.beat);
+        if !self.reclaims.is_empty() {
+            wake = wake.min(after(Errand::Reclaim, self.reclaim_at));
+        }
+        if !self.acks.is_empty() {
+            wake = wake.min(self.acks_due);
+        }
+        for errand in [Errand::Wait, Errand::Back, Errand::Rest] {
+            // What waits for nothing is done when something happens, or in this round.
+            wake = self.outage.until(errand).map_or(wake, |until| wake.min(until));
+        }
+        wake
     }
 
     /// Notes what is to be done in the next round.
@@ -257,10 +287,12 @@ impl<E: Executor> Driver<E> {
                 if self.acks.is_empty() {
                     self.acks_due = Instant::now() + COMPANY;
                 }
-                self.acks.push(Ack { delivery, done, in_doubt: false });
+                self.acks.push(Ack { delivery, done, doubt: None });
             }
-            (Some(_), Verdict::Back(place)) => self.backs.push((delivery, Some(place), done)),
-            (Some(_), Verdict::Aside) => self.backs.push((delivery, None, done)),
+            (Some(_), Verdict::Back(place)) => {
+                self.backs.push(Back { delivery, to: Some(place), done, doubt: None });
+            }
+            (Some(_), Verdict::Aside) => self.backs.push(Back { delivery, to: None, done, doubt: None }),
         }
     }
 
@@ -292,8 +324,9 @@ impl<E: Executor> Driver<E> {
     async fn exchange(&mut self) -> bool {
         // Before taking: what goes back to be the next must be there.
         let returned = self.give_back().await;
-        let room = self.room();
-        let acks = if room > 0 || self.acks_go() { mem::take(&mut self.acks) } else { Vec::new() };
+        // It may have found that nothing can be taken now; acks may go nevertheless, where memory is short for instance.
+        let room = if self.outage.until(Errand::Exchange).is_some() { 0 } else { self.room() };
+        let acks = if room > 0 || self.acks_go() { self.next_acks() } else { Vec::new() };
         let ids: Vec<String> = acks.iter().map(|ack| ack.delivery.id.clone()).collect();
         let (executor, layout) = (self.host.executor(), self.host.layout());
         let owner = format!("{}.{}", self.owner, self.takes);
@@ -306,6 +339,7 @@ impl<E: Executor> Driver<E> {
         };
         let settle =
             async { if ids.is_empty() { Ok(Vec::new()) } else { executor.settle(layout, &ids).await } };
+        let asked = Instant::now();
         let taking = async { if room == 0 { Ok(Vec::new()) } else { executor.take(&take).await } };
         let (settled, taken) = tokio::join!(settle, taking);
         let mut progress = returned || (!acks.is_empty() && settled.is_ok());
@@ -318,46 +352,72 @@ impl<E: Executor> Driver<E> {
             Ok(_) if room == 0 => {}
             Ok(taken) => {
                 // A replica answers who takes from empty lists, and refuses who settles.
-                if settles && self.outage.over() {
-                    self.back.notify_one();
+                if settles {
+                    self.outage.over(Errand::Exchange);
+                    if self.outage.is_back() {
+                        self.back.notify_one();
+                    }
                 }
-                progress |= self.deliver(taken);
+                progress |= self.deliver(taken, asked);
             }
             Err(error) => {
                 // Whether anything was taken is not known.
                 (self.reclaims, self.reclaim_at) = (&RECLAIMS, Instant::now() + RECLAIMS[0]);
-                self.fail(error);
+                self.fail(Errand::Exchange, error);
             }
         }
         progress
     }
 
+    /// As many as are settled in one step, so that what an error says, it says of all of them.
+    pub(super) fn next_acks(&mut self) -> Vec<Ack> {
+        let later = self.acks.split_off(self.acks.len().min(AT_ONCE));
+        mem::replace(&mut self.acks, later)
+    }
+
     pub(super) fn settled(&mut self, acks: Vec<Ack>, settled: Result<Vec<bool>, ExecuteError>) {
         match settled {
             Ok(settled) => {
-                for (Ack { delivery, done, in_doubt }, known) in acks.into_iter().zip(settled) {
-                    // What nobody may have restored yet is gone because the first try reached Redis.
-                    let young =
-                        || delivery.taken.max(self.touched).elapsed() < self.options.visibility_timeout;
-                    let _ = done.send(Ok(known || in_doubt && young()));
+                for (Ack { done, doubt, .. }, known) in acks.into_iter().zip(settled) {
+                    let _ = done.send(Ok(known || self.was_ours(doubt)));
                 }
             }
             Err(error) if passes(&error) => {
-                self.acks.splice(0..0, acks.into_iter().map(|ack| Ack { in_doubt: true, ..ack }));
-                self.fail(error);
+                let again = acks.into_iter().map(|ack| {
+                    let doubt = ack.doubt.or_else(|| self.doubt(&ack.delivery, &error));
+                    Ack { doubt, ..ack }
+                });
+                let again: Vec<Ack> = again.collect();
+                self.acks.splice(0..0, again);
+                self.fail(Errand::Exchange, error);
             }
             Err(error) => {
                 for Ack { delivery, done, .. } in acks {
                     self.held.insert(delivery.place, delivery);
                     let _ = done.send(Err(error.clone()));
                 }
-                self.fail(error);
+                self.fail(Errand::Exchange, error);
             }
         }
     }
 
-    /// Hands on what was taken. Whether it was anything that calls for taking again.
-    fn deliver(&mut self, taken: Vec<Taken>) -> bool {
+    /// What a try that ended in this error leaves to doubt.
+    pub(super) fn doubt(&self, delivery: &Inner, error: &ExecuteError) -> Doubt {
+        may_be_done(error).then(|| self.kept(delivery))
+    }
+
+    /// Whether what is gone was this consumer's until a try took it whose answer was lost.
+    pub(super) fn was_ours(&self, doubt: Doubt) -> bool {
+        doubt.is_some_and(|kept| kept.elapsed() < self.options.visibility_timeout)
+    }
+
+    /// When this was last known to be young in the register.
+    fn kept(&self, delivery: &Inner) -> Instant {
+        if delivery.place > self.lapsed { delivery.taken.max(self.touched) } else { delivery.taken }
+    }
+
+    /// Hands on what was taken, which was asked for at this time. Whether it was anything that calls for taking again.
+    fn deliver(&mut self, taken: Vec<Taken>, asked: Instant) -> bool {
         let mut complaints = HashSet::new();
         let mut progress = false;
         for taken in taken {
@@ -377,7 +437,7 @@ impl<E: Executor> Driver<E> {
                 Taken::Message { delivery, queue, list, payload } => {
                     self.rotate(&queue);
                     self.places += 1;
-                    self.hold(delivery, queue, list, payload);
+                    self.hold(Inner::new(delivery, queue, list, payload, self.places, asked));
                 }
             }
             progress = true;
@@ -395,8 +455,8 @@ impl<E: Executor> Driver<E> {
         }
     }
 
-    fn hold(&mut self, id: String, queue: String, list: String, payload: Vec<u8>) {
-        let inner = Arc::new(Inner::new(id, queue, list, payload, self.places));
+    fn hold(&mut self, inner: Inner) {
+        let inner = Arc::new(inner);
         if !inner.id.is_empty() {
             self.held.insert(inner.place, inner.clone());
         }
@@ -414,51 +474,58 @@ impl<E: Executor> Driver<E> {
         let _ = self.out.send(event);
     }
 
-    pub(super) fn fail(&mut self, error: ExecuteError) {
-        if let Some(error) = self.outage.note(error) {
+    pub(super) fn fail(&mut self, errand: Errand, error: ExecuteError) {
+        if let Some(error) = self.outage.note(errand, error) {
             self.tell(Err(error));
         }
     }
 
     /// Keeps what is held from being restored by others.
     async fn heartbeat(&mut self) {
-        if self.beat > Instant::now() {
+        if self.beat > Instant::now() || self.outage.until(Errand::Heartbeat).is_some() {
             return;
         }
         self.beat = Instant::now() + (self.options.visibility_timeout / 3).max(Duration::from_millis(10));
-        let ids: Vec<String> = self.ours().cloned().collect();
+        let ids: Vec<String> = self.ours().map(|delivery| delivery.id.clone()).collect();
         if !self.options.heartbeat || ids.is_empty() {
             return;
         }
         let now = Instant::now();
+        let kept =
+            self.ours().filter(|delivery| delivery.place > self.lapsed).map(|delivery| self.kept(delivery));
+        let oldest = kept.min();
         match self.host.executor().touch(self.host.layout(), &ids).await {
-            Ok(()) => self.touched = now,
+            Ok(()) => {
+                // The server does not say what it knew nothing of.
+                if oldest.is_some_and(|kept| kept.elapsed() >= self.options.visibility_timeout) {
+                    self.lapsed = self.places;
+                }
+                self.touched = now;
+                self.outage.over(Errand::Heartbeat);
+            }
             Err(error) => {
                 // Soon again, before a third of the time has passed once more.
                 self.beat = Instant::now();
-                self.fail(error);
+                self.fail(Errand::Heartbeat, error);
             }
         }
     }
 
-    /// The names of everything that is registered and known here.
-    fn ours(&self) -> impl Iterator<Item = &String> {
-        let acks = self.acks.iter().map(|ack| &ack.delivery.id);
-        let backs = self.backs.iter().map(|(delivery, _, _)| &delivery.id);
-        let poison = self.poison.iter().map(|(delivery, _)| &delivery.id);
-        let called_back = self.called_back.iter().map(|delivery| &delivery.id);
-        self.held
-            .values()
-            .map(|delivery| &delivery.id)
-            .chain(acks)
-            .chain(backs)
-            .chain(poison)
-            .chain(called_back)
+    /// Everything that is registered and known here.
+    fn ours(&self) -> impl Iterator<Item = &Inner> {
+        let acks = self.acks.iter().map(|ack| &ack.delivery);
+        let backs = self.backs.iter().map(|back| &back.delivery);
+        let poison = self.poison.iter().map(|(delivery, _)| delivery);
+        let ours = self.held.values().chain(acks).chain(backs).chain(poison).chain(&self.called_back);
+        ours.map(|delivery| &**delivery)
     }
 
     /// Puts back what was taken for this consumer and never arrived here, if it is time to look for it.
     async fn reclaim(&mut self) {
-        if self.reclaims.is_empty() || self.reclaim_at > Instant::now() {
+        if self.reclaims.is_empty()
+            || self.reclaim_at > Instant::now()
+            || self.outage.until(Errand::Reclaim).is_some()
+        {
             return;
         }
         match self.reclaim_now().await {
@@ -466,15 +533,16 @@ impl<E: Executor> Driver<E> {
             Ok(returned) => {
                 tracing::info!("{returned} messages whose delivery was cut off are back in their queues");
             }
-            Err(error) => return self.fail(error),
+            Err(error) => return self.fail(Errand::Reclaim, error),
         }
+        self.outage.over(Errand::Reclaim);
         // From a look that came through: what was sent before may be read by the server after it.
         self.reclaims = &self.reclaims[1..];
         self.reclaim_at = Instant::now() + self.reclaims.first().copied().unwrap_or_default();
     }
 
     pub(super) async fn reclaim_now(&self) -> Result<usize, ExecuteError> {
-        let known: HashSet<String> = self.ours().cloned().collect();
+        let known: HashSet<&str> = self.ours().map(|delivery| &*delivery.id).collect();
         let returned = self.host.return_owned(&self.owner, |delivery| known.contains(delivery)).await;
         returned.map_err(|error| match error {
             crate::HostError::Execute(error) => error,

@@ -8,8 +8,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{
     Requeue,
     delivery::{Inner, Request},
-    driver::{Driver, Event},
-    outage::passes,
+    driver::{Back, Driver, Event},
+    outage::{Errand, passes},
 };
 use crate::{ExecuteError, Executor, GiveBack, quarantine_list, raw};
 
@@ -26,26 +26,75 @@ impl From<Gone> for Result<usize, ExecuteError> {
     }
 }
 
+impl Gone {
+    /// Whether the rest would have met the same: not what stands in the way of one list.
+    fn is_stopped(&self) -> bool {
+        self.failed.as_ref().is_some_and(|error| !is_of_one_list(error))
+    }
+}
+
+/// The ways that are not tried in this round any more.
+#[derive(Debug, Default)]
+struct Barred {
+    all: bool,
+    names: Vec<String>,
+}
+
+impl Barred {
+    fn is(&self, name: &str) -> bool {
+        self.all || self.names.iter().any(|barred| barred == name)
+    }
+
+    /// Notes what stands in the way by this name.
+    fn note(&mut self, name: &str, error: &ExecuteError) {
+        match is_of_one_list(error) {
+            true => self.names.push(name.to_owned()),
+            false => self.all = true,
+        }
+    }
+}
+
+fn is_of_one_list(error: &ExecuteError) -> bool {
+    matches!(error, ExecuteError::WrongType { .. })
+}
+
 /// How long closing takes at most.
 const CLOSING: Duration = Duration::from_secs(5);
 
 impl<E: Executor> Driver<E> {
-    /// Sends what goes back and what goes to quarantine. Whether anything went.
+    /// Sends what goes back and what goes to quarantine, unless it has to wait. Whether anything went.
     pub(super) async fn give_back(&mut self) -> bool {
-        let mut progress = self.return_called_back().await > 0;
-        for (delivery, place, done) in mem::take(&mut self.backs) {
-            let gone = match place {
+        let mut progress = false;
+        if self.has_rest() && self.outage.until(Errand::Rest).is_none() {
+            let (back, aside) = self.return_rest().await;
+            progress |= back + aside > 0;
+        }
+        if !self.backs.is_empty() && self.outage.until(Errand::Back).is_none() {
+            progress |= self.return_backs().await;
+        }
+        progress
+    }
+
+    /// Sends what somebody put back or aside. Whether anything went.
+    async fn return_backs(&mut self) -> bool {
+        let mut progress = false;
+        let mut backs = mem::take(&mut self.backs).into_iter();
+        while let Some(Back { delivery, to, done, doubt }) = backs.next() {
+            let gone = match to {
                 Some(place) => self.put_back(&delivery, place, true).await,
                 None => self.quarantine(&delivery).await.map(|(known, _)| known),
             };
             match gone {
                 Ok(known) => {
                     progress = true;
-                    let _ = done.send(Ok(known));
+                    let _ = done.send(Ok(known || self.was_ours(doubt)));
                 }
                 Err(error) if passes(&error) => {
-                    self.backs.push((delivery, place, done));
-                    self.fail(error);
+                    let doubt = doubt.or_else(|| self.doubt(&delivery, &error));
+                    self.backs.push(Back { delivery, to, done, doubt });
+                    // The others would be told the same.
+                    self.backs.extend(backs.by_ref());
+                    self.fail(Errand::Back, error);
                 }
                 Err(error) => {
                     self.held.insert(delivery.place, delivery);
@@ -53,21 +102,46 @@ impl<E: Executor> Driver<E> {
                 }
             }
         }
+        if self.backs.is_empty() {
+            self.outage.over(Errand::Back);
+        }
+        progress
+    }
+
+    fn has_rest(&self) -> bool {
+        !self.called_back.is_empty() || !self.poison.is_empty()
+    }
+
+    /// Tries again what was called back and could not go, and puts aside what is no message. How many were put back or
+    /// aside; what fails is in its place again.
+    async fn return_rest(&mut self) -> (usize, usize) {
+        let called_back = mem::take(&mut self.called_back);
+        let back = self.return_these(called_back, false).await.count;
+        let mut aside = 0;
+        let mut barred = Barred::default();
         for (delivery, reason) in mem::take(&mut self.poison) {
+            if barred.is(&delivery.queue) {
+                self.poison.push((delivery, reason));
+                continue;
+            }
             match self.quarantine(&delivery).await {
                 Ok((_, list)) => {
-                    progress = true;
+                    aside += 1;
                     let queue = delivery.queue.clone();
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`: {reason}");
                     self.tell(Ok(Event::Quarantined { queue, list, reason }));
                 }
                 Err(error) => {
+                    barred.note(&delivery.queue, &error);
                     self.poison.push((delivery, reason));
-                    self.fail(error);
+                    self.fail(Errand::Rest, error);
                 }
             }
         }
-        progress
+        if !self.has_rest() {
+            self.outage.over(Errand::Rest);
+        }
+        (back, aside)
     }
 
     /// Puts a delivery back; false if it is no longer registered. `seen` if somebody had it in hand.
@@ -116,42 +190,41 @@ impl<E: Executor> Driver<E> {
             self.held.values().cloned().partition(|delivery| delivery.call_back());
         // What was taken last goes back first, and nobody reads before they have been handed out what is older.
         let unread = self.return_these(unread, false).await;
-        if unread.failed.is_some() {
+        if unread.is_stopped() {
             return unread;
         }
         let seen = self.return_these(seen, true).await;
-        Gone { count: unread.count + seen.count, failed: seen.failed }
+        let failed = if seen.is_stopped() { seen.failed } else { unread.failed.or(seen.failed) };
+        Gone { count: unread.count + seen.count, failed }
     }
 
-    /// Puts these back, the youngest first. What cannot go now goes as soon as it can: nobody has it in hand any more.
+    /// Puts these back, the youngest first, and goes on behind a list that takes none. What cannot go now and nobody has
+    /// in hand goes as soon as it can.
     async fn return_these(&mut self, mut these: Vec<Arc<Inner>>, seen: bool) -> Gone {
         these.sort_by_key(|delivery| Reverse(delivery.place));
-        let mut gone = Gone::default();
+        let (mut gone, mut barred) = (Gone::default(), Barred::default());
         for delivery in these {
-            if gone.failed.is_none() {
+            if !barred.is(&delivery.list) {
                 match self.put_back(&delivery, Requeue::Front, seen).await {
                     Ok(known) => {
                         gone.count += usize::from(known);
                         self.held.remove(&delivery.place);
+                        continue;
                     }
                     Err(error) => {
-                        self.fail(error.clone());
-                        gone.failed = Some(error);
+                        self.fail(Errand::Rest, error.clone());
+                        barred.note(&delivery.list, &error);
+                        // What stops everything is what whoever asked has to know first.
+                        gone.failed = Some(gone.failed.filter(|_| !barred.all).unwrap_or(error));
                     }
                 }
             }
-            if gone.failed.is_some() && !seen {
+            if !seen {
                 self.held.remove(&delivery.place);
                 self.called_back.push(delivery);
             }
         }
         gone
-    }
-
-    /// Tries again what was called back and could not go. How many went; what fails is in its place again.
-    async fn return_called_back(&mut self) -> usize {
-        let these = mem::take(&mut self.called_back);
-        self.return_these(these, false).await.count
     }
 
     /// Settles what can be settled, puts the rest back, and tells whoever asked for the end.
@@ -193,17 +266,18 @@ impl<E: Executor> Driver<E> {
     }
 
     async fn try_return_everything(&mut self, returned: &mut usize) -> Result<(), ExecuteError> {
-        if !self.acks.is_empty() {
-            let ids: Vec<String> = self.acks.iter().map(|ack| ack.delivery.id.clone()).collect();
+        while !self.acks.is_empty() {
+            let acks = self.next_acks();
+            let ids: Vec<String> = acks.iter().map(|ack| ack.delivery.id.clone()).collect();
             let settled = self.host.executor().settle(self.host.layout(), &ids).await;
-            let (acks, failed) = (mem::take(&mut self.acks), settled.as_ref().err().cloned());
+            let failed = settled.as_ref().err().cloned();
             self.settled(acks, settled);
             if let Some(error) = failed {
                 return Err(error);
             }
         }
-        *returned += self.return_called_back().await;
-        self.give_back().await;
+        *returned += self.return_rest().await.0;
+        self.return_backs().await;
         while let Some(delivery) = self.loose.iter().max_by_key(|delivery| delivery.place).cloned() {
             self.put_back(&delivery, Requeue::Front, false).await?;
             self.loose.retain(|loose| !Arc::ptr_eq(loose, &delivery));
@@ -211,14 +285,15 @@ impl<E: Executor> Driver<E> {
         }
         let held = self.return_held().await;
         *returned += held.count;
-        if let Some(error) = held.failed {
+        if let Some(error) = held.failed.clone().filter(|_| held.is_stopped()) {
             return Err(error);
         }
         if !self.reclaims.is_empty() {
             *returned += self.reclaim_now().await?;
             self.reclaims = &[];
         }
-        let stays = !self.backs.is_empty() || !self.poison.is_empty() || !self.called_back.is_empty();
-        self.outage.last().filter(|_| stays).map_or(Ok(()), Err)
+        let back = self.outage.last(Errand::Back).filter(|_| !self.backs.is_empty());
+        let rest = self.outage.last(Errand::Rest).filter(|_| self.has_rest());
+        back.or(rest).or(held.failed).map_or(Ok(()), Err)
     }
 }

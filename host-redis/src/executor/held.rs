@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use keyrail_core::kombu::Layout;
 
+/// As many deliveries are settled in one step at most: Lua's stack takes no more than some thousand values at once.
+pub(crate) const AT_ONCE: usize = 1000;
+
 /// A delivery that goes back.
 #[derive(Clone, Copy, Debug)]
 pub struct GiveBack<'a> {

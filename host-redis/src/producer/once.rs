@@ -64,11 +64,11 @@ impl Producer {
         self.confirm(&prepared.asked, ways, &commands, &replies, noted.dead_lettered)
     }
 
-    /// On a cluster, where each copy is a step of its own: its marker lies beside its list.
+    /// On a cluster, where each copy is a step of its own: its marker lies beside its list, and is that list's alone. Which
+    /// of the copies it is may be another number when it is tried again.
     pub(super) async fn copy_once(
         &self,
         prepared: &Prepared<'_>,
-        place: usize,
         command: &Command,
     ) -> Result<Reply, ExecuteError> {
         let plan = Plan { commands: vec![command.clone()], atomic: false };
@@ -83,7 +83,11 @@ impl Producer {
                 format!("no marker can lie in the slot of `{key}`, whose name has a `}}` and no hash tag");
             return Err(ExecuteError::Server { message: message.into() });
         };
-        let marker = format!("{}.{place}.{{{tag}}}", self.marker(prepared));
+        let mut marker = format!("{}.{{{tag}}}", self.marker(prepared));
+        // Other lists may have this tag, too.
+        if tag != key {
+            marker.push_str(key);
+        }
         let once = Once { marker, window, note: "{}".into() };
         let reply = match self.redis.run_once(&plan, &once).await? {
             Ran::Now(mut replies) => replies.pop(),

@@ -43,7 +43,9 @@ impl From<HostError> for Problem {
             HostError::Execute(ExecuteError::Unreachable { .. } | ExecuteError::Disconnected { .. }) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            HostError::Execute(_) | HostError::Load(_) => StatusCode::BAD_GATEWAY,
+            HostError::Execute(_) | HostError::Load(_) | HostError::PartlyPublished { .. } => {
+                StatusCode::BAD_GATEWAY
+            }
             _ => StatusCode::UNPROCESSABLE_ENTITY,
         };
         Problem::new(status, error.code(), error.to_string())

@@ -136,7 +136,7 @@ fn registered(payload: &[u8]) -> Cow<'_, [u8]> {
     let text = String::from_utf8_lossy(&text);
     let message: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
     match (message.get("headers"), payload.iter().rposition(|byte| *byte == b'}')) {
-        (Some(headers), Some(end)) if !headers.is_object() && !headers.is_array() => {
+        (Some(headers), Some(end)) if !headers.is_object() => {
             [&payload[..end], br#", "headers": {}}"#].concat().into()
         }
         _ => payload.into(),

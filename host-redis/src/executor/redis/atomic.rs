@@ -9,7 +9,7 @@ use super::{
     super::needs::{Need, set_in},
     once::Once,
 };
-use crate::ExecuteError;
+use crate::{ExecuteError, registry::LONGEST};
 
 /// Commands are sent in parts of about this size. Redis takes no argument beyond 512 MiB.
 const PART: usize = 8 << 20;
@@ -62,7 +62,8 @@ pub(super) fn invocation_once<'s>(
 ) -> Result<ScriptInvocation<'s>, ExecuteError> {
     let mut invocation = invocation(script, plan, needs)?;
     invocation.key(&once.marker);
-    invocation.arg(u64::try_from(once.window.as_millis()).unwrap_or(u64::MAX).max(1)).arg(&once.note);
+    let window = u64::try_from(once.window.as_millis()).unwrap_or(u64::MAX);
+    invocation.arg(window.clamp(1, LONGEST)).arg(&once.note);
     Ok(invocation)
 }
 

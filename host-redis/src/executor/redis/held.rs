@@ -6,14 +6,11 @@ use ::redis::{Cmd, Value};
 use keyrail_core::kombu::Layout;
 
 use super::{
-    super::{GiveBack, Held, Overdue, PutBack, Restore, take::BATCH_BYTES},
+    super::{AT_ONCE, GiveBack, Held, Overdue, PutBack, Restore, take::BATCH_BYTES},
     Redis,
     replies::{bytes, text},
 };
 use crate::ExecuteError;
-
-/// Lua's stack takes no more than some thousand values at once.
-const AT_ONCE: usize = 1000;
 
 /// Name and value in a hash.
 type Field = (Vec<u8>, Vec<u8>);
