@@ -323,6 +323,28 @@ fn a_body_that_is_not_decoded_says_why() {
     }
 }
 
+/// Kombu's options that mean nothing here are named; one that peers of another time need is refused.
+#[test]
+fn transport_options_without_effect_are_named() {
+    let redis = RedisServer::start();
+    let route = |options: &str| {
+        keyrail_with(
+            &[],
+            Stdio::null(),
+            ["route", "-k", "q", "--redis", &redis.url(), "--transport-options", options],
+        )
+    };
+    let output = route(r#"{"body_encoding": "base64", "reauth_check_interval": 10, "max_connections": 5}"#);
+    let err = text(&output.stderr);
+    for name in ["body_encoding", "reauth_check_interval"] {
+        assert!(err.contains(&format!("warning: transport option `{name}` has no effect here")), "{err}");
+    }
+    assert!(!err.contains("max_connections") && output.status.success(), "{err}");
+    let output = route(r#"{"sentinel_fanout_compat": true}"#);
+    let err = text(&output.stderr);
+    assert!(!output.status.success() && err.contains("`sentinel_fanout_compat`: it wants"), "{err}");
+}
+
 #[test]
 fn a_hangup_does_not_end_a_server_that_has_no_file() {
     let redis = RedisServer::start();
