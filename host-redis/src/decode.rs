@@ -282,6 +282,11 @@ impl ReceivedMessage {
     }
 
     /// The same of what came off a channel.
+    ///
+    /// ```
+    /// let heard = keyrail_redis::ReceivedMessage::heard("/0.news", b"{}");
+    /// assert_eq!((heard.channel.as_deref(), &*heard.queue), (Some("/0.news"), ""));
+    /// ```
     pub fn heard(channel: &str, payload: &[u8]) -> Self {
         ReceivedMessage { channel: Some(channel.into()), ..ReceivedMessage::decode("", payload) }
     }

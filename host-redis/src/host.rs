@@ -209,6 +209,20 @@ impl<E: Executor> Host<E> {
 
     /// Where a message would go, and the commands that would bring it there. Nothing is sent.
     ///
+    /// ```
+    /// use keyrail_core::{Topology, kombu::{Envelope, Layout}};
+    /// use keyrail_redis::{Host, Memory, Outgoing};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(async {
+    /// let topology = Topology::from_lines("orders topic: order.*.paid -> billing").unwrap();
+    /// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+    /// let outgoing = Outgoing::new("orders", "order.eu.paid", Envelope::text("x"));
+    /// let planned = host.plan_publish(&outgoing).await.unwrap();
+    /// assert_eq!(planned.routed.queues, ["billing"]);
+    /// assert_eq!(planned.plan.commands[0].args()[..2], [&b"LPUSH"[..], b"billing"]);
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// As [`route`](Self::route).
     pub async fn plan_publish(&self, outgoing: &Outgoing) -> Result<Planned, HostError> {

@@ -12,7 +12,7 @@
 //!
 //! Errors are problem documents (RFC 9457) with a stable `code`.
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -22,7 +22,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{Executor, Host};
 
@@ -78,25 +84,62 @@ pub fn app<E: Executor>(host: Host<E>, options: Options) -> Router {
         .with_state(shared)
 }
 
-/// Serves until `stop`, then lets running requests end for a moment.
-///
-/// # Errors
-/// What the listener says. A client that keeps a connection open does not keep the server from ending.
+/// What clients may hold: connections, and each of them without saying anything.
+#[derive(Clone, Copy, Debug)]
+pub struct Connections {
+    /// The most at once. Others wait until one of them ends.
+    pub most: usize,
+    /// The longest time for the headers of a request, from the connection or the answer before it on. Then it is closed.
+    pub headers: Duration,
+}
+
+impl Default for Connections {
+    fn default() -> Self {
+        Connections { most: 128, headers: Duration::from_secs(30) }
+    }
+}
+
+/// Serves until `stop`, then lets running requests end for a moment. A client that keeps a connection open does not keep
+/// the server from ending.
 pub async fn run(
     listener: TcpListener,
     app: Router,
+    connections: Connections,
     stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
+) {
     const GRACE: Duration = Duration::from_secs(2);
-    let (stopping, mut stopped) = tokio::sync::watch::channel(());
-    let graceful = axum::serve(listener, app).with_graceful_shutdown(async move {
-        stop.await;
-        drop(stopping);
-    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(connections.headers);
+    let slots = Arc::new(Semaphore::new(connections.most.clamp(1, Semaphore::MAX_PERMITS)));
+    let graceful = GracefulShutdown::new();
+    let accept = async {
+        // Whoever comes while all slots are taken waits in the system's queue, and takes no descriptor of ours.
+        while let Ok(slot) = slots.clone().acquire_owned().await {
+            let stream = match listener.accept().await {
+                Ok((stream, _)) => stream,
+                Err(error) => {
+                    // Out of descriptors, or a client that left: neither ends a server.
+                    tracing::debug!("a connection was not taken: {error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            };
+            let _ = stream.set_nodelay(true);
+            let service = TowerToHyperService::new(app.clone());
+            let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+            tokio::spawn(async move {
+                // A client that breaks off, or that is too slow, is its own matter.
+                let _ = served.await;
+                drop(slot);
+            });
+        }
+    };
     tokio::select! {
-        ended = graceful.into_future() => ended,
-        () = async { let _ = stopped.changed().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        () = accept => {}
+        () = stop => {}
     }
+    drop(listener);
+    let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
 }
 
 /// Whether only this machine can reach the address.

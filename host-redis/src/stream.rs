@@ -349,3 +349,17 @@ fn milliseconds(time: Duration) -> u64 {
 fn stream_key(layout: &Layout, exchange: &str) -> String {
     format!("{}keyrail.stream.{exchange}", layout.global_keyprefix)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_comes_just_before_a_place() {
+        for (place, before) in
+            [("5-3", "5-2"), ("5-0", "4-18446744073709551615"), ("0-1", "0-0"), ("0", "0"), ("0-0", "0")]
+        {
+            assert_eq!(just_before(place), before);
+        }
+    }
+}

@@ -358,6 +358,46 @@ fn an_import_says_what_is_new_and_what_reads_differently() {
     assert!(sorted(route(&["--redis", &url])).len() < sorted(route(&["--topology", &shop])).len());
 }
 
+/// Kombu's dialects read `a*` as any number of `a`. The bytes are Kombu's, as its peers expect, and a word is said.
+#[test]
+fn a_star_within_a_word_is_written_as_kombu_does_with_a_warning() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let bind = |exchange: &str, key: &str, dialect: &str| {
+        let to = ["-x", exchange, "--type", "topic", "-q", "q", "-k", key, "--dialect", dialect];
+        let output = keyrail([&["bind", "--redis", &url][..], &to].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        text(&output.stderr)
+    };
+    let matches = |exchange: &str, key: &str| {
+        keyrail(["route", "--redis", &url, "-x", exchange, "-k", key]).status.success()
+    };
+    for (key, dialect, other) in
+        [("a*", "kombu57", "a"), ("x.a*b", "kombu57", "x.ab"), ("a*.*", "kombu56", "a.*")]
+    {
+        let exchange = format!("{dialect}-{key}");
+        let err = bind(&exchange, key, dialect);
+        let said =
+            format!("keyrail: warning: in the key `{key}` a `*` within a word repeats the letter before it");
+        assert!(err.starts_with(&said), "{err}");
+        assert!(err.contains(&format!("Kombu matches `{other}` and not `{key}`")), "{err}");
+        // And so it is.
+        assert!(matches(&exchange, other) && !matches(&exchange, key), "{key}");
+        assert_eq!(bind(&exchange.replace("kombu", "amqp"), key, "amqp"), "");
+        assert!(!matches(&exchange.replace("kombu", "amqp"), other));
+        assert!(matches(&exchange.replace("kombu", "amqp"), key));
+    }
+    // Whole words, and a `#` that is a letter to both.
+    assert_eq!(bind("e", "a.*.#", "kombu57"), "");
+    assert_eq!(bind("e", "x.a#b", "kombu57"), "");
+    // Nothing before it to repeat: no Python could compile it.
+    for key in ["**", "*x"] {
+        let line =
+            fail(1, ["bind", "--redis", &url, "-x", "e", "-q", "q", "-k", key, "--dialect", "kombu57"]);
+        assert!(line.contains("has nothing to repeat"), "{line}");
+    }
+}
+
 /// A wrong bind can be undone: the row, its twins, the permanent one, the deadline.
 #[test]
 fn unbind_removes_rows_whoever_wrote_them() {

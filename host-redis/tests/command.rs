@@ -354,6 +354,33 @@ fn on_redis_writing_needs_the_printed_token() {
     assert_eq!(server.terminate(), Some(0));
 }
 
+/// Headers that never end: they are waited for as long as a request may take, and hold no more than their number.
+#[test]
+fn slow_clients_are_closed_and_do_not_keep_others_out() {
+    let server = Server::start(&["--request-timeout", "1", "--max-connections", "4"]);
+    let slow = |part: &str| {
+        let mut stream = TcpStream::connect(&server.address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.write_all(part.as_bytes()).expect("sent");
+        stream
+    };
+    let started = Instant::now();
+    let mut all: Vec<TcpStream> = (0..12).map(|_| slow("GET / HTTP/1.1\r\nHo")).collect();
+    all.push(slow(""));
+    // Each of them gives its place to others after a second, at four a time.
+    let (status, _) = server.request("GET", "/v1/status", "", "");
+    assert_eq!(status, 200);
+    let waited = started.elapsed().as_secs_f64();
+    assert!((1.0..60.0).contains(&waited), "{waited} s");
+    for stream in &mut all {
+        let mut answer = Vec::new();
+        // Closed, with 408 or without a word.
+        let _ = stream.read_to_end(&mut answer);
+        assert!(!String::from_utf8_lossy(&answer).contains("200 OK"));
+    }
+    assert_eq!(server.terminate(), Some(0));
+}
+
 #[test]
 fn a_port_in_use_is_named() {
     let server = Server::start(&[]);

@@ -23,6 +23,7 @@ on_both!(
     priorities_come_in_order,
     garbage_goes_to_quarantine,
     a_kombu_could_restore_whatever_is_registered,
+    an_address_that_is_no_object_is_quarantined,
     waiting_ends_with_a_push,
     subscribers_hear_their_patterns,
     bad_rows_are_quarantined,
@@ -234,18 +235,36 @@ async fn garbage_goes_to_quarantine(executor: impl Executor) {
     assert_eq!(host.executor().keys("").await.expect("keys"), Vec::<String>::new());
 }
 
+/// A payload in queue `q`, and what is taken of it.
+async fn taken(executor: &impl Executor, payload: &str) -> Taken {
+    run(executor, vec![Command::LPush { key: "q".into(), value: payload.into() }]).await;
+    let queues = ["q".to_owned()];
+    let taken = executor.take(&Take::one(&Layout::default(), &queues, "owner")).await.expect("taken");
+    let [one] = <[Taken; 1]>::try_from(taken).expect("one");
+    one
+}
+
+/// The record of the one that is held, which is settled.
+async fn record(executor: &impl Executor, taken: Taken, payload: &str) -> String {
+    let Taken::Message { delivery, payload: seen, .. } = taken else { panic!("{taken:?}") };
+    assert_eq!(seen, payload.as_bytes());
+    let records = executor.hash("unacked").await.expect("a hash");
+    executor.settle(&Layout::default(), &[delivery]).await.expect("settled");
+    String::from_utf8(records[0].1.clone()).expect("text")
+}
+
+const TAG: &str = "11111111-2222-4333-8444-555555555555";
+
+/// As keyrail and Kombu write it, with these members for headers and address; its tag is read where it stands.
+fn written(headers: &str, address: &str) -> String {
+    format!(r#"{{"body": "x", {headers}, "properties": {{{address}, "delivery_tag": "{TAG}"}}}}"#)
+}
+
 /// Kombu reads `null` as no headers, and loses the message when it restores it; of equal names it counts the last.
 async fn a_kombu_could_restore_whatever_is_registered(executor: impl Executor) {
-    let layout = Layout::default();
-    let tag = "11111111-2222-4333-8444-555555555555";
-    let own = |headers: &str| {
-        let properties = format!(r#"{{"delivery_info": {{"exchange": ""}}, "delivery_tag": "{tag}"}}"#);
-        format!(r#"{{"body": "x", {headers}, "properties": {properties}}}"#)
-    };
     let bare = ["null", "5", "\"x\"", "[]", "[ ]", "[1]", "[null]", "[{}]"].map(|headers| {
         format!(r#"{{"body": "x", "headers": {headers}, "properties": {{"delivery_tag": "t"}}}} "#)
     });
-    // Whose tag is read where it is written.
     let whole = [
         r#""headers": []"#,
         r#""headers": [{"headers": {}}]"#,
@@ -255,54 +274,37 @@ async fn a_kombu_could_restore_whatever_is_registered(executor: impl Executor) {
         r#""headers": [1], "x\"headers": {}"#,
         r#""headers": {"stamped_headers": null}, "headers": [1]"#,
     ]
-    .map(own);
+    .map(|headers| written(headers, r#""delivery_info": {"exchange": ""}"#));
     for payload in bare.into_iter().chain(whole) {
-        run(&executor, vec![Command::LPush { key: "q".into(), value: payload.clone().into() }]).await;
-        let queues = ["q".to_owned()];
-        let taken = executor.take(&Take::one(&layout, &queues, "owner")).await.expect("taken");
-        let [Taken::Message { delivery, payload: seen, .. }] = &*taken else { panic!("{taken:?}") };
-        assert_eq!(*seen, payload.as_bytes());
-        let records = executor.hash("unacked").await.expect("a hash");
-        let record = String::from_utf8(records[0].1.clone()).expect("text");
+        let record = record(&executor, taken(&executor, &payload).await, &payload).await;
         let (message, _, queue): (serde_json::Value, String, String) =
             serde_json::from_str(&record).expect("a record");
         assert_eq!((&message["headers"], &*queue), (&serde_json::json!({}), "q"), "{record}");
-        executor.settle(&layout, std::slice::from_ref(delivery)).await.expect("settled");
-    }
-    // Kombu raises on such an address, and there is no other one to give it.
-    let bare = ["[]", "[1]", "5", "null"].map(|info| {
-        let properties = format!(r#"{{"delivery_info": {info}, "delivery_tag": "t"}}"#);
-        format!(r#"{{"body": "x", "headers": {{}}, "properties": {properties}}}"#)
-    });
-    let twice = [r#""delivery_info": [1]"#, r#""delivery_inf\u006f": []"#, r#""delivery\u005finfo": 5"#].map(
-        |again| {
-            let properties = format!(r#"{{"delivery_info": {{}}, {again}, "delivery_tag": "{tag}"}}"#);
-            format!(r#"{{"body": "x", "headers": {{}}, "properties": {properties}}}"#)
-        },
-    );
-    let before = {
-        let properties =
-            format!(r#"{{"delivery_info": [1], "x\"delivery_info": {{}}, "delivery_tag": "{tag}"}}"#);
-        format!(r#"{{"body": "x", "headers": {{}}, "properties": {properties}}}"#)
-    };
-    for payload in bare.into_iter().chain(twice).chain([before]) {
-        run(&executor, vec![Command::LPush { key: "q".into(), value: payload.clone().into() }]).await;
-        let queues = ["q".to_owned()];
-        let taken = executor.take(&Take::one(&layout, &queues, "owner")).await.expect("taken");
-        assert!(matches!(&*taken, [Taken::Quarantined { .. }]), "{payload}: {taken:?}");
     }
     // What is an object stays as it came.
     for headers in ["{}", r#"{"a": []}"#, r#"{"0": 1}"#, "{ }"] {
         let payload =
             format!(r#"{{"body": "x","headers": {headers}, "properties": {{"delivery_tag": "t"}}}}"#);
-        run(&executor, vec![Command::LPush { key: "q".into(), value: payload.clone().into() }]).await;
-        let queues = ["q".to_owned()];
-        let taken = executor.take(&Take::one(&layout, &queues, "owner")).await.expect("taken");
-        let [Taken::Message { delivery, .. }] = &*taken else { panic!("{taken:?}") };
-        let records = executor.hash("unacked").await.expect("a hash");
-        let record = String::from_utf8_lossy(&records[0].1);
+        let record = record(&executor, taken(&executor, &payload).await, &payload).await;
         assert!(record.starts_with(&format!("[{payload}, ")), "{record}");
-        executor.settle(&layout, std::slice::from_ref(delivery)).await.expect("settled");
+    }
+}
+
+/// Kombu raises on it, and there is no other address to give it.
+async fn an_address_that_is_no_object_is_quarantined(executor: impl Executor) {
+    for address in [
+        r#""delivery_info": []"#,
+        r#""delivery_info": [1]"#,
+        r#""delivery_info": 5"#,
+        r#""delivery_info": null"#,
+        r#""delivery_info": {}, "delivery_info": [1]"#,
+        r#""delivery_info": {}, "delivery_inf\u006f": []"#,
+        r#""delivery_info": {}, "delivery\u005finfo": 5"#,
+        r#""delivery_info": [1], "x\"delivery_info": {}"#,
+    ] {
+        let payload = written(r#""headers": {}"#, address);
+        let taken = taken(&executor, &payload).await;
+        assert!(matches!(taken, Taken::Quarantined { .. }), "{payload}: {taken:?}");
     }
 }
 

@@ -15,7 +15,11 @@ use keyrail_redis::{
     Consumer, ConsumerOptions, Delivery, DurableFanout, Executor, Host, News, Next, Outgoing, Redis,
     RedisOptions, SimpleQueue, Take, Taken, load,
 };
-use support::{PATIENCE, RedisServer, proxy::Proxy};
+use support::{
+    PATIENCE, RedisServer,
+    proxy::Proxy,
+    trap::{ANSWER, Trap},
+};
 
 async fn connect(url: &str) -> Redis {
     Redis::connect(url, RedisOptions::default()).await.expect("Redis").0
@@ -236,6 +240,53 @@ async fn flushing_everything_stops_nobody() {
     let push = Command::LPush { key: "q".into(), value: b"no message".to_vec() };
     host.executor().run(&Plan { commands: vec![push], atomic: false }).await.expect("pushed");
     assert!(matches!(consumer.next(PATIENCE).await, Ok(Next::Quarantined { .. })));
+}
+
+/// The server has executed the ack, and nobody heard of it: it is sent again, counts as done, and nothing comes twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_ack_whose_answer_is_lost_is_done() {
+    let redis = RedisServer::start();
+    let trap = Trap::before(redis.port);
+    let host = host(&format!("redis://127.0.0.1:{}/0", trap.port)).await;
+    let direct = connect(&redis.url()).await;
+    let mut consumer = consumer(&host, ConsumerOptions::default());
+    // The script is known to the server when it counts.
+    put(&host, "first").await;
+    assert!(next(&mut consumer).await.ack().await.expect("acked"));
+    // The trap goes off at this tag, which nothing but the ack sends.
+    let publish = plan::publish_default(&Layout::default(), "q", &Envelope::text("x"), "x-trap");
+    direct.run(&publish).await.expect("published");
+    let delivery = next(&mut consumer).await;
+    assert!(trap.around(ANSWER, async { delivery.ack().await }).await.expect("acked"));
+    assert_eq!(redis.command(&["DBSIZE"]), ":0\r\n");
+    put(&host, "after").await;
+    let after = next(&mut consumer).await;
+    assert_eq!(after.message().body.as_text(), Some("after"), "nothing comes twice");
+    assert!(after.ack().await.expect("acked"));
+    consumer.close().await.expect("closed");
+}
+
+/// Killed between taking and hearing of it, a get leaves its message registered, and it comes back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_get_took_whose_answer_is_lost_comes_back() {
+    let redis = RedisServer::start();
+    let trap = Trap::before(redis.port);
+    let cut = host(&format!("redis://127.0.0.1:{}/0", trap.port)).await;
+    let direct = host(&redis.url()).await;
+    // The trap goes off at the queue's name. The script is known to the server when it counts.
+    assert_eq!(cut.get("x-trap").await.expect("nothing"), None);
+    direct.publish(&Outgoing::new("", "x-trap", Envelope::text("x"))).await.expect("published");
+    let error = trap.around(ANSWER, cut.get("x-trap")).await.expect_err("nobody heard of it");
+    assert_eq!(error.code(), "redis-disconnected");
+    assert_eq!(
+        (redis.command(&["LLEN", "x-trap"]), redis.command(&["HLEN", "unacked"])),
+        (":0\r\n".into(), ":1\r\n".into())
+    );
+    drop(cut);
+    assert_eq!(direct.restore(Duration::ZERO).await.expect("restored").restored, 1);
+    let message = direct.get("x-trap").await.expect("got").expect("a message");
+    assert_eq!((message.body.as_text(), message.redelivered), (Some("x"), true));
+    assert_eq!(redis.command(&["DBSIZE"]), ":0\r\n");
 }
 
 /// Somebody who gives up soon, on a connection and on an answer.

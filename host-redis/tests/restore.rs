@@ -11,13 +11,14 @@ use std::{
 };
 
 use keyrail_core::{
-    Dialect,
+    Dialect, ExchangeKind,
     kombu::{Command, Envelope, Layout, Member, Plan, Priority, plan},
 };
 use keyrail_redis::{
-    Executor, Held, Host, Memory, PutBack, Redis, RedisOptions, Reply, Restore, RestoreOptions, Take, load,
+    Consumer, ConsumerOptions, Delivery, Executor, Held, Host, Memory, Next, PutBack, Redis, RedisOptions,
+    Reply, Requeue, Restore, RestoreOptions, Take, load,
 };
-use support::{RedisServer, on_both};
+use support::{PATIENCE, RedisServer, on_both};
 
 on_both!(
     kombus_deliveries_go_where_their_exchange_leads,
@@ -35,6 +36,8 @@ on_both!(
     more_than_one_step_of_what_stays_hides_nothing,
     an_exchange_that_cannot_be_read_keeps_nothing_else_from_going_back,
     no_more_is_restored_than_the_limit_says,
+    what_a_kombu_puts_back_is_marked_and_not_counted,
+    a_kombu_listeners_delivery_is_left_alone_where_its_exchange_is_known,
     a_register_of_another_type_is_named,
 );
 
@@ -344,6 +347,73 @@ async fn names_that_are_no_text_hide_nothing() {
     let restored = host.restore(HOUR).await.expect("restored");
     assert_eq!((restored.restored, restored.left_count), (301, 0));
     assert_eq!(server.command(&["EXISTS", "unacked", "unacked_index"]), ":0\r\n");
+}
+
+/// Kombu's restore sets the two marks of a redelivery and counts nothing, however often.
+async fn what_a_kombu_puts_back_is_marked_and_not_counted(executor: impl Executor) {
+    let (host, layout) = (host(executor), Layout::default());
+    let payload = Envelope::text("x").to_bytes("", "q", "t");
+    run(host.executor(), vec![Command::LPush { key: "q".into(), value: payload }]).await;
+    let mut consumer = host.consumer(vec!["q".into()], ConsumerOptions::default()).expect("a consumer");
+    let mut delivery = next(&mut consumer).await;
+    assert_eq!((delivery.redelivered(), delivery.delivery_count()), (false, 0));
+    // Ours count on from what they find; after a Kombu alone it is one.
+    for (by_kombu, expected) in [(true, 1), (true, 1), (false, 1), (false, 2), (true, 2)] {
+        if by_kombu {
+            let mut message: serde_json::Value = serde_json::from_slice(delivery.payload()).expect("JSON");
+            message["headers"]["redelivered"] = true.into();
+            message["properties"]["delivery_info"]["redelivered"] = true.into();
+            let (field, member) = (delivery.id().to_owned(), delivery.id().to_owned());
+            let commands = vec![
+                Command::HDel { key: layout.unacked(), field },
+                Command::ZRem { key: layout.unacked_index(), member },
+                Command::RPush { key: "q".into(), value: message.to_string().into_bytes() },
+            ];
+            run(host.executor(), commands).await;
+            // Too late: it is somebody else's.
+            delivery.ack().await.expect("settled");
+        } else {
+            assert!(delivery.requeue(Requeue::Front).await.expect("requeued"));
+        }
+        delivery = next(&mut consumer).await;
+        assert!(delivery.redelivered());
+        assert_eq!(delivery.delivery_count(), expected, "by a Kombu: {by_kombu}");
+    }
+    assert!(delivery.ack().await.expect("acked"));
+}
+
+async fn next(consumer: &mut Consumer) -> Delivery {
+    match consumer.next(PATIENCE).await.expect("a message") {
+        Next::Delivery(delivery) => delivery,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A fanout listener of Kombu's that acks and was killed: its queue is a name for its subscription, and nobody reads a list
+/// of that name. Nothing in Redis tells that its exchange is a fanout.
+async fn a_kombu_listeners_delivery_is_left_alone_where_its_exchange_is_known(executor: impl Executor) {
+    let row = Member::plain("", "amq.gen-listener");
+    bind(&executor, "news", &row).await;
+    left_by_kombu(&executor, "news", "", "t").await;
+    let kinds = [("news".to_owned(), ExchangeKind::Fanout)].into();
+    let options = load::Options { kinds, ..load::Options::default() };
+    let knows = Host::from_tables(executor, Layout::default(), options);
+    let report = knows.restore(HOUR).await.expect("looked at");
+    assert_eq!((report.restored, report.left_count), (0, 1));
+    assert!(report.left[0].reason.contains("exchange `news` leads no queue"), "{:?}", report.left);
+    assert_eq!(held(knows.executor()).await, ["t"]);
+    let count = || async { knows.count("amq.gen-listener").await.expect("counted") };
+    assert_eq!(count().await, 0);
+    // Without that word it is what Kombu's restore does: into a list that nobody reads.
+    let restore = knows.executor();
+    let told = Command::HSet {
+        key: "keyrail.exchange".into(),
+        field: "news".into(),
+        value: br#"{"name": "news", "kind": "direct"}"#.to_vec(),
+    };
+    run(restore, vec![told]).await;
+    assert_eq!(knows.restore(HOUR).await.expect("restored").restored, 1);
+    assert_eq!((count().await, held(restore).await.len()), (1, 0));
 }
 
 async fn a_register_of_another_type_is_named(executor: impl Executor) {

@@ -3,8 +3,9 @@
 # comparison: scripts/checks/redis-versions.sh [NAME...], default all. Writes host-redis/results/servers.jsonl, a line for
 # each server: its version, how many tests passed, and the names of those that failed.
 #
-# Left out are the tests of TLS, which not every build has, those of the kills, which are the soak's own, those that start
-# no server, and on Redis 6.2 those of `cluster_repeat`: its nodes cannot be told another port while they run.
+# Left out are the tests of TLS, which not every build has, those of the kills, which are the soak's own, of large tables,
+# whose time is the machine's, and of recordings, which compare what MONITOR shows (Valkey 8.1 quotes otherwise), those that
+# start no server, and on Redis 6.2 those of `cluster_repeat`: its nodes cannot be told another port while they run.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 # shellcheck source=scripts/lib.sh
@@ -13,7 +14,7 @@ cd "$(dirname "$0")/../.."
 scripts/setup/rust.sh
 scripts/setup/redis.sh
 scripts/setup/redis-versions.sh
-without=(answers bench http kill readme tls)
+without=(answers bench captures http kill large readme tls)
 tests=()
 for file in host-redis/tests/*.rs host-redis/tests/*/main.rs; do
     test=$(basename "${file%/main.rs}" .rs)

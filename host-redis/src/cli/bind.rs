@@ -74,6 +74,9 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     if bound.is_kombus && bound.kind != ExchangeKind::Fanout {
         bind.binding.dialect = dialect;
     }
+    if bound.kind == ExchangeKind::Topic && bound.is_kombus && dialect != Dialect::Amqp {
+        warn_of_repeated_letters(&bind.binding.routing_key.to_string());
+    }
     let mut out = io::stdout().lock();
     let Bound { kind, is_guessed, new, replaced, is_kombus } = &bound;
     if args.json {
@@ -89,6 +92,22 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A `*` within a word is a letter in AMQP, and repeats the letter before it in every Kombu. The row is written as Kombu
+/// writes it, since its peers look for those bytes, and what that means is said.
+fn warn_of_repeated_letters(key: &str) {
+    let repeats = |word: &&str| word.len() > 1 && word.contains('*');
+    if !key.split('.').any(|word| repeats(&word)) {
+        return;
+    }
+    let once = |word: &str| if repeats(&word) { word.replace('*', "") } else { word.to_owned() };
+    let once: Vec<String> = key.split('.').map(once).collect();
+    tracing::warn!(
+        "in the key `{key}` a `*` within a word repeats the letter before it for Kombu's publishers, and is a letter in \
+         AMQP: Kombu matches `{}` and not `{key}`, AMQP the other way round; --dialect amqp writes AMQP's meaning",
+        once.join(".")
+    );
 }
 
 /// What may not be as expected.

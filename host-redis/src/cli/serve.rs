@@ -67,9 +67,24 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", default_value = "1048576", help_heading = "Limits")]
     max_body: usize,
 
-    /// The longest time for one request, in seconds
+    /// The longest time for one request, in seconds: for its headers, and again for body and answer
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Limits")]
     request_timeout: std::time::Duration,
+
+    /// The most connections at once; others wait
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = serve::Connections::default().most,
+        value_parser = most,
+        help_heading = "Limits"
+    )]
+    max_connections: usize,
+}
+
+/// Above zero, or nobody would be served.
+fn most(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|most| *most > 0).ok_or_else(|| "expected a number above 0".into())
 }
 
 /// A message to show.
@@ -166,7 +181,8 @@ async fn start<E: Executor>(
     drop(out);
 
     let options = serve::Options { token, max_body: args.max_body, timeout: args.request_timeout };
-    serve::run(listener, serve::app(host, options), stop).await?;
+    let connections = serve::Connections { most: args.max_connections, headers: args.request_timeout };
+    serve::run(listener, serve::app(host, options), connections, stop).await;
     Ok(ExitCode::SUCCESS)
 }
 

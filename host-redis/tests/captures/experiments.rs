@@ -12,7 +12,7 @@ const LOSSES: Experiments = &[
         "brpop_window_between_pop_and_register",
         "host-redis/tests/kill/main.rs::without_the_atomic_take_the_harness_reports_a_loss",
     ),
-    ("basic_get_window", "host-redis/tests/reconnect.rs::a_simple_queue_waits_and_holds_one"),
+    ("basic_get_window", "host-redis/tests/reconnect.rs::what_a_get_took_whose_answer_is_lost_comes_back"),
     ("shared_delivery_tag", "host-redis/tests/consumer.rs::tags_may_be_reused"),
     (
         "restore_duplicates_to_all_queues",
@@ -46,14 +46,14 @@ const LOSSES: Experiments = &[
         "host-redis/tests/all_or_nothing.rs::a_publish_of_which_one_copy_cannot_be_written_writes_none",
     ),
     ("lost_reply_duplicates_lpush", "host-redis/tests/once.rs::once_leaves_one_copy_whatever_was_lost"),
-    ("lost_reply_ack", "host-redis/tests/reconnect.rs::a_consumer_goes_on_when_redis_is_back"),
+    ("lost_reply_ack", "host-redis/tests/reconnect.rs::an_ack_whose_answer_is_lost_is_done"),
     ("sweep_deletes_foreign_bindings", "host-redis/tests/expiring.rs::what_is_overdue_is_swept"),
     (
         "stale_members_survive_sweep",
         "host-redis/tests/operations.rs::a_deletion_knows_the_rows_of_every_dialect_and_process",
     ),
     ("kill9_leaks_fanout_binding", "host-redis/tests/captures/fanout.rs::nothing_is_left_of_what_was_heard"),
-    ("wrong_priority_steps_stranded", "host-redis/tests/captures/publishing.rs::priorities_and_their_lists"),
+    ("wrong_priority_steps_stranded", "host-redis/tests/doctor.rs::lists"),
     (
         "bad_topic_binding_poisons_exchange",
         "host-redis/tests/producer.rs::bad_rows_bad_keys_and_bad_bodies_stop_nobody_else",
