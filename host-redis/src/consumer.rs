@@ -15,11 +15,15 @@ mod delivery;
 mod driver;
 mod giving;
 mod keeper;
+mod loose;
 pub(crate) mod outage;
+mod register;
+mod unread;
 
 use delivery::Request;
 pub use delivery::{Delivery, Requeue, Settlement};
-use driver::{Driver, Event};
+use driver::Driver;
+use unread::{Event, Unread};
 
 /// Takes from several queues, the most urgent priority step first.
 ///
@@ -49,7 +53,7 @@ use driver::{Driver, Event};
 pub struct Consumer {
     events: mpsc::UnboundedReceiver<Result<Event, ExecuteError>>,
     requests: mpsc::UnboundedSender<Request>,
-    unread: Arc<driver::Unread>,
+    unread: Arc<Unread>,
     /// Where Redis is.
     address: Box<str>,
     /// Ends the keeping alive when the consumer ends.
@@ -59,7 +63,8 @@ pub struct Consumer {
 /// How a [`Consumer`] works, by the words of Kombu where it has them.
 #[derive(Clone, Debug)]
 pub struct ConsumerOptions {
-    /// How many messages may be held at once, those that wait in this process included; 0 for no limit. Default 64.
+    /// How many messages may be held at once, those that wait in this process included, and what went to quarantine until
+    /// it is read of; 0 for no limit. Default 64.
     pub prefetch: usize,
     /// Which of several queues comes first within a priority step; a more urgent step of any queue comes before. Default
     /// round robin.
@@ -157,7 +162,7 @@ impl Consumer {
     pub(crate) fn start<E: Executor>(host: &Host<E>, queues: Vec<String>, options: ConsumerOptions) -> Self {
         let (out, events) = mpsc::unbounded_channel();
         let (requests, incoming) = mpsc::unbounded_channel();
-        let unread = Arc::new(driver::Unread::default());
+        let unread = Arc::new(Unread::default());
         // Short, because it is in every delivery's name; random, because two consumers must not share it.
         let owner = Uuid::new_v4().simple().to_string()[..16].to_owned();
         let stop = sweep(host.clone(), &options);
@@ -193,6 +198,7 @@ impl Consumer {
             };
             match event? {
                 Event::Quarantined { queue, list, reason } => {
+                    self.unread.one_aside_less();
                     return Ok(Next::Quarantined { queue, list, reason });
                 }
                 Event::Delivery(inner) => {

@@ -42,6 +42,29 @@ fn consumer<E: Executor>(host: &Host<E>, visibility_timeout: Duration) -> Consum
 
 const HOUR: Duration = Duration::from_secs(3600);
 
+/// However much there is, it is taken as it is read of, and not into memory.
+async fn poison_waits_in_redis_for_its_reader(executor: impl Executor) {
+    const COUNT: usize = 600;
+    let host = hosted(executor);
+    for (no_ack, prefetch) in [(false, 8), (true, 8), (false, 0)] {
+        let poison = Command::LPush { key: "q".into(), value: b"poison".to_vec() };
+        run(host.executor(), vec![poison; COUNT]).await;
+        good(host.executor()).await;
+        let options = ConsumerOptions { no_ack, prefetch, ..ConsumerOptions::default() };
+        let mut consumer = host.consumer(vec!["q".into()], options).expect("a consumer");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let left = usize::try_from(host.count("q").await.expect("count")).expect("a count");
+        let most = if prefetch == 0 { 256 } else { prefetch };
+        assert!((COUNT + 1 - most..=COUNT).contains(&left), "{left} left");
+        for _ in 0..COUNT {
+            let event = consumer.next(PATIENCE).await.expect("an event");
+            assert!(matches!(event, Next::Quarantined { .. }), "{event:?}");
+        }
+        assert!(next(&mut consumer).await.ack().await.expect("acked"));
+        consumer.close().await.expect("closed");
+    }
+}
+
 /// Bodies that only a decoder could make dangerous, and codecs that nobody has.
 async fn what_nobody_should_decode_comes_as_bytes(executor: impl Executor) {
     let host = hosted(executor);
@@ -254,6 +277,7 @@ on_both!(
     priorities_beyond_the_steps_keep_their_list,
     clocks_that_disagree_lose_nothing,
     shapes_without_measure_go_their_way,
+    poison_waits_in_redis_for_its_reader,
 );
 
 /// A reader of JSON makes thirty times its size of it, and Redis' limit of memory knows nothing of what scripts take.

@@ -382,3 +382,45 @@ async fn a_way_back_whose_answer_was_lost_counts_as_gone() {
     }
     assert_eq!(redis.command(&["LLEN", "keyrail.quarantine.q"]), ":1\r\n");
 }
+
+/// What goes back is pushed once, though the answer is lost and it is tried again.
+#[tokio::test]
+async fn without_acks_a_lost_answer_makes_no_second_copy() {
+    const POISON: &str = r#"{"body": "_", "properties": {"delivery_tag": "t", "body_encoding": "base64"}}"#;
+    let redis = RedisServer::start();
+    let proxy = Proxy::to(redis.port);
+    let far = impatient(&proxy).await;
+    let mut consumer = consumer(&far, ConsumerOptions { no_ack: true, ..ConsumerOptions::default() });
+    let until_long = async |redis: &RedisServer, list: &str, count: usize| {
+        let deadline = Instant::now() + PATIENCE;
+        while redis.command(&["LLEN", list]) != format!(":{count}\r\n") {
+            assert!(Instant::now() < deadline, "it goes to {list}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    redis.command(&["LPUSH", "q", POISON]);
+    proxy.slow_answers(30);
+    let aside = tokio::spawn(async move {
+        let event = consumer.next(PATIENCE).await;
+        (consumer, event)
+    });
+    until_long(&redis, "keyrail.quarantine.q", 1).await;
+    assert!(proxy.cut() > 0);
+    proxy.slow_answers(0);
+    let (mut consumer, event) = aside.await.expect("read");
+    assert!(matches!(event, Ok(Next::Quarantined { .. })), "{event:?}");
+    assert_eq!(redis.command(&["LLEN", "keyrail.quarantine.q"]), ":1\r\n");
+    for n in 0..3 {
+        put(&host(&redis.url()).await, &n.to_string()).await;
+    }
+    next(&mut consumer).await;
+    until_long(&redis, "q", 0).await;
+    proxy.slow_answers(30);
+    let closed = tokio::spawn(consumer.close());
+    until_long(&redis, "q", 1).await;
+    assert!(proxy.cut() > 0);
+    proxy.slow_answers(0);
+    closed.await.expect("ended").expect("closed");
+    assert_eq!(redis.command(&["LLEN", "q"]), ":2\r\n");
+    assert_eq!(redis.command(&["HLEN", "unacked"]), ":0\r\n");
+}

@@ -29,7 +29,7 @@ use super::{Address, Connection, Node, Place, slots};
 use crate::{
     ExecuteError, RedisOptions,
     executor::{
-        errors::{connect_error, is_not_permitted, mute},
+        errors::{connect_error, is_deposed, is_not_permitted, mute},
         listen::Ear,
     },
 };
@@ -85,8 +85,14 @@ struct Settings {
 #[derive(Clone)]
 struct Live {
     epoch: u64,
+    /// Milliseconds since `started`.
+    since: u64,
     wire: Wire,
 }
+
+/// How old a connection is, in milliseconds, before it is given up because its server takes no writes. Where the same
+/// server answers again behind the same address, it is asked to connect no more often than that.
+const SETTLED: u64 = 1000;
 
 #[derive(Clone)]
 enum Wire {
@@ -345,7 +351,7 @@ impl Link {
             Ok(connected) => connected?,
             Err(_) => return Err(Failure::Mute),
         };
-        let live = Live { epoch: self.0.epochs.fetch_add(1, Relaxed) + 1, wire };
+        let live = Live { epoch: self.0.epochs.fetch_add(1, Relaxed) + 1, since: self.now(), wire };
         // Nobody told this connection what changed before it was there.
         if let Some(changes) = &self.0.settings.changes {
             changes.changed(None);
@@ -359,9 +365,13 @@ impl Link {
         self.0.live.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Milliseconds since `started`.
+    fn now(&self) -> u64 {
+        u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
     fn was_heard(&self) {
-        let now = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.heard.store(now, Relaxed);
+        self.0.heard.store(self.now(), Relaxed);
     }
 
     /// Whether nothing was heard for so long that the other side may be gone without a word.
@@ -418,14 +428,37 @@ impl Link {
         let over = match &answer {
             Ok(values) => {
                 self.was_heard();
-                matches!(self.0.address.place, Place::Sentinels(_)) && values.any(&is_deposed)
+                values.any(&says_deposed) && self.may_lead_elsewhere(epoch)
             }
-            Err(error) => error.is_timeout() || error.is_unrecoverable_error(),
+            Err(error) => {
+                let deposed = || error.code().is_some_and(|code| is_deposed(code, error.detail()));
+                error.is_timeout()
+                    || error.is_unrecoverable_error()
+                    || deposed() && self.may_lead_elsewhere(epoch)
+            }
         };
         if over && !self.is_cluster() {
             self.lost(epoch);
         }
         answer
+    }
+
+    /// Whether the address may lead to another server than this connection. A failover ends none: the server goes on
+    /// answering, and refuses what writes.
+    fn may_lead_elsewhere(&self, epoch: u64) -> bool {
+        // Sentinels lead to nobody who calls himself a replica.
+        if matches!(self.0.address.place, Place::Sentinels(_)) {
+            return true;
+        }
+        let old = |live: Live| live.epoch == epoch && self.now().saturating_sub(live.since) >= SETTLED;
+        self.present().is_some_and(old)
+    }
+
+    /// Gives up the present connection: the address is known to lead to another server since.
+    pub(crate) fn leads_elsewhere(&self) {
+        if !self.is_cluster() {
+            self.lost(self.epoch());
+        }
     }
 }
 
@@ -449,9 +482,8 @@ fn ranges(answer: Vec<Vec<Value>>, asked: Option<&str>) -> Option<Vec<Range>> {
     answer.into_iter().map(range).collect()
 }
 
-/// What a primary answers that is none any more.
-fn is_deposed(value: &Value) -> bool {
-    matches!(value, Value::ServerError(error) if matches!(error.code(), "READONLY" | "MASTERDOWN"))
+fn says_deposed(value: &Value) -> bool {
+    matches!(value, Value::ServerError(error) if is_deposed(error.code(), error.details()))
 }
 
 trait Answers {

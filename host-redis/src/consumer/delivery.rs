@@ -181,6 +181,12 @@ impl Inner {
         Inner { id, queue, list, payload, place, taken, state: AtomicU8::new(UNREAD) }
     }
 
+    /// The same, registered by this name.
+    pub(super) fn named(&self, id: String) -> Self {
+        let (queue, list, payload) = (self.queue.clone(), self.list.clone(), self.payload.clone());
+        Inner::new(id, queue, list, payload, self.place, Instant::now())
+    }
+
     /// Whether it may be handed out: not if it went back before anybody read it.
     pub(super) fn hand_out(&self) -> bool {
         self.state.compare_exchange(UNREAD, HANDED_OUT, Ordering::AcqRel, Ordering::Acquire).is_ok()

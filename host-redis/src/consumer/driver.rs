@@ -2,11 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    mem,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,68 +14,20 @@ use tokio::{
 use super::{
     ConsumerOptions,
     delivery::{Inner, Request, Verdict},
-    outage::{Errand, Outage, may_be_done, passes},
+    outage::{Errand, Outage},
+    register::{Ack, Back, RECLAIMS},
+    unread::{Event, Unread},
 };
-use crate::{
-    ExecuteError, Executor, Host, QueueOrder, Take, Taken, Waiter,
-    executor::{AT_ONCE, pop_order},
-};
-
-/// What comes to the consumer's owner.
-#[derive(Debug)]
-pub(super) enum Event {
-    Delivery(Arc<Inner>),
-    Quarantined { queue: String, list: String, reason: Box<str> },
-}
-
-/// How many messages were taken ahead and wait to be read.
-#[derive(Debug, Default)]
-pub(super) struct Unread {
-    count: AtomicUsize,
-    drained: Notify,
-}
-
-impl Unread {
-    pub(super) fn one_less(&self) {
-        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.drained.notify_one();
-        }
-    }
-
-    fn count(&self) -> usize {
-        self.count.load(Ordering::Acquire)
-    }
-}
-
-pub(super) type Done = oneshot::Sender<Result<bool, ExecuteError>>;
-
-/// A delivery that is done.
-pub(super) struct Ack {
-    pub(super) delivery: Arc<Inner>,
-    done: Done,
-    pub(super) doubt: Doubt,
-}
-
-/// A delivery that goes back to a place in its list, or to quarantine.
-pub(super) struct Back {
-    pub(super) delivery: Arc<Inner>,
-    pub(super) to: Option<super::Requeue>,
-    pub(super) done: Done,
-    pub(super) doubt: Doubt,
-}
-
-/// Of a delivery that was settled by a try whose answer was lost: when it was last known to be nobody else's. What is gone
-/// before the visibility timeout is over since then is gone because of that try, since nobody may have restored it.
-pub(super) type Doubt = Option<Instant>;
+use crate::{ExecuteError, Executor, Host, QueueOrder, Take, Taken, Waiter, executor::pop_order};
 
 pub(super) struct Driver<E: Executor> {
     pub(super) host: Host<E>,
     pub(super) options: ConsumerOptions,
     /// In the order of the next take.
     queues: Vec<String>,
-    owner: String,
+    pub(super) owner: String,
     takes: u64,
-    places: u64,
+    pub(super) places: u64,
     /// Registered, and not yet on the way back or settled; by place.
     pub(super) held: HashMap<u64, Arc<Inner>>,
     pub(super) acks: Vec<Ack>,
@@ -105,12 +53,12 @@ pub(super) struct Driver<E: Executor> {
     complaints: HashSet<String>,
     /// After how long to look once more for what a lost answer took, and when to look next.
     pub(super) reclaims: &'static [Duration],
-    reclaim_at: Instant,
-    beat: Instant,
+    pub(super) reclaim_at: Instant,
+    pub(super) beat: Instant,
     /// When everything that is held was last made young.
-    touched: Instant,
+    pub(super) touched: Instant,
     /// The last place of what was held when that came too late: somebody may have restored it before.
-    lapsed: u64,
+    pub(super) lapsed: u64,
     /// Told when Redis is back from an outage.
     back: Arc<Notify>,
     /// Ends the restoring when this task ends.
@@ -122,10 +70,6 @@ const BATCH: usize = 256;
 
 /// How long an ack that nobody waits for waits for others: as long as some more are to be read, so that they come.
 const COMPANY: Duration = Duration::from_millis(1);
-
-/// When to look for what was taken by a request whose answer is lost: at once, and later, because the server may come to
-/// read the request after that.
-const RECLAIMS: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(10)];
 
 impl<E: Executor> Driver<E> {
     #[expect(clippy::too_many_arguments, reason = "the parts of one value, put together in one place")]
@@ -222,7 +166,7 @@ impl<E: Executor> Driver<E> {
                     abandoned = true;
                     self.returned += self.return_unread(None).await.count;
                 }
-                () = self.unread.drained.notified() => {}
+                () = self.unread.drained() => {}
                 woken = waiter.wait(self.options.polling_interval), if room > 0 => {
                     match woken {
                         Ok(()) => self.outage.over(Errand::Wait),
@@ -306,7 +250,8 @@ impl<E: Executor> Driver<E> {
             (0, _) => BATCH.saturating_sub(unread),
             (_, true) => prefetch.saturating_sub(unread),
             (_, false) => {
-                prefetch.saturating_sub(self.held.len() + self.poison.len() + self.called_back.len())
+                let aside = self.unread.aside();
+                prefetch.saturating_sub(self.held.len() + self.poison.len() + self.called_back.len() + aside)
             }
         };
         // As long as there is something to read, small batches are not worth their way. Halves are: one is on its way
@@ -361,59 +306,14 @@ impl<E: Executor> Driver<E> {
                 progress |= self.deliver(taken, asked);
             }
             Err(error) => {
-                // Whether anything was taken is not known.
-                (self.reclaims, self.reclaim_at) = (&RECLAIMS, Instant::now() + RECLAIMS[0]);
+                // Whether anything was taken is not known. Without acks there is nothing to be found again.
+                if !self.options.no_ack {
+                    (self.reclaims, self.reclaim_at) = (&RECLAIMS, Instant::now() + RECLAIMS[0]);
+                }
                 self.fail(Errand::Exchange, error);
             }
         }
         progress
-    }
-
-    /// As many as are settled in one step, so that what an error says, it says of all of them.
-    pub(super) fn next_acks(&mut self) -> Vec<Ack> {
-        let later = self.acks.split_off(self.acks.len().min(AT_ONCE));
-        mem::replace(&mut self.acks, later)
-    }
-
-    pub(super) fn settled(&mut self, acks: Vec<Ack>, settled: Result<Vec<bool>, ExecuteError>) {
-        match settled {
-            Ok(settled) => {
-                for (Ack { done, doubt, .. }, known) in acks.into_iter().zip(settled) {
-                    let _ = done.send(Ok(known || self.was_ours(doubt)));
-                }
-            }
-            Err(error) if passes(&error) => {
-                let again = acks.into_iter().map(|ack| {
-                    let doubt = ack.doubt.or_else(|| self.doubt(&ack.delivery, &error));
-                    Ack { doubt, ..ack }
-                });
-                let again: Vec<Ack> = again.collect();
-                self.acks.splice(0..0, again);
-                self.fail(Errand::Exchange, error);
-            }
-            Err(error) => {
-                for Ack { delivery, done, .. } in acks {
-                    self.held.insert(delivery.place, delivery);
-                    let _ = done.send(Err(error.clone()));
-                }
-                self.fail(Errand::Exchange, error);
-            }
-        }
-    }
-
-    /// What a try that ended in this error leaves to doubt.
-    pub(super) fn doubt(&self, delivery: &Inner, error: &ExecuteError) -> Doubt {
-        may_be_done(error).then(|| self.kept(delivery))
-    }
-
-    /// Whether what is gone was this consumer's until a try took it whose answer was lost.
-    pub(super) fn was_ours(&self, doubt: Doubt) -> bool {
-        doubt.is_some_and(|kept| kept.elapsed() < self.options.visibility_timeout)
-    }
-
-    /// When this was last known to be young in the register.
-    fn kept(&self, delivery: &Inner) -> Instant {
-        if delivery.place > self.lapsed { delivery.taken.max(self.touched) } else { delivery.taken }
     }
 
     /// Hands on what was taken, which was asked for at this time. Whether it was anything that calls for taking again.
@@ -432,7 +332,7 @@ impl<E: Executor> Driver<E> {
                 Taken::Quarantined { queue, list } => {
                     let reason = "it is no JSON object with a delivery tag".into();
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`");
-                    self.tell(Ok(Event::Quarantined { queue, list, reason }));
+                    self.tell_aside(queue, list, reason);
                 }
                 Taken::Message { delivery, queue, list, payload } => {
                     self.rotate(&queue);
@@ -460,13 +360,20 @@ impl<E: Executor> Driver<E> {
         if !inner.id.is_empty() {
             self.held.insert(inner.place, inner.clone());
         }
-        self.unread.count.fetch_add(1, Ordering::AcqRel);
+        self.unread.one_more();
         if let Err(mpsc::error::SendError(Ok(Event::Delivery(inner)))) =
             self.out.send(Ok(Event::Delivery(inner)))
             && inner.id.is_empty()
         {
             self.loose.push(inner);
         }
+    }
+
+    /// Names what is in quarantine now. It takes the room of a message until somebody reads it: nobody knows how much more
+    /// of it there is.
+    pub(super) fn tell_aside(&self, queue: String, list: String, reason: Box<str>) {
+        self.unread.one_aside_more();
+        self.tell(Ok(Event::Quarantined { queue, list, reason }));
     }
 
     pub(super) fn tell(&self, event: Result<Event, ExecuteError>) {
@@ -478,75 +385,5 @@ impl<E: Executor> Driver<E> {
         if let Some(error) = self.outage.note(errand, error) {
             self.tell(Err(error));
         }
-    }
-
-    /// Keeps what is held from being restored by others.
-    async fn heartbeat(&mut self) {
-        if self.beat > Instant::now() || self.outage.until(Errand::Heartbeat).is_some() {
-            return;
-        }
-        self.beat = Instant::now() + (self.options.visibility_timeout / 3).max(Duration::from_millis(10));
-        let ids: Vec<String> = self.ours().map(|delivery| delivery.id.clone()).collect();
-        if !self.options.heartbeat || ids.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        let kept =
-            self.ours().filter(|delivery| delivery.place > self.lapsed).map(|delivery| self.kept(delivery));
-        let oldest = kept.min();
-        match self.host.executor().touch(self.host.layout(), &ids).await {
-            Ok(()) => {
-                // The server does not say what it knew nothing of.
-                if oldest.is_some_and(|kept| kept.elapsed() >= self.options.visibility_timeout) {
-                    self.lapsed = self.places;
-                }
-                self.touched = now;
-                self.outage.over(Errand::Heartbeat);
-            }
-            Err(error) => {
-                // Soon again, before a third of the time has passed once more.
-                self.beat = Instant::now();
-                self.fail(Errand::Heartbeat, error);
-            }
-        }
-    }
-
-    /// Everything that is registered and known here.
-    fn ours(&self) -> impl Iterator<Item = &Inner> {
-        let acks = self.acks.iter().map(|ack| &ack.delivery);
-        let backs = self.backs.iter().map(|back| &back.delivery);
-        let poison = self.poison.iter().map(|(delivery, _)| delivery);
-        let ours = self.held.values().chain(acks).chain(backs).chain(poison).chain(&self.called_back);
-        ours.map(|delivery| &**delivery)
-    }
-
-    /// Puts back what was taken for this consumer and never arrived here, if it is time to look for it.
-    async fn reclaim(&mut self) {
-        if self.reclaims.is_empty()
-            || self.reclaim_at > Instant::now()
-            || self.outage.until(Errand::Reclaim).is_some()
-        {
-            return;
-        }
-        match self.reclaim_now().await {
-            Ok(0) => {}
-            Ok(returned) => {
-                tracing::info!("{returned} messages whose delivery was cut off are back in their queues");
-            }
-            Err(error) => return self.fail(Errand::Reclaim, error),
-        }
-        self.outage.over(Errand::Reclaim);
-        // From a look that came through: what was sent before may be read by the server after it.
-        self.reclaims = &self.reclaims[1..];
-        self.reclaim_at = Instant::now() + self.reclaims.first().copied().unwrap_or_default();
-    }
-
-    pub(super) async fn reclaim_now(&self) -> Result<usize, ExecuteError> {
-        let known: HashSet<&str> = self.ours().map(|delivery| &*delivery.id).collect();
-        let returned = self.host.return_owned(&self.owner, |delivery| known.contains(delivery)).await;
-        returned.map_err(|error| match error {
-            crate::HostError::Execute(error) => error,
-            other => ExecuteError::Server { message: other.to_string().into() },
-        })
     }
 }

@@ -8,8 +8,9 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{
     Requeue,
     delivery::{Inner, Request},
-    driver::{Back, Driver, Event},
+    driver::Driver,
     outage::{Errand, passes},
+    register::Back,
 };
 use crate::{ExecuteError, Executor, GiveBack, quarantine_list, raw};
 
@@ -124,12 +125,19 @@ impl<E: Executor> Driver<E> {
                 self.poison.push((delivery, reason));
                 continue;
             }
-            match self.quarantine(&delivery).await {
+            let (delivery, gone) = match self.registered(&delivery).await {
+                Ok(registered) => {
+                    let gone = self.quarantine(&registered).await;
+                    (registered, gone)
+                }
+                Err(error) => (delivery, Err(error)),
+            };
+            match gone {
                 Ok((_, list)) => {
                     aside += 1;
                     let queue = delivery.queue.clone();
                     tracing::warn!(queue, "a payload that is no message was moved to `{list}`: {reason}");
-                    self.tell(Ok(Event::Quarantined { queue, list, reason }));
+                    self.tell_aside(queue, list, reason);
                 }
                 Err(error) => {
                     barred.note(&delivery.queue, &error);
@@ -166,6 +174,7 @@ impl<E: Executor> Driver<E> {
         place: Requeue,
     ) -> Result<bool, ExecuteError> {
         let (next, layout) = (place == Requeue::Front, self.host.layout());
+        // Whose register takes nothing.
         if delivery.id.is_empty() {
             let (key, value) = (list.to_owned(), payload.to_vec());
             let push = if next { Command::RPush { key, value } } else { Command::LPush { key, value } };
@@ -276,13 +285,9 @@ impl<E: Executor> Driver<E> {
                 return Err(error);
             }
         }
+        self.register_loose().await?;
         *returned += self.return_rest().await.0;
         self.return_backs().await;
-        while let Some(delivery) = self.loose.iter().max_by_key(|delivery| delivery.place).cloned() {
-            self.put_back(&delivery, Requeue::Front, false).await?;
-            self.loose.retain(|loose| !Arc::ptr_eq(loose, &delivery));
-            *returned += 1;
-        }
         let held = self.return_held().await;
         *returned += held.count;
         if let Some(error) = held.failed.clone().filter(|_| held.is_stopped()) {

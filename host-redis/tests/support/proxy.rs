@@ -5,7 +5,7 @@ use std::{
     net::{Ipv4Addr, Shutdown, TcpListener, TcpStream},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering::SeqCst},
     },
     thread,
     time::Duration,
@@ -14,6 +14,7 @@ use std::{
 /// Forwards to one port until the process ends.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
+    target: Arc<AtomicU16>,
     open: Arc<Mutex<Vec<TcpStream>>>,
     silent: Arc<AtomicBool>,
     generation: Arc<AtomicU64>,
@@ -25,6 +26,8 @@ impl Proxy {
     pub(crate) fn to(target: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
+        let target = Arc::new(AtomicU16::new(target));
+        let leads_to = target.clone();
         let open = Arc::new(Mutex::new(Vec::new()));
         let kept = open.clone();
         let silent = Arc::new(AtomicBool::new(false));
@@ -38,7 +41,9 @@ impl Proxy {
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 // As a server that is not there, it hangs up.
-                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target)) else { continue };
+                let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, leads_to.load(SeqCst))) else {
+                    continue;
+                };
                 let ends = [client.try_clone(), server.try_clone(), client.try_clone(), server.try_clone()];
                 let [Ok(from), Ok(to), Ok(one), Ok(other)] = ends else { continue };
                 kept.lock().expect("no panic").extend([one, other]);
@@ -62,11 +67,16 @@ impl Proxy {
                 });
             }
         });
-        Proxy { port, open, silent, generation, milliseconds, held }
+        Proxy { port, target, open, silent, generation, milliseconds, held }
     }
 
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    /// Leads new connections to this port. Those that there are stay, as with an address that was moved.
+    pub(crate) fn lead_to(&self, target: u16) {
+        self.target.store(target, SeqCst);
     }
 
     /// Whether what the server answers gets lost. What it is asked arrives all the same.

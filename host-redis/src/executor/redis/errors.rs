@@ -125,6 +125,12 @@ pub(crate) fn is_not_permitted(error: &RedisError) -> bool {
     error.code() == Some("NOPERM")
 }
 
+/// Whether this is what a primary answers, to a command or to one in a script, that is none any more.
+pub(crate) fn is_deposed(code: &str, detail: Option<&str>) -> bool {
+    let words = words(code, detail);
+    words.split(' ').next().is_some_and(|code| matches!(code, "READONLY" | "MASTERDOWN"))
+}
+
 /// What a server answers before it executes anything, and will not answer for ever.
 fn unavailable(code: &str) -> bool {
     matches!(code, "LOADING" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "NOREPLICAS")
@@ -147,11 +153,16 @@ mod tests {
         assert_eq!(told("ERR", &long), unavailable(read_only));
         // As `pcall` hands it on.
         assert_eq!(told("@user_script:", &format!("1: -{read_only}.")), unavailable(read_only));
+        assert!(
+            is_deposed("ERR", Some(&long)) && is_deposed("@user_script:", Some(&format!("1: -{read_only}.")))
+        );
         let (code, detail) = read_only.split_once(' ').expect("a code");
         let since = format!("{detail}. script: f2a210a92ee9b873a0343caeefa2b3d62987e495, on @user_script:1.");
         assert_eq!(told(code, &since), unavailable(read_only));
+        assert!(is_deposed(code, Some(&since)) && is_deposed("MASTERDOWN", None));
         let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
         assert_eq!(told("ERR", &format!("Error running script {at}{wrong}")), server(wrong));
+        assert!(!is_deposed("WRONGTYPE", Some(read_only)) && !is_deposed("ERR", Some(read_only)));
         let own = format!("Error running script {at}user_script:1: attempt to index a nil value");
         assert_eq!(told("ERR", &own), server(&format!("ERR {own}")));
         // No server's, but nothing is lost of it.

@@ -1,6 +1,6 @@
 //! Waiting for messages without taking any.
 
-use std::{future::Future, pin::Pin, task::Poll, time::Duration};
+use std::{future::Future, mem, pin::Pin, task::Poll, time::Duration};
 
 use ::redis::{Cmd, Value, aio::MultiplexedConnection};
 use tokio::time::{Instant, timeout_at};
@@ -18,6 +18,8 @@ pub struct RedisWaiter {
     slots: Vec<Slot>,
     /// Whether each list has a connection, and wakes by itself.
     all: bool,
+    /// Whether a server was met that takes no writes, and none that does since.
+    deposed: bool,
 }
 
 struct Slot {
@@ -45,6 +47,7 @@ impl RedisWaiter {
         let slots = lists.into_iter().take(CONNECTIONS);
         RedisWaiter {
             all,
+            deposed: false,
             link: redis.link().clone(),
             slots: slots.map(|list| Slot { list, connection: None, waiting: None }).collect(),
         }
@@ -81,7 +84,7 @@ impl RedisWaiter {
                 slot.waiting = Some(Box::pin(rotate(self.link.clone(), connection, list, limit)));
             }
         }
-        std::future::poll_fn(|context| {
+        let woken = std::future::poll_fn(|context| {
             for slot in &mut self.slots {
                 let Some(waiting) = &mut slot.waiting else { continue };
                 if let Poll::Ready(woken) = waiting.as_mut().poll(context) {
@@ -94,7 +97,24 @@ impl RedisWaiter {
             }
             Poll::Pending
         })
-        .await
+        .await;
+        match &woken {
+            Err(error) => self.deposed |= is_deposed(error),
+            // The shared connection may have stayed at the old server, where nothing comes any more and taking it writes
+            // nothing that would be refused.
+            Ok(_) if mem::take(&mut self.deposed) => self.link.leads_elsewhere(),
+            Ok(_) => {}
+        }
+        woken
+    }
+}
+
+/// Whether whoever answers this is a primary no more; one that waits for a message is told by another word.
+fn is_deposed(error: &ExecuteError) -> bool {
+    match error {
+        ExecuteError::Unavailable { .. } => true,
+        ExecuteError::Server { message } => message.starts_with("UNBLOCKED"),
+        _ => false,
     }
 }
 
