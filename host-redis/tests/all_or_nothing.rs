@@ -16,6 +16,7 @@ on_both!(
     a_publish_of_which_one_copy_cannot_be_written_writes_none,
     a_bind_of_which_one_row_cannot_be_written_writes_none,
     an_import_of_which_one_row_cannot_be_written_writes_nothing,
+    an_import_into_definitions_of_another_type_names_them,
     an_atomic_plan_that_contradicts_itself_is_refused,
     an_atomic_plan_may_replace_what_it_deletes,
     commands_that_do_not_belong_together_do_not_stop_each_other,
@@ -100,6 +101,18 @@ async fn an_import_of_which_one_row_cannot_be_written_writes_nothing(executor: i
     let error = host.import(&file.topology, Dialect::Amqp).await.expect_err("a table is a list");
     assert_eq!(error.code(), "wrong-type");
     assert_eq!(keys(host.executor()).await, before);
+}
+
+async fn an_import_into_definitions_of_another_type_names_them(executor: impl Executor) {
+    let file = load::read(support::shop().as_ref(), None, &load::Limits::default()).expect("the shop");
+    let host = host(executor);
+    for key in ["keyrail.exchange", "keyrail.queue"] {
+        run(host.executor(), [push(key, "no hash")]).await;
+        let error = host.import(&file.topology, Dialect::Amqp).await.expect_err("a list");
+        assert_eq!((error.code(), error.to_string().contains(&format!("`{key}`"))), ("wrong-type", true));
+        assert_eq!(keys(host.executor()).await, [key]);
+        run(host.executor(), [Command::Del { key: key.into() }]).await;
+    }
 }
 
 async fn an_atomic_plan_that_contradicts_itself_is_refused(executor: impl Executor) {
@@ -266,6 +279,18 @@ async fn a_user_who_may_not_run_every_command_runs_none() {
         assert!(error.ends_with("the 1 commands before this one are done"), "{error}");
         assert_eq!(keys(&redis).await, ["q"]);
     }
+}
+
+/// What is there cannot be compared, so nothing may be written over it.
+#[tokio::test]
+async fn who_may_not_look_at_what_is_declared_declares_nothing() {
+    let server = RedisServer::start();
+    server.command(&["ACL", "SETUSER", "some", "on", ">pw", "~*", "+@all", "-hget"]);
+    let url = format!("redis://some:pw@127.0.0.1:{}/0", server.port);
+    let (redis, _) = Redis::connect(&url, RedisOptions::default()).await.expect("Redis");
+    let file = load::read(support::shop().as_ref(), None, &load::Limits::default()).expect("the shop");
+    host(redis).import(&file.topology, Dialect::Amqp).await.expect_err("not allowed");
+    assert_eq!(server.command(&["DBSIZE"]), ":0\r\n");
 }
 
 /// A script that is refused a command stops there and undoes nothing. A message may lie in two places then, but never in

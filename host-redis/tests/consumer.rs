@@ -17,6 +17,7 @@ on_both!(
     queues_come_by_name_or_as_given,
     an_urgent_step_of_any_queue_comes_first,
     no_more_is_held_than_prefetch_says,
+    no_more_is_taken_ahead_than_is_read,
     closing_returns_what_is_held_in_the_old_order,
     dropping_a_consumer_returns_what_nobody_read,
     what_was_handed_out_can_be_acked_without_its_consumer,
@@ -31,6 +32,7 @@ on_both!(
     a_delivery_that_was_restored_is_not_settled_twice,
     a_late_ack_cannot_touch_the_next_delivery,
     tags_may_be_reused,
+    a_queue_that_is_named_twice_is_one,
     waiting_ends_with_a_push,
     what_was_left_behind_is_restored_in_order,
     what_is_held_by_the_living_is_not_restored,
@@ -203,6 +205,26 @@ async fn no_more_is_held_than_prefetch_says(executor: impl Executor) {
     third.ack().await.expect("acked");
     assert_eq!(drain(&mut consumer, 2).await, ["4", "5"]);
     assert_eq!(keys(host.executor()).await, Vec::<String>::new());
+}
+
+/// Without acks nothing is held, and without a limit anything may be: what waits to be read is bounded all the same.
+async fn no_more_is_taken_ahead_than_is_read(executor: impl Executor) {
+    let host = host(executor);
+    let payload = |n: usize| Envelope::text("x").to_bytes("", "q", &n.to_string());
+    let pushes = (0..300).map(|n| Command::LPush { key: "q".into(), value: payload(n) });
+    run(host.executor(), pushes.collect()).await;
+    for (no_ack, limit, waits) in [(false, 0, 44), (true, 8, 292)] {
+        let consumer = consumer(&host, &["q"], ConsumerOptions { no_ack, ..prefetch(limit) });
+        for _ in 0..400 {
+            if host.count("q").await.expect("count") <= waits {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        assert_eq!(host.count("q").await.expect("count"), waits, "{no_ack} {limit}");
+        assert_eq!(consumer.close().await, Ok(300 - waits as usize));
+    }
 }
 
 async fn closing_returns_what_is_held_in_the_old_order(executor: impl Executor) {
@@ -435,6 +457,15 @@ async fn tags_may_be_reused(executor: impl Executor) {
     assert_eq!(host.count("q").await.expect("count"), 2);
 }
 
+async fn a_queue_that_is_named_twice_is_one(executor: impl Executor) {
+    let host = host(executor);
+    put(&host, "q", &["1", "2", "3"], 0).await;
+    let mut consumer = consumer(&host, &["q", "other", "q"], ConsumerOptions::default());
+    assert_eq!(drain(&mut consumer, 3).await, ["1", "2", "3"]);
+    assert!(is_idle(&mut consumer).await, "a message came twice");
+    assert_eq!(keys(host.executor()).await, Vec::<String>::new());
+}
+
 async fn waiting_ends_with_a_push(executor: impl Executor) {
     let host = host(executor);
     let mut consumer = consumer(&host, &["other", "q"], ConsumerOptions::default());
@@ -505,7 +536,8 @@ async fn poison_is_put_aside_and_the_others_flow(executor: impl Executor) {
         for payload in bad.iter().copied().chain([&good[..]]) {
             run(host.executor(), vec![Command::LPush { key: "q".into(), value: payload.to_vec() }]).await;
         }
-        let options = ConsumerOptions { no_ack, ..prefetch(7) };
+        // What is put aside is not held any more: there are more of them than may be held.
+        let options = ConsumerOptions { no_ack, ..prefetch(2) };
         let mut consumer = consumer(&host, &["q"], options);
         let (mut good, mut quarantined) = (0, Vec::new());
         while good + quarantined.len() < 7 {

@@ -144,6 +144,81 @@ async fn a_producer_waits_for_a_server_that_takes_no_writes() {
     }
 }
 
+/// A take that failed makes a consumer look for what it took. What it has in hand, or has yet to settle, is not that.
+#[tokio::test]
+async fn what_is_yet_to_be_settled_is_not_taken_for_lost() {
+    let server = RedisServer::start();
+    let host = host(&server).await;
+    for body in ["1", "2", "3", "4"] {
+        put(&host, body).await;
+    }
+    let options = ConsumerOptions { prefetch: 3, ..ConsumerOptions::default() };
+    let mut consumer = host.consumer(vec!["q".into()], options).expect("a consumer");
+    let (acked, requeued) = (next(&mut consumer).await, next(&mut consumer).await);
+    let in_hand = next(&mut consumer).await;
+    freeze(&server);
+    let (acked, requeued) = (acked.ack(), requeued.requeue(Requeue::Last));
+    // There is room now, and a message for it.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    thaw(&server);
+    assert!(acked.await.expect("acked after all"));
+    assert!(requeued.await.expect("put back after all"));
+    assert!(in_hand.ack().await.expect("still held"));
+    for (body, again) in [("4", false), ("2", true)] {
+        let delivery = next(&mut consumer).await;
+        assert_eq!((delivery.message().body.as_text(), delivery.redelivered()), (Some(body), again));
+        assert!(delivery.ack().await.expect("acked"));
+    }
+    assert_eq!(consumer.close().await.expect("closed"), 0);
+    assert_eq!(server.command(&["DBSIZE"]), ":0\r\n");
+}
+
+/// An error that does not go away by itself is told, and whoever has mended it may try again.
+#[tokio::test]
+async fn what_could_not_be_settled_is_still_held() {
+    let server = RedisServer::start();
+    let host = host(&server).await;
+    put(&host, "1").await;
+    put(&host, "2").await;
+    let mut consumer = host.consumer(vec!["q".into()], ConsumerOptions::default()).expect("a consumer");
+    let (acked, requeued) = (next(&mut consumer).await, next(&mut consumer).await);
+    server.command(&["RENAME", "unacked", "kept"]);
+    server.command(&["SADD", "unacked", "no hash"]);
+    assert_eq!(acked.ack().await.expect_err("a set").code(), "wrong-type");
+    assert_eq!(requeued.requeue(Requeue::Last).await.expect_err("a set").code(), "wrong-type");
+    server.command(&["DEL", "unacked"]);
+    server.command(&["RENAME", "kept", "unacked"]);
+    assert!(requeued.requeue(Requeue::Last).await.expect("put back after all"));
+    assert!(acked.ack().await.expect("acked after all"));
+    let again = next(&mut consumer).await;
+    assert_eq!((again.message().body.as_text(), again.redelivered()), (Some("2"), true));
+    assert!(again.ack().await.expect("acked"));
+    assert_eq!(server.command(&["DBSIZE"]), ":0\r\n");
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_put_aside_once_that_can_be_done() {
+    let server = RedisServer::start();
+    let host = host(&server).await;
+    // Its reader alone finds that out.
+    let poison = r#"{"body": "", "properties": {"delivery_tag": "t", "body_encoding": "rot13"}}"#;
+    server.command(&["LPUSH", "q", poison]);
+    let mut consumer = host.consumer(vec!["q".into()], ConsumerOptions::default()).expect("a consumer");
+    let deadline = Instant::now() + PATIENCE;
+    while server.command(&["HLEN", "unacked"]) != ":1\r\n" {
+        assert!(Instant::now() < deadline, "it is taken ahead");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    freeze(&server);
+    let (put_aside, ()) = tokio::join!(consumer.next(PATIENCE), async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        thaw(&server);
+    });
+    assert!(matches!(put_aside, Ok(Next::Quarantined { .. })), "{put_aside:?}");
+    assert_eq!(server.command(&["LLEN", "keyrail.quarantine.q"]), ":1\r\n");
+    assert_eq!(server.command(&["EXISTS", "q", "unacked", "unacked_index"]), ":0\r\n");
+}
+
 /// What was called back can be handed out to nobody, so it must go as soon as it can.
 #[tokio::test]
 async fn a_recover_that_fails_strands_nothing() {

@@ -171,6 +171,33 @@ async fn once_is_true_of_a_batch_and_of_fanout() {
     assert!(matches!(listener.next(Duration::from_millis(100)).await, Ok(News::Idle)));
 }
 
+/// Whoever finds a marker takes the message for published.
+#[tokio::test]
+async fn what_was_refused_leaves_no_marker() {
+    let server = RedisServer::start();
+    tables(&server);
+    server.command(&["ACL", "SETUSER", "some", "on", ">pw", "~*", "&*", "+@all"]);
+    for freshness in WAYS {
+        let connection =
+            Connection::new(&format!("redis://some:pw@127.0.0.1:{}/0", server.port)).expect("a URL");
+        let producer =
+            Producer::connect(&connection, options(freshness).once(WINDOW)).await.expect("a producer");
+        server.command(&["SET", "b", "no list"]);
+        for key in ["both", "one"] {
+            server.command(&["ACL", "SETUSER", "some", if key == "one" { "-lpush" } else { "+lpush" }]);
+            let error = producer.publish(&message("x", key)).await.expect_err(key);
+            assert_eq!(error.code() == "wrong-type", key == "both", "{freshness:?}: {error}");
+            for answer in producer.publish_all(&[message("x", key)]).await {
+                answer.expect_err(key);
+            }
+        }
+        assert_eq!(server.command(&["EXISTS", "a"]), ":0\r\n", "{freshness:?}");
+        assert_eq!(server.command(&["KEYS", "keyrail.once.*"]), "*0\r\n", "{freshness:?}");
+        server.command(&["ACL", "SETUSER", "some", "+lpush"]);
+        server.command(&["DEL", "b"]);
+    }
+}
+
 /// Longer than the server's clock can reach: it refuses that when it has pushed.
 #[tokio::test]
 async fn a_window_without_end_is_a_long_one() {

@@ -442,6 +442,36 @@ async fn a_batch_keeps_its_order_and_each_message_its_own_answer() {
     assert_eq!(last, Some(999));
 }
 
+/// Nothing was executed then, so no retry policy is needed.
+#[tokio::test]
+async fn a_server_that_forgot_its_scripts_gets_each_copy_once() {
+    const WINDOW: Duration = Duration::from_secs(60);
+    let server = RedisServer::start();
+    for queue in ["a", "b"] {
+        server.command(&["SADD", TABLE, &row("both", queue)]);
+    }
+    for freshness in [Freshness::Tracked, Freshness::Strict, Freshness::EachPublish] {
+        for options in [ProducerOptions::new(), ProducerOptions::new().once(WINDOW)] {
+            let producer = producer(&server, options.freshness(freshness)).await;
+            producer.publish(&order("both")).await.expect("published");
+            let forget = || assert_eq!(server.command(&["SCRIPT", "FLUSH"]), "+OK\r\n");
+            forget();
+            let mut answers = vec![producer.publish(&order("both")).await];
+            forget();
+            let batch: Vec<Message> = (0..100).map(|_| order("both")).collect();
+            answers.extend(producer.publish_all(&batch).await);
+            for answer in answers {
+                let confirm = answer.expect("published");
+                assert_eq!((confirm.attempts, confirm.queues.len()), (1, 2), "{freshness:?}");
+            }
+            for queue in ["a", "b"] {
+                assert_eq!(server.command(&["LLEN", queue]), ":102\r\n", "{freshness:?} {queue}");
+                server.command(&["DEL", queue]);
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_confirm_counts_the_replicas() {
     let primary = RedisServer::start();

@@ -17,6 +17,7 @@ use keyrail_redis::{
 };
 use support::{
     PATIENCE, RedisServer,
+    cluster::until,
     proxy::Proxy,
     trap::{ANSWER, Trap},
 };
@@ -110,6 +111,77 @@ async fn what_a_cut_connection_took_is_not_stranded() {
     assert!(seen.values().all(|times| *times == 1), "{seen:?}");
     consumer.close().await.expect("closed");
     assert_eq!(redis.command(&["DBSIZE"]), ":0\r\n");
+}
+
+/// The server did what it was asked, and nobody heard of it.
+async fn until_registered(redis: &RedisServer, count: usize) {
+    until("what was asked is done", || redis.command(&["HLEN", "unacked"]) == format!(":{count}\r\n")).await;
+}
+
+#[tokio::test]
+async fn what_a_take_without_an_answer_took_goes_back_at_once() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::to(redis.port);
+    let (direct, cut) = (host(&redis.url()).await, host(&proxy.url()).await);
+    let mut consumer = consumer(&cut, ConsumerOptions::default());
+    assert!(matches!(consumer.next(Duration::from_millis(100)).await, Ok(Next::Idle)));
+    proxy.swallow_answers(true);
+    put(&direct, "1").await;
+    put(&direct, "2").await;
+    until_registered(&redis, 2).await;
+    assert!(proxy.cut() > 0);
+    proxy.swallow_answers(false);
+    for body in ["1", "2"] {
+        let delivery = next(&mut consumer).await;
+        // Nobody has seen it.
+        let seen = (delivery.message().body.as_text().map(str::to_owned), delivery.redelivered());
+        assert_eq!(seen, (Some(body.to_owned()), false));
+        assert!(delivery.ack().await.expect("acked"));
+    }
+    consumer.close().await.expect("closed");
+    assert_eq!(redis.command(&["DBSIZE"]), ":0\r\n");
+}
+
+#[tokio::test]
+async fn who_closes_while_it_takes_leaves_nothing_behind() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::to(redis.port);
+    let (direct, cut) = (host(&redis.url()).await, host(&proxy.url()).await);
+    let mut consumer = consumer(&cut, ConsumerOptions::default());
+    assert!(matches!(consumer.next(Duration::from_millis(100)).await, Ok(Next::Idle)));
+    proxy.swallow_answers(true);
+    put(&direct, "1").await;
+    until_registered(&redis, 1).await;
+    let closing = tokio::spawn(consumer.close());
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(proxy.cut() > 0);
+    proxy.swallow_answers(false);
+    assert_eq!(closing.await.expect("a task"), Ok(1));
+    assert_eq!(redis.command(&["EXISTS", "unacked", "unacked_index"]), ":0\r\n");
+    assert_eq!(redis.command(&["LLEN", "q"]), ":1\r\n");
+}
+
+/// The delivery is gone, by this ack or by somebody else's restore, which nobody can have done before its time.
+#[tokio::test]
+async fn an_ack_without_an_answer_counts_until_somebody_else_may_have_restored() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::to(redis.port);
+    let cut = host(&proxy.url()).await;
+    for (seconds, counts) in [(3600.0, true), (0.6, false)] {
+        let visibility_timeout = Duration::from_secs_f64(seconds);
+        let options = ConsumerOptions { visibility_timeout, ..ConsumerOptions::default() };
+        let mut consumer = consumer(&cut, options);
+        put(&cut, "x").await;
+        let delivery = next(&mut consumer).await;
+        proxy.swallow_answers(true);
+        let settlement = delivery.ack();
+        until_registered(&redis, 0).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(proxy.cut() > 0);
+        proxy.swallow_answers(false);
+        assert_eq!(settlement.await, Ok(counts), "{seconds}");
+        consumer.close().await.expect("closed");
+    }
 }
 
 #[tokio::test]
