@@ -161,29 +161,6 @@ async fn who_closes_while_it_takes_leaves_nothing_behind() {
     assert_eq!(redis.command(&["LLEN", "q"]), ":1\r\n");
 }
 
-/// The delivery is gone, by this ack or by somebody else's restore, which nobody can have done before its time.
-#[tokio::test]
-async fn an_ack_without_an_answer_counts_until_somebody_else_may_have_restored() {
-    let redis = RedisServer::start();
-    let proxy = Proxy::to(redis.port);
-    let cut = host(&proxy.url()).await;
-    for (seconds, counts) in [(3600.0, true), (0.6, false)] {
-        let visibility_timeout = Duration::from_secs_f64(seconds);
-        let options = ConsumerOptions { visibility_timeout, ..ConsumerOptions::default() };
-        let mut consumer = consumer(&cut, options);
-        put(&cut, "x").await;
-        let delivery = next(&mut consumer).await;
-        proxy.swallow_answers(true);
-        let settlement = delivery.ack();
-        until_registered(&redis, 0).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert!(proxy.cut() > 0);
-        proxy.swallow_answers(false);
-        assert_eq!(settlement.await, Ok(counts), "{seconds}");
-        consumer.close().await.expect("closed");
-    }
-}
-
 #[tokio::test]
 async fn a_batch_is_bounded_in_bytes_and_a_giant_comes_alone() {
     let redis = RedisServer::start();
