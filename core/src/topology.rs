@@ -218,6 +218,26 @@ fn place(list: &str, at: usize, error: impl Into<Error>) -> TopologyError {
 }
 
 impl ExchangeDefinition {
+    /// A durable exchange without an alternate exchange or arguments.
+    ///
+    /// ```
+    /// use keyrail_core::{ExchangeDefinition, ExchangeKind};
+    ///
+    /// let orders = ExchangeDefinition::durable("orders", ExchangeKind::Topic);
+    /// assert!(orders.durable && !orders.internal && orders.alternate_exchange.is_none());
+    /// ```
+    pub fn durable(name: &str, kind: ExchangeKind) -> Self {
+        ExchangeDefinition {
+            name: name.into(),
+            kind,
+            durable: true,
+            auto_delete: false,
+            internal: false,
+            alternate_exchange: None,
+            arguments: Table::new(),
+        }
+    }
+
     pub(crate) fn of(name: &str, exchange: &Exchange) -> Self {
         let arguments = exchange.argument_table().iter();
         let others = arguments.filter(|(name, _)| *name != crate::exchange::ALTERNATE_EXCHANGE.as_bytes());

@@ -100,7 +100,7 @@ impl<E: Executor> Host<E> {
                 Some(registered) if registered.kind != kind => return Ok(None),
                 Some(_) => {}
                 None => {
-                    let exchange = load::exchange(name, kind);
+                    let exchange = keyrail_core::ExchangeDefinition::durable(name, kind);
                     plan.commands.insert(0, registry::declare_exchange(self.layout(), &exchange));
                 }
             }

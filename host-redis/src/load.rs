@@ -11,7 +11,7 @@ pub use bounded::{bytes, read as read_bytes};
 pub use file::{Format, Loaded, read};
 pub use tables::{Options, Quarantined, Reason, from_tables, queue};
 pub(crate) use tables::{Read, read as read_tables, rows};
-pub use types::{exchange, is_guessed};
+pub use types::is_guessed;
 
 /// What is refused as too large unless the caller says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

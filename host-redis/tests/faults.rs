@@ -12,26 +12,15 @@ use keyrail_core::{
     kombu::{Envelope, Layout},
 };
 use keyrail_redis::{
-    Connection, Consumer, ConsumerOptions, Delivery, Freshness, Host, Message, Next, Outgoing, Producer,
+    Connection, Consumer, ConsumerOptions, Freshness, Host, Message, Next, Outgoing, Producer,
     ProducerOptions, Redis, RedisOptions, Requeue, RetryPolicy, SimpleQueue, TransportOptions,
     celery::Worker, load,
 };
-use support::{PATIENCE, RedisServer, free_port, keyrail_with, succeed, text};
+use support::{PATIENCE, RedisServer, free_port, keyrail_with, next, put, succeed, text};
 
 async fn host(server: &RedisServer) -> Host<Redis> {
     let (redis, _) = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis");
     Host::from_tables(redis, Layout::default(), load::Options::default())
-}
-
-async fn put(host: &Host<Redis>, body: &str) {
-    host.publish(&Outgoing::new("", "q", Envelope::text(body))).await.expect("published");
-}
-
-async fn next(consumer: &mut Consumer) -> Delivery {
-    match consumer.next(PATIENCE).await.expect("a message") {
-        Next::Delivery(delivery) => delivery,
-        other => panic!("{other:?}"),
-    }
 }
 
 /// Makes a server the replica of nobody: it keeps what it has, and answers READONLY to who writes.
@@ -258,15 +247,7 @@ async fn a_recover_that_fails_strands_nothing() {
 
 fn orders() -> Topology {
     Topology {
-        exchanges: vec![ExchangeDefinition {
-            name: "orders".into(),
-            kind: ExchangeKind::Topic,
-            durable: true,
-            auto_delete: false,
-            internal: false,
-            alternate_exchange: None,
-            arguments: keyrail_core::Table::new(),
-        }],
+        exchanges: vec![ExchangeDefinition::durable("orders", ExchangeKind::Topic)],
         bindings: vec![BindingDefinition {
             source: "orders".into(),
             destination: DestinationName::Queue("q".into()),

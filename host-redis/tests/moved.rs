@@ -7,26 +7,15 @@ use std::time::Duration;
 
 use keyrail_core::kombu::{Envelope, Layout};
 use keyrail_redis::{
-    Connection, Consumer, ConsumerOptions, Delivery, Freshness, Host, Message, Next, Outgoing, Producer,
+    Connection, Consumer, ConsumerOptions, Freshness, Host, Message, Next, Outgoing, Producer,
     ProducerOptions, Redis, RedisOptions, RetryPolicy, load,
 };
-use support::{PATIENCE, RedisServer, cluster::until, free_port, proxy::Proxy};
+use support::{PATIENCE, RedisServer, cluster::until, free_port, next, proxy::Proxy, put};
 use tokio::time::{sleep, timeout};
 
 async fn host(url: &str) -> Host<Redis> {
     let (redis, _) = Redis::connect(url, RedisOptions::default()).await.expect("Redis");
     Host::from_tables(redis, Layout::default(), load::Options::default())
-}
-
-async fn put(host: &Host<Redis>, body: &str) {
-    host.publish(&Outgoing::new("", "q", Envelope::text(body))).await.expect("published");
-}
-
-async fn next(consumer: &mut Consumer) -> Delivery {
-    match consumer.next(PATIENCE).await.expect("a message") {
-        Next::Delivery(delivery) => delivery,
-        other => panic!("{other:?}"),
-    }
 }
 
 fn consumer(host: &Host<Redis>) -> Consumer {

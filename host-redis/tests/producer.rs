@@ -39,15 +39,7 @@ fn orders(queues: usize) -> Topology {
 }
 
 fn exchange(name: &str, kind: ExchangeKind) -> ExchangeDefinition {
-    ExchangeDefinition {
-        name: name.into(),
-        kind,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        alternate_exchange: None,
-        arguments: Table::new(),
-    }
+    ExchangeDefinition::durable(name, kind)
 }
 
 fn definition(name: &str) -> QueueDefinition {

@@ -12,13 +12,15 @@ use keyrail_core::{
     kombu::{Command, Envelope, Layout, Plan, plan},
 };
 use keyrail_redis::{
-    Consumer, ConsumerOptions, Delivery, DurableFanout, Executor, Host, News, Next, Outgoing, Redis,
-    RedisOptions, SimpleQueue, Take, Taken, load,
+    Consumer, ConsumerOptions, DurableFanout, Executor, Host, News, Next, Outgoing, Redis, RedisOptions,
+    SimpleQueue, Take, Taken, load,
 };
 use support::{
     PATIENCE, RedisServer,
     cluster::until,
+    next,
     proxy::Proxy,
+    put,
     trap::{ANSWER, Trap},
 };
 
@@ -32,19 +34,8 @@ async fn host(url: &str) -> Host<Redis> {
     Host::from_tables(connect(url).await, Layout::default(), options)
 }
 
-async fn put(host: &Host<Redis>, body: &str) {
-    host.publish(&Outgoing::new("", "q", Envelope::text(body))).await.expect("published");
-}
-
 fn consumer(host: &Host<Redis>, options: ConsumerOptions) -> Consumer {
     host.consumer(vec!["q".into()], options).expect("a consumer")
-}
-
-async fn next(consumer: &mut Consumer) -> Delivery {
-    match consumer.next(PATIENCE).await.expect("a message") {
-        Next::Delivery(delivery) => delivery,
-        other => panic!("{other:?}"),
-    }
 }
 
 #[tokio::test]

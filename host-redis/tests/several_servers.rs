@@ -26,15 +26,7 @@ use support::{
 fn news(queues: usize) -> Topology {
     let name = |n: usize| format!("news{n}");
     Topology {
-        exchanges: vec![ExchangeDefinition {
-            name: "news".into(),
-            kind: ExchangeKind::Topic,
-            durable: true,
-            auto_delete: false,
-            internal: false,
-            alternate_exchange: None,
-            arguments: Table::new(),
-        }],
+        exchanges: vec![ExchangeDefinition::durable("news", ExchangeKind::Topic)],
         queues: (0..queues)
             .map(|n| QueueDefinition {
                 name: name(n).into(),

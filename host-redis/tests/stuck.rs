@@ -5,8 +5,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use keyrail_core::kombu::{Envelope, Layout};
-use keyrail_redis::{Consumer, ConsumerOptions, Delivery, Host, Next, Outgoing, Redis, RedisOptions, load};
-use support::{PATIENCE, RedisServer};
+use keyrail_redis::{Consumer, ConsumerOptions, Host, Next, Outgoing, Redis, RedisOptions, load};
+use support::{PATIENCE, RedisServer, next};
 
 async fn host(server: &RedisServer) -> Host<Redis> {
     let (redis, _) = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis");
@@ -15,13 +15,6 @@ async fn host(server: &RedisServer) -> Host<Redis> {
 
 async fn put(host: &Host<Redis>, queue: &str) {
     host.publish(&Outgoing::new("", queue, Envelope::text("x"))).await.expect("published");
-}
-
-async fn next(consumer: &mut Consumer) -> Delivery {
-    match consumer.next(PATIENCE).await.expect("a message") {
-        Next::Delivery(delivery) => delivery,
-        other => panic!("{other:?}"),
-    }
 }
 
 async fn until_held(server: &RedisServer, count: usize) {

@@ -175,15 +175,10 @@ fn topology(places: &[Place]) -> Result<Topology, Box<dyn std::error::Error>> {
 }
 
 fn exchange(place: &Place) -> Result<ExchangeDefinition, Box<dyn std::error::Error>> {
-    Ok(ExchangeDefinition {
-        name: place.exchange.as_str().into(),
-        kind: serde_json::from_value::<ExchangeKind>(place.r#type.clone().into())?,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        alternate_exchange: None,
-        arguments: Table::new(),
-    })
+    Ok(ExchangeDefinition::durable(
+        place.exchange.as_str(),
+        serde_json::from_value::<ExchangeKind>(place.r#type.clone().into())?,
+    ))
 }
 
 /// Of a Kombu's tables nobody can tell what type they are of.

@@ -12,15 +12,7 @@ use crate::publish;
 pub(crate) async fn bind(host: &Host<Redis>, exchange: &str, bindings: usize) {
     let queue = |n: usize| format!("{exchange}.{n}");
     let topology = Topology {
-        exchanges: vec![ExchangeDefinition {
-            name: exchange.into(),
-            kind: ExchangeKind::Topic,
-            durable: true,
-            auto_delete: false,
-            internal: false,
-            alternate_exchange: None,
-            arguments: Table::new(),
-        }],
+        exchanges: vec![ExchangeDefinition::durable(exchange, ExchangeKind::Topic)],
         queues: (0..bindings)
             .map(|n| QueueDefinition {
                 name: queue(n).into(),

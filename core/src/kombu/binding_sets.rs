@@ -74,7 +74,7 @@ impl BindingSets {
             let inferred = if topic { ExchangeKind::Topic } else { ExchangeKind::Direct };
             let kind = kinds.get(exchange).copied().unwrap_or(inferred);
             if !Router::is_predeclared(exchange) {
-                topology.exchanges.push(declared(exchange, kind));
+                topology.exchanges.push(ExchangeDefinition::durable(exchange, kind));
             }
             for row in rows {
                 if queues.insert(row.queue.clone()) {
@@ -160,18 +160,6 @@ fn binding(exchange: &str, kind: ExchangeKind, row: &Member) -> Result<BindingDe
         dialect,
         pattern,
     })
-}
-
-fn declared(name: &str, kind: ExchangeKind) -> ExchangeDefinition {
-    ExchangeDefinition {
-        name: name.into(),
-        kind,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        alternate_exchange: None,
-        arguments: Table::new(),
-    }
 }
 
 fn queue(name: &str) -> QueueDefinition {

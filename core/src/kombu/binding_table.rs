@@ -148,15 +148,7 @@ fn declare<'m>(
     kind: ExchangeKind,
     members: impl Iterator<Item = &'m Member>,
 ) -> Result<Router, TopologyError> {
-    let definition = ExchangeDefinition {
-        name: exchange.into(),
-        kind,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        alternate_exchange: None,
-        arguments: Table::new(),
-    };
+    let definition = ExchangeDefinition::durable(exchange, kind);
     let mut names: Vec<&str> = members.map(|member| &*member.queue).collect();
     sort::sort(&mut names);
     names.dedup();

@@ -184,7 +184,7 @@ fn declare(file: &mut load::Loaded, name: &str, kind: ExchangeKind) -> Result<()
     let mut guesses =
         file.topology.exchanges.iter_mut().filter(|exchange| load::is_guessed(&exchange.arguments));
     if let Some(guess) = guesses.find(|exchange| *exchange.name == *name) {
-        *guess = load::exchange(name, kind);
+        *guess = keyrail_core::ExchangeDefinition::durable(name, kind);
         let rebuilt = file.topology.router().map_err(|error| Failure::failed(error.to_string()));
         file.router = rebuilt?;
         return Ok(());
@@ -197,7 +197,7 @@ fn declare(file: &mut load::Loaded, name: &str, kind: ExchangeKind) -> Result<()
         Some(_) => Ok(()),
         None => {
             file.router.declare_exchange(name, Exchange::new(kind)).map_err(HostError::from)?;
-            file.topology.exchanges.push(load::exchange(name, kind));
+            file.topology.exchanges.push(keyrail_core::ExchangeDefinition::durable(name, kind));
             Ok(())
         }
     }

@@ -161,7 +161,7 @@ fn alone(keys: &[(&[u8], Dialect)]) -> Topology {
         pattern: None,
     };
     Topology {
-        exchanges: vec![load::exchange("x", ExchangeKind::Topic)],
+        exchanges: vec![keyrail_core::ExchangeDefinition::durable("x", ExchangeKind::Topic)],
         queues: (0..keys.len()).map(|at| load::queue(&at.to_string())).collect(),
         bindings: keys.iter().enumerate().map(binding).collect(),
         ..Topology::default()

@@ -11,7 +11,7 @@ use keyrail_core::{
     kombu::{Layout, Matcher, MatcherError, Member, MemberError, plan},
 };
 
-use super::{Limits, types, types::exchange};
+use super::{Limits, types};
 use crate::{
     ExecuteError, Executor, HostError, LoadError, Reply, SetSize, names,
     registry::{self, BucketOwner, Registry},
@@ -183,7 +183,7 @@ fn reachable(registry: &Registry, exchange: &str) -> Result<Vec<String>, HostErr
 fn alternates_of(registry: &Registry, names: &[String]) -> Result<BTreeSet<String>, HostError> {
     let declared: HashMap<&str, _> =
         registry.exchanges.iter().map(|exchange| (&*exchange.name, exchange)).collect();
-    let unknown = |name: &str| exchange(name, ExchangeKind::Direct);
+    let unknown = |name: &str| ExchangeDefinition::durable(name, ExchangeKind::Direct);
     let exchanges = names.iter().filter(|name| possible(name) && !Router::is_predeclared(name));
     let exchanges =
         exchanges.map(|name| declared.get(&**name).map_or_else(|| unknown(name), |known| (*known).clone()));

@@ -38,26 +38,6 @@ pub fn is_guessed(arguments: &Table) -> bool {
     arguments.get(TYPE).is_some_and(|value| *value == GUESSED.into())
 }
 
-/// An exchange of which nothing but name and type is known. Redis keeps every exchange.
-///
-/// ```
-/// use keyrail_core::ExchangeKind;
-///
-/// let orders = keyrail_redis::load::exchange("orders", ExchangeKind::Topic);
-/// assert!(orders.durable && orders.alternate_exchange.is_none());
-/// ```
-pub fn exchange(name: &str, kind: ExchangeKind) -> ExchangeDefinition {
-    ExchangeDefinition {
-        name: name.into(),
-        kind,
-        durable: true,
-        auto_delete: false,
-        internal: false,
-        alternate_exchange: None,
-        arguments: Table::new(),
-    }
-}
-
 /// The exchange of these rows: by what was told about it, else by its rows, of which only a topic exchange's have a
 /// pattern, else by what Celery declares under this name. What none of them tells is guessed to be direct.
 pub(super) fn of_rows<'a>(
@@ -68,10 +48,10 @@ pub(super) fn of_rows<'a>(
     let seen = || rows.any(|row| !row.pattern.is_empty()).then_some(ExchangeKind::Topic);
     let celerys = || CELERYS.into_iter().find(|(known, _)| *known == name).map(|(_, kind)| kind);
     match told.or_else(seen).or_else(celerys) {
-        Some(kind) => exchange(name, kind),
+        Some(kind) => ExchangeDefinition::durable(name, kind),
         None => ExchangeDefinition {
             arguments: Table::from_iter([(TYPE, GUESSED)]),
-            ..exchange(name, ExchangeKind::Direct)
+            ..ExchangeDefinition::durable(name, ExchangeKind::Direct)
         },
     }
 }

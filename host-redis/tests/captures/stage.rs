@@ -41,15 +41,7 @@ pub(crate) fn n(n: i64) -> Message {
 
 pub(crate) fn topology(exchange: &str, kind: ExchangeKind, rows: &[(&str, &str)]) -> Topology {
     let mut topology = Topology {
-        exchanges: vec![ExchangeDefinition {
-            name: exchange.into(),
-            kind,
-            durable: true,
-            auto_delete: false,
-            internal: false,
-            alternate_exchange: None,
-            arguments: Table::new(),
-        }],
+        exchanges: vec![ExchangeDefinition::durable(exchange, kind)],
         queues: Vec::new(),
         bindings: Vec::new(),
         policies: Vec::new(),

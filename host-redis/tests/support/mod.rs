@@ -156,6 +156,21 @@ impl Drop for Folder {
     }
 }
 
+/// Puts a message into the queue `q`.
+pub(crate) async fn put(host: &keyrail_redis::Host<keyrail_redis::Redis>, body: &str) {
+    host.publish(&keyrail_redis::Outgoing::new("", "q", keyrail_core::kombu::Envelope::text(body)))
+        .await
+        .expect("published");
+}
+
+/// The next delivery, which must be the next thing that comes.
+pub(crate) async fn next(consumer: &mut keyrail_redis::Consumer) -> keyrail_redis::Delivery {
+    match consumer.next(PATIENCE).await.expect("a message") {
+        keyrail_redis::Next::Delivery(delivery) => delivery,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// A redis-server on a free loopback port. If there is none to start, the test fails and says what to install.
 pub(crate) struct RedisServer {
     child: Child,
