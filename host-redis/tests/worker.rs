@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyrail_core::kombu::Task;
+use keyrail_core::kombu::{Json, Task};
 use keyrail_redis::{Outgoing, Redis, RedisOptions};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
@@ -497,6 +497,19 @@ async fn a_task_that_cannot_be_read_fails_and_goes_to_quarantine() {
     }
     site.all_is_acked();
     assert_eq!(site.number("LLEN keyrail.quarantine.celery"), 4);
+    // Such a task must not run before its time, or behind it.
+    for (name, value) in
+        [("eta", Json::from("soon")), ("eta", 7.into()), ("expires", "2026-13-01T00:00".into())]
+    {
+        let envelope = Task::new("t", "time").envelope().header(name, value);
+        host.publish(&Outgoing::new("", "celery", envelope)).await.expect("published");
+        let (found, message) = site.failure("time");
+        assert!(found == "InvalidTaskError" && message.contains(&format!("`{name}`")), "{found}: {message}");
+        assert_eq!(site.result("time")["result"]["exc_module"], "celery.exceptions");
+        site.all_is_acked();
+        site.ask("DEL celery-task-meta-time");
+    }
+    assert_eq!(site.number("LLEN keyrail.quarantine.celery"), 7);
 }
 
 /// What Python stores and JSON cannot hold is a result like any other.

@@ -161,7 +161,7 @@ pub(super) struct Task {
 
 impl Task {
     /// Reads protocol 2, or says why it is none. What has a name and an id is a task, whose caller is to hear of it, whatever
-    /// its body is and its limits are.
+    /// its body is and its times are.
     pub(super) fn read(delivery: &Delivery) -> Result<Self, Box<str>> {
         let received = delivery.received();
         let header = |name| received.headers.member(name);
@@ -182,10 +182,11 @@ impl Task {
                 (nothing(), Some(refused), false)
             }
         };
-        let limits = Limits::read(header("timelimit")).unwrap_or_else(|reason| {
-            (refused, is_readable) = (Some(invalid(&reason)), false);
-            Limits::default()
-        });
+        let limits = Limits::read(header("timelimit"));
+        let [eta, expires] = ["eta", "expires"].map(|name| time_of(name, header(name)).err());
+        if let Some(reason) = limits.as_ref().err().or(eta.as_ref()).or(expires.as_ref()) {
+            (refused, is_readable) = (Some(invalid(reason)), false);
+        }
         let number = |name| match header(name) {
             Some(Json::Int(number)) => u64::try_from(*number).unwrap_or_default(),
             _ => 0,
@@ -205,7 +206,7 @@ impl Task {
             },
             eta: text("eta"),
             expires: text("expires"),
-            limits,
+            limits: limits.unwrap_or_default(),
             ignore_result: header("ignore_result") == Some(&Json::Bool(true)),
             group: text("group"),
             argsrepr: text("argsrepr").unwrap_or_default(),
@@ -225,6 +226,19 @@ impl Task {
 
     pub(super) fn is_expired(&self) -> bool {
         self.expires.as_deref().and_then(time::parse).is_some_and(|expires| expires <= time::now())
+    }
+}
+
+/// Whether a header is a moment or nothing. One that nobody can read would be passed over: a task would run before its time,
+/// or behind it.
+fn time_of(name: &str, header: Option<&Json>) -> Result<(), Box<str>> {
+    match header {
+        None | Some(Json::Null) => Ok(()),
+        Some(found) if found.as_str().and_then(time::parse).is_some() => Ok(()),
+        Some(found) => {
+            let found: String = found.to_python().chars().take(60).collect();
+            Err(format!("its header `{name}` is {found}, expected a time in ISO 8601 or null").into())
+        }
     }
 }
 
