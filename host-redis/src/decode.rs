@@ -10,6 +10,17 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{Compression, payload, read_json};
 
 /// A message out of a queue or off a channel.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Json};
+/// use keyrail_redis::ReceivedMessage;
+///
+/// let sent = Envelope::json(&Json::from("resize")).header("tenant", "a").reply_to("answers");
+/// let message = ReceivedMessage::decode("jobs", &sent.to_bytes("", "jobs", "tag-1"));
+/// assert_eq!(message.body.as_json().unwrap(), "resize");
+/// assert_eq!((&message.headers["tenant"], &message.properties["reply_to"]), (&"a".into(), &"answers".into()));
+/// assert_eq!(serde_json::to_value(&message).unwrap()["contentType"], "application/json");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceivedMessage {
@@ -51,6 +62,18 @@ pub struct ReceivedMessage {
 }
 
 /// Why a body was not decoded: it is there as it was sent.
+///
+/// ```
+/// use keyrail_core::kombu::Envelope;
+/// use keyrail_redis::{Body, ReceivedMessage, Undecoded};
+///
+/// let pickle = Envelope::bytes(b"\x80\x04N.").content_type("application/x-python-serialize");
+/// let message = ReceivedMessage::decode("jobs", &pickle.to_bytes("", "jobs", "tag-1"));
+/// assert_eq!(message.body, Body::Bytes(b"\x80\x04N.".to_vec()));
+/// let why = message.undecoded.unwrap();
+/// assert!(matches!(why, Undecoded::ContentType { .. }));
+/// assert_eq!(why.code(), "content-type-not-decoded");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Undecoded {
@@ -83,6 +106,11 @@ pub enum Undecoded {
         /// The first byte that is not.
         offset: usize,
     },
+    /// A text in an encoding that is not read here: text if it is UTF-8 nevertheless.
+    ContentEncoding {
+        /// The encoding.
+        content_encoding: Box<str>,
+    },
     /// A content type that is never decoded: pickle and YAML can run code, others are not known.
     ContentType {
         /// The content type.
@@ -104,6 +132,7 @@ impl Undecoded {
             Undecoded::TooLarge { .. } => "body-too-large",
             Undecoded::NotJson { .. } => "not-json",
             Undecoded::NotUtf8 { .. } => "not-utf8",
+            Undecoded::ContentEncoding { .. } => "content-encoding-not-decoded",
             Undecoded::ContentType { .. } => "content-type-not-decoded",
             Undecoded::NoEnvelope { .. } => "no-envelope",
         }
@@ -126,6 +155,9 @@ impl fmt::Display for Undecoded {
             Undecoded::NotUtf8 { offset } => {
                 write!(f, "it is no text in UTF-8: byte {offset} is the first that is not")
             }
+            Undecoded::ContentEncoding { content_encoding } => {
+                write!(f, "the content encoding `{}` is not decoded", content_encoding.escape_debug())
+            }
             Undecoded::ContentType { content_type } => {
                 write!(f, "the content type `{}` is not decoded", content_type.escape_debug())
             }
@@ -147,6 +179,16 @@ impl Serialize for Undecoded {
 ///
 /// Kombu's compressions are undone, up to 64 MiB. Only JSON and text are decoded. Pickle and YAML can run code, so they
 /// stay bytes, and so does what cannot be decompressed: [`ReceivedMessage::undecoded`] says why.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Json};
+/// use keyrail_redis::{Body, ReceivedMessage};
+///
+/// let body = |envelope: Envelope| ReceivedMessage::decode("q", &envelope.to_bytes("", "q", "tag")).body;
+/// assert_eq!(body(Envelope::json(&Json::from(42))).as_json(), Some(&42.into()));
+/// assert_eq!(body(Envelope::text("42 EUR")).as_text(), Some("42 EUR"));
+/// assert_eq!(body(Envelope::bytes([0xff]).content_encoding("binary")), Body::Bytes(vec![0xff]));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// `application/json` that is JSON.
@@ -164,6 +206,7 @@ impl Body {
     fn read(
         raw: &[u8],
         content_type: Option<&str>,
+        content_encoding: Option<&str>,
         compression: Option<&kombu::Json>,
     ) -> (Self, Option<Undecoded>) {
         let content_type = content_type.unwrap_or_default();
@@ -192,6 +235,12 @@ impl Body {
         if !readable {
             why = Some(Undecoded::ContentType { content_type: content_type.into() });
         }
+        // JSON is UTF-8 whatever is said of it, to Kombu too.
+        if let (true, None, Some(name)) = (readable, &why, content_encoding)
+            && !is_read(name)
+        {
+            why = Some(Undecoded::ContentEncoding { content_encoding: name.into() });
+        }
         match String::from_utf8(raw) {
             Ok(text) if readable => (Body::Text(text), why),
             Ok(text) => (Body::Bytes(text.into_bytes()), why),
@@ -218,6 +267,13 @@ impl Body {
             _ => None,
         }
     }
+}
+
+/// Whether a text in this encoding is one in UTF-8, by Python's names; bytes have none.
+fn is_read(content_encoding: &str) -> bool {
+    let name = content_encoding.to_ascii_lowercase().replace('_', "-");
+    let read = ["", "utf-8", "utf8", "us-ascii", "ascii", "binary", "ascii-8bit"];
+    read.contains(&&*name)
 }
 
 fn unpack(raw: &[u8], name: &kombu::Json) -> Result<Vec<u8>, Undecoded> {
@@ -274,6 +330,17 @@ const SHOWN_ELSEWHERE: [&str; 3] = ["body_encoding", "delivery_info", "delivery_
 
 impl ReceivedMessage {
     /// Reads a payload. What Kombu could not read becomes a body of bytes, so that a reader sees it.
+    ///
+    /// ```
+    /// use keyrail_redis::{Body, ReceivedMessage};
+    ///
+    /// let message = ReceivedMessage::decode("jobs", b"no envelope");
+    /// assert_eq!(message.body, Body::Bytes(b"no envelope".to_vec()));
+    /// assert_eq!(message.undecoded.unwrap().code(), "no-envelope");
+    /// ```
+    ///
+    /// # Cost
+    /// Reads all of the payload, and unpacks a compressed body up to 64 MiB.
     pub fn decode(queue: &str, payload: &[u8]) -> Self {
         match payload::message(payload) {
             Ok(read) => ReceivedMessage::of(queue, &read),
@@ -297,7 +364,9 @@ impl ReceivedMessage {
         let mut properties = object(&read.properties);
         properties.retain(|name, _| !SHOWN_ELSEWHERE.contains(&name.as_str()));
         let compression = read.headers.member("compression");
-        let (body, undecoded) = Body::read(&read.body, read.content_type.as_deref(), compression);
+        let (content_type, content_encoding) =
+            (read.content_type.as_deref(), read.content_encoding.as_deref());
+        let (body, undecoded) = Body::read(&read.body, content_type, content_encoding, compression);
         ReceivedMessage {
             queue: queue.into(),
             channel: None,
@@ -394,6 +463,17 @@ mod tests {
             (Envelope::text("{").content_type("application/json"), "not-json", "line 1 column 1"),
             (Envelope::bytes(*b"a\xff").content_type("text/plain"), "not-utf8", "byte 1 is"),
             (Envelope::text("x").content_type("a/b"), "content-type-not-decoded", "`a/b`"),
+            (Envelope::text("x").content_encoding("utf-16"), "content-encoding-not-decoded", "`utf-16`"),
+            (
+                Envelope::bytes(*b"caf\xe9").content_type("text/plain").content_encoding("latin-1"),
+                "content-encoding-not-decoded",
+                "`latin-1`",
+            ),
+            (
+                Envelope::bytes(*b"x").content_encoding("x-nobody-knows"),
+                "content-encoding-not-decoded",
+                "`x-nobody-knows`",
+            ),
         ] {
             let why = why(envelope.clone()).unwrap_or_else(|| panic!("{envelope:?}"));
             assert_eq!(why.code(), code);
@@ -403,6 +483,11 @@ mod tests {
         for envelope in [Envelope::text("x"), Envelope::bytes(*b"\xff"), Envelope::json(&Json::Null)] {
             assert_eq!(why(envelope), None);
         }
+        // Python has many names for these, and reads JSON whatever is said of it.
+        for name in ["UTF-8", "utf8", "us-ascii", "ASCII", "binary", "ascii-8bit", ""] {
+            assert_eq!(why(Envelope::text("x").content_encoding(name)), None, "{name}");
+        }
+        assert_eq!(why(Envelope::json(&Json::Null).content_encoding("utf-16")), None);
         let message = ReceivedMessage::decode("q", b"no json");
         assert_eq!(message.undecoded.expect("a reason").code(), "no-envelope");
         let lie = Envelope::text("x").header("compression", "rot13").to_bytes("", "q", "t");

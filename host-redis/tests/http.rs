@@ -193,8 +193,11 @@ async fn problems_have_codes() {
     assert_eq!(code(broken).await, "invalid-json");
     let missing = send(&app, request("GET", "/nope.js").body(Body::empty()).expect("a request")).await;
     is_problem(&missing, StatusCode::NOT_FOUND);
-    let method = send(&app, request("DELETE", "/v1/topology").body(Body::empty()).expect("a request")).await;
-    is_problem(&method, StatusCode::METHOD_NOT_ALLOWED);
+    for (path, allowed) in [("/v1/topology", "GET,HEAD"), ("/v1/route", "POST"), ("/", "GET,HEAD")] {
+        let method = send(&app, request("DELETE", path).body(Body::empty()).expect("a request")).await;
+        is_problem(&method, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(method.headers().get(header::ALLOW).expect(path), allowed);
+    }
 }
 
 #[tokio::test]
@@ -277,6 +280,14 @@ async fn foreign_names_and_origins_are_refused() {
             assert_eq!(code(response).await, expected, "{name}: {value}");
         }
     }
+    // Nobody knows which of two is meant (RFC 9112).
+    for (name, expected) in [(header::HOST, "foreign-host"), (header::ORIGIN, "foreign-origin")] {
+        let twice = request("GET", "/v1/topology").header(header::ORIGIN, "http://127.0.0.1:5680");
+        let twice = twice.header(&name, "evil.example").body(Body::empty()).expect("a request");
+        let response = send(&app, twice).await;
+        is_problem(&response, StatusCode::FORBIDDEN);
+        assert_eq!(code(response).await, expected);
+    }
     for host in ["127.0.0.1:5680", "localhost:5680", "[::1]:5680", "LOCALHOST"] {
         let request = Request::get("/v1/topology").header(header::HOST, host);
         let origin = request.header(header::ORIGIN, format!("http://{host}")).body(Body::empty());
@@ -298,6 +309,10 @@ async fn writing_needs_the_token_where_there_is_one() {
             is_problem(&response, StatusCode::UNAUTHORIZED);
         }
     }
+    // A scheme has no case (RFC 9110).
+    let lower = request("POST", "/v1/queues/eu.vat/get").header(header::AUTHORIZATION, "bearer s3cret");
+    let nothing = send(&app, lower.body(Body::empty()).expect("a request")).await;
+    assert_eq!(nothing.status(), StatusCode::NO_CONTENT);
     let reading = json!({"exchange": "shop.orders"});
     assert_eq!(post(&app, "/v1/route", reading).await.status(), StatusCode::OK);
     let request = request("POST", "/v1/queues/eu.vat/get").header(header::AUTHORIZATION, "Bearer s3cret");

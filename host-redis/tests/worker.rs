@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyrail_core::kombu::Task;
+use keyrail_core::kombu::{Json, Task};
 use keyrail_redis::{Outgoing, Redis, RedisOptions};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
@@ -198,6 +198,58 @@ fn a_log_that_nobody_reads_strands_nothing() {
     assert_eq!(run(&["publish", "-x", "nowhere", "-k", "q"]).status.code(), Some(1));
 }
 
+/// Ctrl-S in a terminal, or a pager that nobody turns: the log has a reader who does not read.
+#[test]
+fn a_log_that_takes_no_more_stops_no_worker() {
+    let site = Site::new();
+    let fail = site.script("fail", "cat >/dev/null; exit 3");
+    let (_reader, writer) = std::io::pipe().expect("a pipe");
+    let mut fill = Command::new("sh");
+    // Until it is full.
+    fill.args(["-c", "timeout 1 cat /dev/zero"]).stdout(writer.try_clone().expect("a clone"));
+    fill.status().expect("sh");
+    let mut command = site.command(&["-c", "2", "--task", &format!("fail={fail}")]);
+    command.stderr(writer);
+    let mut worker = Worker { child: command.spawn().expect("a worker"), log: site.folder.path("none") };
+    let ids: Vec<String> = (0..12).map(|n| format!("f{n}")).collect();
+    for id in &ids {
+        site.publish("fail", id);
+    }
+    for id in &ids {
+        assert_eq!(site.failure(id).0, "RuntimeError");
+    }
+    site.all_is_acked();
+    worker.tell(Signal::TERM);
+    worker.ends_well();
+}
+
+/// What a program says last may have no end.
+#[test]
+fn a_long_last_line_is_told_in_short() {
+    let site = Site::new();
+    let loud = site.script("loud", "cat >/dev/null; head -c 300000 /dev/zero | tr '\\0' x >&2; exit 3");
+    let worker = site.worker(&["--task", &format!("loud={loud}")]);
+    site.publish("loud", "l");
+    let stored = keyrail(["result", "--redis", &site.server.url(), "l", "--wait", "60"]);
+    let stored: Value = serde_json::from_slice(&stored.stdout).expect("JSON");
+    let message = stored["result"]["exc_message"][0].as_str().expect("a text");
+    assert!(message.ends_with("xxx...") && message.len() < 2000, "{} bytes", message.len());
+    // All of it is the traceback.
+    assert_eq!(stored["traceback"].as_str().map(str::len), Some(300_000));
+    assert!(worker.log().len() < 4000, "{} bytes", worker.log().len());
+}
+
+/// Nothing is written for the good one either.
+#[test]
+fn a_queue_that_cannot_be_is_refused_before_anything_is_written() {
+    let site = Site::new();
+    let url = site.server.url();
+    let args = ["worker", "--redis", &url, "--task", "cat=/bin/cat", "-q", "good", "-q", "bad\x06\x163"];
+    let line = support::fail(1, args);
+    assert!(line.contains("queue"), "{line}");
+    assert_eq!(site.ask("KEYS *"), "*0");
+}
+
 /// Ctrl-C goes to the whole group of the terminal.
 #[test]
 fn an_interrupt_is_not_for_the_programs() {
@@ -286,6 +338,51 @@ fn a_second_signal_ends_at_once_and_the_task_goes_back() {
     worker.ends_well();
     assert_eq!((site.number("LLEN celery"), site.number("EXISTS unacked")), (2, 0), "{}", worker.log());
     until("what the program started is dead", || !lives(child));
+}
+
+/// A terminal that is closed, and Ctrl-\\: neither leaves programs behind that nobody waits for.
+#[test]
+fn a_terminal_that_goes_ends_a_worker_in_order() {
+    let site = Site::new();
+    let slow = site.script("slow", "echo $$ > $0.pid; sleep 1; echo slept");
+    let mut worker = site.worker(&["--task", &format!("slow={slow}")]);
+    site.publish("slow", "s");
+    site.written_pid("slow.pid");
+    // Twice: of the system and of a shell. It asks for nothing more.
+    for _ in 0..2 {
+        worker.tell(Signal::HUP);
+        thread::sleep(Duration::from_millis(100));
+    }
+    worker.ends_well();
+    site.assert_succeeds("s", "slept");
+    site.all_is_acked();
+
+    let hangs = site.script("hangs", "echo $$ > $0.pid; exec sleep 300");
+    let mut worker = site.worker(&["--task", &format!("hangs={hangs}")]);
+    site.publish("hangs", "h");
+    let program = site.written_pid("hangs.pid");
+    worker.tell(Signal::QUIT);
+    worker.ends_well();
+    until("its program is dead", || !lives(program));
+    assert_eq!((site.number("LLEN celery"), site.number("EXISTS unacked")), (1, 0), "{}", worker.log());
+}
+
+/// As `nohup` starts it.
+#[test]
+fn a_hangup_that_was_ignored_stays_so() {
+    let site = Site::new();
+    let worker = site.command(&["--task", "cat=/bin/cat"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(worker.get_program()).args(worker.get_args());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut worker = site.start(command);
+    worker.tell(Signal::HUP);
+    thread::sleep(Duration::from_millis(300));
+    assert!(worker.child.try_wait().expect("a child").is_none(), "{}", worker.log());
+    site.publish("cat", "c");
+    site.result("c");
+    worker.tell(Signal::TERM);
+    worker.ends_well();
 }
 
 #[test]
@@ -452,6 +549,19 @@ async fn a_task_that_cannot_be_read_fails_and_goes_to_quarantine() {
     }
     site.all_is_acked();
     assert_eq!(site.number("LLEN keyrail.quarantine.celery"), 4);
+    // Such a task must not run before its time, or behind it.
+    for (name, value) in
+        [("eta", Json::from("soon")), ("eta", 7.into()), ("expires", "2026-13-01T00:00".into())]
+    {
+        let envelope = Task::new("t", "time").envelope().header(name, value);
+        host.publish(&Outgoing::new("", "celery", envelope)).await.expect("published");
+        let (found, message) = site.failure("time");
+        assert!(found == "InvalidTaskError" && message.contains(&format!("`{name}`")), "{found}: {message}");
+        assert_eq!(site.result("time")["result"]["exc_module"], "celery.exceptions");
+        site.all_is_acked();
+        site.ask("DEL celery-task-meta-time");
+    }
+    assert_eq!(site.number("LLEN keyrail.quarantine.celery"), 7);
 }
 
 /// What Python stores and JSON cannot hold is a result like any other.

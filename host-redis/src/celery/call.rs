@@ -10,6 +10,30 @@ use super::{limits::Limits, stored, time};
 use crate::{Body, Delivery, Undecoded};
 
 /// A call of a task.
+///
+/// ```
+/// use keyrail_core::kombu::{Json, Layout, Task};
+/// use keyrail_redis::{Host, Memory, Outgoing, celery::Worker, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let kwargs = vec![("unit".to_owned(), Json::from("cm"))];
+/// let task = Task { args: vec![Json::from(2)], kwargs, ..Task::new("shop.measure", "id-1") };
+/// host.publish(&Outgoing::new("", "celery", task.envelope())).await.unwrap();
+///
+/// let (told, called) = tokio::sync::oneshot::channel();
+/// # let told = std::sync::Mutex::new(Some(told));
+/// let worker = Worker::new(&host, "w1@here").task("shop.measure", move |call| {
+///     let told = told.lock().unwrap().take();
+///     async move {
+///         assert_eq!((&*call.id, &call.args[0], &call.kwargs["unit"]), ("id-1", &2.into(), &"cm".into()));
+///         told.map(|told| told.send(call.retries));
+///         Ok("done".into())
+///     }
+/// });
+/// worker.run(async { assert_eq!(called.await, Ok(0)) }).await.unwrap();
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The name of the task.
@@ -28,7 +52,9 @@ pub struct Call {
     pub root_id: Option<String>,
     /// The task that called it.
     pub parent_id: Option<String>,
-    /// When the soft time limit of this run is over.
+    /// When the hard time limit of this run is over.
+    hard_limit: Option<Instant>,
+    /// When the soft one is.
     soft_limit: Option<Instant>,
 }
 
@@ -57,13 +83,35 @@ impl Call {
         }
     }
 
+    /// How long this run may still take until its hard time limit is over, when it is dropped where it waits and has failed;
+    /// nothing if it has none.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.hard_limit.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
     /// The call for a run that starts now.
-    pub(super) fn starting(&self, soft_limit: Option<Instant>) -> Call {
-        Call { soft_limit, ..self.clone() }
+    pub(super) fn starting(&self, hard_limit: Option<Instant>, soft_limit: Option<Instant>) -> Call {
+        Call { hard_limit, soft_limit, ..self.clone() }
     }
 }
 
 /// Why a task failed, in Python's words, since its callers raise it.
+///
+/// ```
+/// use keyrail_redis::celery::{TaskFailure, TaskResult};
+///
+/// let failure = TaskFailure {
+///     exc_module: "shop.errors".into(),
+///     exc_args: Some(vec!["card".into(), 402.into()]),
+///     ..TaskFailure::new("Refused", "card 402")
+/// };
+/// let stored = TaskResult::failure("id-1", &failure).to_json();
+/// assert_eq!(stored["result"]["exc_type"], "Refused");
+/// assert_eq!(stored["result"]["exc_message"], serde_json::json!(["card", 402]));
+/// ```
+///
+/// # Source
+/// Celery's `celery.backends.base.Backend.prepare_exception`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskFailure {
     /// The name of the exception, `ValueError`.
@@ -82,10 +130,39 @@ pub struct TaskFailure {
 }
 
 /// How often a message is delivered whose task was lost each time.
+///
+/// ```
+/// use keyrail_core::kombu::{Layout, Task};
+/// use keyrail_redis::{Host, Memory, Outgoing, celery::{self, Results, TaskFailure, Worker}, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let task = Task::new("shop.render", "id-1");
+/// host.publish(&Outgoing::new("", "celery", task.envelope())).await.unwrap();
+/// let runs = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+/// # let counted = runs.clone();
+/// let worker = Worker::new(&host, "w1@here").task("shop.render", move |_| {
+///     counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///     async { Err(TaskFailure::lost("killed by the system")) }
+/// });
+/// let results = Results::new(&host);
+/// let lost = async { drop(results.wait("id-1", std::time::Duration::from_secs(10)).await) };
+/// worker.run(lost).await.unwrap();
+/// assert_eq!(results.get("id-1").await.unwrap().unwrap().status, "FAILURE");
+/// assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), celery::DELIVERIES);
+/// # });
+/// ```
 pub const DELIVERIES: u64 = 3;
 
 impl TaskFailure {
     /// A built-in exception.
+    ///
+    /// ```
+    /// use keyrail_redis::celery::TaskFailure;
+    ///
+    /// let failure = TaskFailure::new("ValueError", "below zero");
+    /// assert_eq!((&*failure.exc_module, failure.lost), ("builtins", false));
+    /// ```
     pub fn new(exc_type: &str, exc_message: &str) -> Self {
         TaskFailure {
             exc_type: exc_type.into(),
@@ -147,13 +224,13 @@ pub(super) struct Task {
     pub(super) kwargsrepr: String,
     /// What keeps it from being run.
     pub(super) refused: Option<TaskFailure>,
-    /// Whether its body can be read here. If not, somebody should look at it.
+    /// Whether all of it can be read here. If not, somebody should look at it.
     pub(super) is_readable: bool,
 }
 
 impl Task {
     /// Reads protocol 2, or says why it is none. What has a name and an id is a task, whose caller is to hear of it, whatever
-    /// its body is.
+    /// its body is and its times are.
     pub(super) fn read(delivery: &Delivery) -> Result<Self, Box<str>> {
         let received = delivery.received();
         let header = |name| received.headers.member(name);
@@ -163,7 +240,7 @@ impl Task {
         };
         let message = delivery.message();
         let nothing = || (Vec::new(), Map::new());
-        let ((args, kwargs), refused, is_readable) = match message.body {
+        let ((args, kwargs), mut refused, mut is_readable) = match message.body {
             Body::Json(body) => match call(body) {
                 Ok((args, kwargs, follows)) => ((args, kwargs), follows.map(not_done), true),
                 Err(reason) => (nothing(), Some(TaskFailure::of_kombu("DecodeError", reason)), false),
@@ -174,6 +251,11 @@ impl Task {
                 (nothing(), Some(refused), false)
             }
         };
+        let limits = Limits::read(header("timelimit"));
+        let [eta, expires] = ["eta", "expires"].map(|name| time_of(name, header(name)).err());
+        if let Some(reason) = limits.as_ref().err().or(eta.as_ref()).or(expires.as_ref()) {
+            (refused, is_readable) = (Some(invalid(reason)), false);
+        }
         let number = |name| match header(name) {
             Some(Json::Int(number)) => u64::try_from(*number).unwrap_or_default(),
             _ => 0,
@@ -188,11 +270,12 @@ impl Task {
                 redelivered: delivery.redelivered(),
                 root_id: text("root_id"),
                 parent_id: text("parent_id"),
+                hard_limit: None,
                 soft_limit: None,
             },
             eta: text("eta"),
             expires: text("expires"),
-            limits: Limits::read(header("timelimit"))?,
+            limits: limits.unwrap_or_default(),
             ignore_result: header("ignore_result") == Some(&Json::Bool(true)),
             group: text("group"),
             argsrepr: text("argsrepr").unwrap_or_default(),
@@ -213,6 +296,25 @@ impl Task {
     pub(super) fn is_expired(&self) -> bool {
         self.expires.as_deref().and_then(time::parse).is_some_and(|expires| expires <= time::now())
     }
+}
+
+/// Whether a header is a moment or nothing. One that nobody can read would be passed over: a task would run before its time,
+/// or behind it.
+fn time_of(name: &str, header: Option<&Json>) -> Result<(), Box<str>> {
+    match header {
+        None | Some(Json::Null) => Ok(()),
+        Some(found) if found.as_str().and_then(time::parse).is_some() => Ok(()),
+        Some(found) => {
+            let found: String = found.to_python().chars().take(60).collect();
+            Err(format!("its header `{name}` is {found}, expected a time in ISO 8601 or null").into())
+        }
+    }
+}
+
+/// A header that is none, in Celery's word.
+fn invalid(reason: &str) -> TaskFailure {
+    let failure = TaskFailure::new("InvalidTaskError", reason);
+    TaskFailure { exc_module: "celery.exceptions".into(), ..failure }
 }
 
 /// What this worker does not do.
