@@ -59,6 +59,7 @@ pub use call::{Call, DELIVERIES, TaskFailure};
 use desk::Desk;
 pub use events::Events;
 use job::{Hands, Job};
+use limits::{Limit, Limits};
 use node::Node;
 pub use results::{Results, TaskResult};
 pub use stored::StoredResult;
@@ -73,8 +74,8 @@ pub use stored::StoredResult;
 /// bodies in pickle or YAML fail it, too, and go to quarantine; revoking by id.
 ///
 /// A caller's `time_limit` drops the task where it waits, and fails it as Celery's pool does; it is acked then. At its
-/// `soft_time_limit` a task is asked to end: see [`Call::soft_time_limit`]. One that blocks its thread instead of waiting
-/// can be neither stopped nor asked.
+/// `soft_time_limit` a task is asked to end: see [`Call::soft_time_limit`]. Where a caller leaves one of them out, or writes 0,
+/// the worker's holds. A task that blocks its thread instead of waiting can be neither stopped nor asked.
 pub struct Worker<E: Executor> {
     host: Host<E>,
     node: Arc<Node<E>>,
@@ -82,6 +83,7 @@ pub struct Worker<E: Executor> {
     tasks: Arc<HashMap<String, Handler>>,
     concurrency: usize,
     result_expires: Duration,
+    limits: Limits,
     options: ConsumerOptions,
     ready: Option<Box<dyn FnOnce() + Send>>,
     at_once: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -117,6 +119,7 @@ impl<E: Executor> Worker<E> {
             tasks: Arc::default(),
             concurrency: std::thread::available_parallelism().map_or(1, usize::from),
             result_expires: Duration::from_secs(86_400),
+            limits: Limits::default(),
             options: ConsumerOptions::default(),
             ready: None,
             at_once: Box::pin(std::future::pending()),
@@ -153,6 +156,34 @@ impl<E: Executor> Worker<E> {
     #[must_use]
     pub const fn concurrency(mut self, tasks: usize) -> Self {
         self.concurrency = if tasks == 0 { 1 } else { tasks };
+        self
+    }
+
+    /// How long a task may run whose caller does not say it, Celery's `--time-limit`. Zero is no limit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Host, Memory, celery::Worker, load};
+    ///
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let worker = Worker::new(&host, "w1@here")
+    ///     .time_limit(Duration::from_secs(300))
+    ///     .soft_time_limit(Duration::from_secs(240))
+    ///     .task("shop.render", async |call| {
+    ///         Ok(call.time_left().expect("there is a limit").as_secs().into())
+    ///     });
+    /// ```
+    #[must_use]
+    pub fn time_limit(mut self, limit: Duration) -> Self {
+        self.limits.hard = Limit::of_a_worker(limit);
+        self
+    }
+
+    /// When a task is asked to end whose caller does not say it, Celery's `--soft-time-limit`. Zero is no limit.
+    #[must_use]
+    pub fn soft_time_limit(mut self, limit: Duration) -> Self {
+        self.limits.soft = Limit::of_a_worker(limit);
         self
     }
 
@@ -261,6 +292,7 @@ impl<E: Executor> Worker<E> {
             concurrency: self.concurrency,
             prefetch,
             result_expires: self.result_expires,
+            limits: self.limits.clone(),
             hands: Hands::new(self.concurrency),
         }
     }

@@ -83,6 +83,11 @@ pub enum Undecoded {
         /// The first byte that is not.
         offset: usize,
     },
+    /// A text in an encoding that is not read here: text if it is UTF-8 nevertheless.
+    ContentEncoding {
+        /// The encoding.
+        content_encoding: Box<str>,
+    },
     /// A content type that is never decoded: pickle and YAML can run code, others are not known.
     ContentType {
         /// The content type.
@@ -104,6 +109,7 @@ impl Undecoded {
             Undecoded::TooLarge { .. } => "body-too-large",
             Undecoded::NotJson { .. } => "not-json",
             Undecoded::NotUtf8 { .. } => "not-utf8",
+            Undecoded::ContentEncoding { .. } => "content-encoding-not-decoded",
             Undecoded::ContentType { .. } => "content-type-not-decoded",
             Undecoded::NoEnvelope { .. } => "no-envelope",
         }
@@ -125,6 +131,9 @@ impl fmt::Display for Undecoded {
             Undecoded::NotJson { reason } => write!(f, "it is no JSON, as its content type says: {reason}"),
             Undecoded::NotUtf8 { offset } => {
                 write!(f, "it is no text in UTF-8: byte {offset} is the first that is not")
+            }
+            Undecoded::ContentEncoding { content_encoding } => {
+                write!(f, "the content encoding `{}` is not decoded", content_encoding.escape_debug())
             }
             Undecoded::ContentType { content_type } => {
                 write!(f, "the content type `{}` is not decoded", content_type.escape_debug())
@@ -164,6 +173,7 @@ impl Body {
     fn read(
         raw: &[u8],
         content_type: Option<&str>,
+        content_encoding: Option<&str>,
         compression: Option<&kombu::Json>,
     ) -> (Self, Option<Undecoded>) {
         let content_type = content_type.unwrap_or_default();
@@ -192,6 +202,12 @@ impl Body {
         if !readable {
             why = Some(Undecoded::ContentType { content_type: content_type.into() });
         }
+        // JSON is UTF-8 whatever is said of it, to Kombu too.
+        if let (true, None, Some(name)) = (readable, &why, content_encoding)
+            && !is_read(name)
+        {
+            why = Some(Undecoded::ContentEncoding { content_encoding: name.into() });
+        }
         match String::from_utf8(raw) {
             Ok(text) if readable => (Body::Text(text), why),
             Ok(text) => (Body::Bytes(text.into_bytes()), why),
@@ -218,6 +234,13 @@ impl Body {
             _ => None,
         }
     }
+}
+
+/// Whether a text in this encoding is one in UTF-8, by Python's names; bytes have none.
+fn is_read(content_encoding: &str) -> bool {
+    let name = content_encoding.to_ascii_lowercase().replace('_', "-");
+    let read = ["", "utf-8", "utf8", "us-ascii", "ascii", "binary", "ascii-8bit"];
+    read.contains(&&*name)
 }
 
 fn unpack(raw: &[u8], name: &kombu::Json) -> Result<Vec<u8>, Undecoded> {
@@ -297,7 +320,9 @@ impl ReceivedMessage {
         let mut properties = object(&read.properties);
         properties.retain(|name, _| !SHOWN_ELSEWHERE.contains(&name.as_str()));
         let compression = read.headers.member("compression");
-        let (body, undecoded) = Body::read(&read.body, read.content_type.as_deref(), compression);
+        let (content_type, content_encoding) =
+            (read.content_type.as_deref(), read.content_encoding.as_deref());
+        let (body, undecoded) = Body::read(&read.body, content_type, content_encoding, compression);
         ReceivedMessage {
             queue: queue.into(),
             channel: None,
@@ -394,6 +419,17 @@ mod tests {
             (Envelope::text("{").content_type("application/json"), "not-json", "line 1 column 1"),
             (Envelope::bytes(*b"a\xff").content_type("text/plain"), "not-utf8", "byte 1 is"),
             (Envelope::text("x").content_type("a/b"), "content-type-not-decoded", "`a/b`"),
+            (Envelope::text("x").content_encoding("utf-16"), "content-encoding-not-decoded", "`utf-16`"),
+            (
+                Envelope::bytes(*b"caf\xe9").content_type("text/plain").content_encoding("latin-1"),
+                "content-encoding-not-decoded",
+                "`latin-1`",
+            ),
+            (
+                Envelope::bytes(*b"x").content_encoding("x-nobody-knows"),
+                "content-encoding-not-decoded",
+                "`x-nobody-knows`",
+            ),
         ] {
             let why = why(envelope.clone()).unwrap_or_else(|| panic!("{envelope:?}"));
             assert_eq!(why.code(), code);
@@ -403,6 +439,11 @@ mod tests {
         for envelope in [Envelope::text("x"), Envelope::bytes(*b"\xff"), Envelope::json(&Json::Null)] {
             assert_eq!(why(envelope), None);
         }
+        // Python has many names for these, and reads JSON whatever is said of it.
+        for name in ["UTF-8", "utf8", "us-ascii", "ASCII", "binary", "ascii-8bit", ""] {
+            assert_eq!(why(Envelope::text("x").content_encoding(name)), None, "{name}");
+        }
+        assert_eq!(why(Envelope::json(&Json::Null).content_encoding("utf-16")), None);
         let message = ReceivedMessage::decode("q", b"no json");
         assert_eq!(message.undecoded.expect("a reason").code(), "no-envelope");
         let lie = Envelope::text("x").header("compression", "rot13").to_bytes("", "q", "t");

@@ -32,8 +32,11 @@ use tokio::{net::TcpListener, sync::Semaphore};
 
 use crate::{Executor, Host};
 
+use in_time::InTime;
+
 mod api;
 mod guard;
+mod in_time;
 mod problem;
 
 pub use problem::Problem;
@@ -91,11 +94,13 @@ pub struct Connections {
     pub most: usize,
     /// The longest time for the headers of a request, from the connection or the answer before it on. Then it is closed.
     pub headers: Duration,
+    /// The longest time to take an answer, from the moment on when it has to wait for its reader. Then it is closed.
+    pub answers: Duration,
 }
 
 impl Default for Connections {
     fn default() -> Self {
-        Connections { most: 128, headers: Duration::from_secs(30) }
+        Connections { most: 128, headers: Duration::from_secs(30), answers: Duration::from_secs(30) }
     }
 }
 
@@ -126,7 +131,8 @@ pub async fn run(
             };
             let _ = stream.set_nodelay(true);
             let service = TowerToHyperService::new(app.clone());
-            let served = graceful.watch(http.serve_connection(TokioIo::new(stream), service));
+            let stream = TokioIo::new(InTime::new(stream, connections.answers));
+            let served = graceful.watch(http.serve_connection(stream, service));
             tokio::spawn(async move {
                 // A client that breaks off, or that is too slow, is its own matter.
                 let _ = served.await;
@@ -150,7 +156,7 @@ pub fn is_loopback(address: &SocketAddr) -> bool {
 async fn page(method: Method, uri: Uri) -> Response {
     match keyrail_www::asset(uri.path()) {
         Some(_) if method != Method::GET && method != Method::HEAD => {
-            method_not_allowed().await.into_response()
+            ([(header::ALLOW, "GET,HEAD")], method_not_allowed().await).into_response()
         }
         Some(asset) => {
             let mut headers = HeaderMap::new();

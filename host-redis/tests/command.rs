@@ -381,6 +381,41 @@ fn slow_clients_are_closed_and_do_not_keep_others_out() {
     assert_eq!(server.terminate(), Some(0));
 }
 
+/// Whoever asks for much and reads nothing of it, or a little at a time, holds its place as long as a request may take.
+#[test]
+fn slow_readers_are_closed_and_do_not_keep_others_out() {
+    let folder = Folder::new();
+    let queues: Vec<_> = (0..400).map(|n| json!({"name": format!("{n:0>200}")})).collect();
+    let topology = folder.file("topology.json", json!({"queues": queues}).to_string());
+    let server =
+        Server::start(&["--topology", &topology, "--request-timeout", "1", "--max-connections", "2"]);
+    let ask = format!("GET /v1/topology HTTP/1.1\r\nhost: {}\r\n\r\n", server.address).repeat(200);
+    let mut slow = [(); 2].map(|()| {
+        let mut stream = TcpStream::connect(&server.address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream.write_all(ask.as_bytes()).expect("sent");
+        stream
+    });
+    let mut trickle = slow[1].try_clone().expect("a clone");
+    let reader = std::thread::spawn(move || {
+        let mut some = [0; 256];
+        while trickle.read(&mut some).is_ok_and(|length| length > 0) {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    });
+    let started = Instant::now();
+    let (status, _) = server.request("GET", "/v1/status", "", "");
+    assert_eq!(status, 200);
+    let waited = started.elapsed().as_secs_f64();
+    assert!(waited < 60.0, "{waited} s");
+    let _ = slow[1].shutdown(std::net::Shutdown::Both);
+    reader.join().expect("a reader");
+    let mut rest = Vec::new();
+    let _ = slow[0].read_to_end(&mut rest);
+    assert!(rest.len() < 200 * 400 * 200, "it got everything");
+    assert_eq!(server.terminate(), Some(0));
+}
+
 #[test]
 fn a_port_in_use_is_named() {
     let server = Server::start(&[]);

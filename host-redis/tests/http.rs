@@ -193,8 +193,11 @@ async fn problems_have_codes() {
     assert_eq!(code(broken).await, "invalid-json");
     let missing = send(&app, request("GET", "/nope.js").body(Body::empty()).expect("a request")).await;
     is_problem(&missing, StatusCode::NOT_FOUND);
-    let method = send(&app, request("DELETE", "/v1/topology").body(Body::empty()).expect("a request")).await;
-    is_problem(&method, StatusCode::METHOD_NOT_ALLOWED);
+    for (path, allowed) in [("/v1/topology", "GET,HEAD"), ("/v1/route", "POST"), ("/", "GET,HEAD")] {
+        let method = send(&app, request("DELETE", path).body(Body::empty()).expect("a request")).await;
+        is_problem(&method, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(method.headers().get(header::ALLOW).expect(path), allowed);
+    }
 }
 
 #[tokio::test]
@@ -298,6 +301,10 @@ async fn writing_needs_the_token_where_there_is_one() {
             is_problem(&response, StatusCode::UNAUTHORIZED);
         }
     }
+    // A scheme has no case (RFC 9110).
+    let lower = request("POST", "/v1/queues/eu.vat/get").header(header::AUTHORIZATION, "bearer s3cret");
+    let nothing = send(&app, lower.body(Body::empty()).expect("a request")).await;
+    assert_eq!(nothing.status(), StatusCode::NO_CONTENT);
     let reading = json!({"exchange": "shop.orders"});
     assert_eq!(post(&app, "/v1/route", reading).await.status(), StatusCode::OK);
     let request = request("POST", "/v1/queues/eu.vat/get").header(header::AUTHORIZATION, "Bearer s3cret");

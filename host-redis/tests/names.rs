@@ -30,6 +30,7 @@ fn fanout_names_that_kombu_cannot_live_with_are_refused() {
             &["topology", "import", "--topology", &file],
             &["publish", "-x", name, "--type", "fanout", "-b", "x"],
             &["publish", "-x", name, "--type", "fanout", "-b", "x", "--dry-run"],
+            &["consume", "--fanout", name, "-k", "#", "--timeout", "1"],
         ] {
             let output = support::keyrail([args, &["--redis", &url]].concat());
             let err = support::text(&output.stderr);

@@ -157,7 +157,7 @@ async fn a_task_in_time_is_left_alone() {
     }
 }
 
-/// It is set aside with a word; what comes after it is run.
+/// It is set aside, and its caller hears of it; what comes after it is run.
 #[tokio::test]
 async fn limits_that_are_none_go_to_quarantine() {
     let server = RedisServer::start();
@@ -174,7 +174,10 @@ async fn limits_that_are_none_go_to_quarantine() {
     stop.send(()).expect("it runs");
     worker.await.expect("no panic").expect("it worked");
     assert_eq!(server.command(&["LLEN", "keyrail.quarantine.celery"]), ":1\r\n");
-    assert!(Results::new(&host).get("id-0").await.expect("Redis").is_none());
+    let answer = Results::new(&host).get("id-0").await.expect("Redis").expect("its caller hears of it");
+    let failure = answer.outcome().expect("it is ready").expect_err("it failed");
+    assert_eq!((&*failure.exc_type, &*failure.exc_module), ("InvalidTaskError", "celery.exceptions"));
+    assert!(failure.exc_message.contains("`timelimit` is \"soon\""), "{}", failure.exc_message);
 }
 
 /// `keyrail worker`, which ends with the test.
@@ -194,6 +197,14 @@ const PROGRAMS: [(&str, &str); 3] = [
     ("answers", "trap 'echo half; exit 0' TERM\nsleep 600 &\nwait\n"),
 ];
 
+/// A shell script.
+fn program(folder: &Folder, name: &str, script: &str) -> String {
+    let path = folder.path(name);
+    std::fs::write(&path, format!("#!/bin/sh\n{script}")).expect("a script");
+    assert!(Command::new("chmod").args(["+x", &path]).status().expect("chmod").success());
+    path
+}
+
 #[test]
 fn a_program_is_asked_to_end_and_then_killed_with_all_it_started() {
     let (server, folder) = (RedisServer::start(), Folder::new());
@@ -201,9 +212,7 @@ fn a_program_is_asked_to_end_and_then_killed_with_all_it_started() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_keyrail"));
     command.args(["worker", "--redis", &url, "-c", "1"]).stdin(Stdio::null()).stderr(Stdio::piped());
     for (name, script) in PROGRAMS {
-        let path = folder.path(name);
-        std::fs::write(&path, format!("#!/bin/sh\n{script}")).expect("a script");
-        assert!(Command::new("chmod").args(["+x", &path]).status().expect("chmod").success());
+        let path = program(&folder, name, script);
         command.args(["--task", &format!("{name}={path}")]);
     }
     let mut worker = Running(command.spawn().expect("keyrail starts"));
@@ -240,6 +249,68 @@ fn a_program_is_asked_to_end_and_then_killed_with_all_it_started() {
         assert!(begun.elapsed() < PATIENCE, "process {child} lives");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// The worker's limits are for tasks whose callers give none, each by itself.
+#[test]
+fn a_workers_limits_hold_where_a_caller_gives_none() {
+    let (server, folder) = (RedisServer::start(), Folder::new());
+    let url = server.url();
+    let naps = program(&folder, "naps", "exec sleep 600\n");
+    let answers = program(&folder, "answers", "trap 'echo half; exit 0' TERM\nsleep 600 &\nwait\n");
+    let worker = |limits: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyrail"));
+        command.args(["worker", "--redis", &url, "--task", &format!("naps={naps}")]).args(limits);
+        command.args(["--task", &format!("answers={answers}")]).stdin(Stdio::null()).stderr(Stdio::null());
+        Running(command.spawn().expect("keyrail starts"))
+    };
+    let call = |name: &str, limits: &[&str]| {
+        let call = ["publish", "--redis", &url, "--task", name, "--wait", "60", "--json"];
+        let answer = keyrail(call.into_iter().chain(limits.iter().copied()));
+        let answer: Value = serde_json::from_slice(&answer.stdout).expect("JSON");
+        let result = answer["result"]["result"].clone();
+        (result["exc_type"].clone(), result["exc_message"].clone(), result)
+    };
+    let hard = worker(&["--time-limit", "1"]);
+    // As Celery's flags, which read whole numbers as others, too.
+    let (kind, message, _) = call("naps", &[]);
+    assert_eq!((kind, message), ("TimeLimitExceeded".into(), serde_json::json!([1.0])));
+    let (kind, message, _) = call("naps", &["--time-limit", "0.3"]);
+    assert_eq!((kind, message), ("TimeLimitExceeded".into(), serde_json::json!([0.3])));
+    drop(hard);
+    let soft = worker(&["--soft-time-limit", "0.5", "--time-limit", "600"]);
+    assert_eq!(call("naps", &[]).0, "SoftTimeLimitExceeded");
+    assert_eq!(call("answers", &["--time-limit", "300"]).2, "half");
+    let (kind, message, _) = call("naps", &["--time-limit", "0.2"]);
+    assert_eq!((kind, message), ("TimeLimitExceeded".into(), serde_json::json!([0.2])));
+    drop(soft);
+    for (limits, expected) in [
+        (["--time-limit", "10", "--soft-time-limit", "20"], "is over after --time-limit 10"),
+        (["--time-limit", "0", "--soft-time-limit", "1"], "expected a number of seconds above 0"),
+    ] {
+        let task = ["worker", "--redis", &url, "--task", "cat=/bin/cat"];
+        let refused = keyrail(task.into_iter().chain(limits));
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(text(&refused.stderr).contains(expected), "{refused:?}");
+    }
+}
+
+/// What it left behind holds its outputs for a second more; that is none of its time.
+#[test]
+fn a_program_that_ended_in_time_is_not_late() {
+    let (server, folder) = (RedisServer::start(), Folder::new());
+    let url = server.url();
+    let leaves = program(&folder, "leaves", "sleep 600 &\necho $! >\"$0.child\"\nsleep 0.7\necho done\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyrail"));
+    command.args(["worker", "--redis", &url, "-c", "1", "--task", &format!("leaves={leaves}")]);
+    let _worker =
+        Running(command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().expect("keyrail starts"));
+    let sent =
+        ["publish", "--redis", &url, "--task", "leaves", "--wait", "60", "--json", "--time-limit", "1.4"];
+    let answer: Value = serde_json::from_slice(&keyrail(sent).stdout).expect("JSON");
+    let child = std::fs::read_to_string(folder.path("leaves.child")).expect("it had started a child");
+    let _ = Command::new("kill").arg(child.trim()).status();
+    assert_eq!(answer["result"]["result"], "done", "{answer}");
 }
 
 /// As Celery writes them: whole numbers without a point, null for none.

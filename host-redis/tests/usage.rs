@@ -397,3 +397,21 @@ fn a_listener_tells_the_channel() {
         assert_eq!(listener.wait().0, Some(0));
     }
 }
+
+/// What it prints is read by nobody, who keeps it from printing and not from ending.
+#[test]
+fn a_listener_that_cannot_print_can_be_stopped() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let args = ["consume", "--redis", &url, "--fanout", "news"];
+    let mut listener = Running::start(&args, &[]);
+    Running::until(&mut listener.err, "listening to");
+    let body = "x".repeat(100_000);
+    for _ in 0..3 {
+        assert_eq!(redis.command(&["PUBLISH", "/0.news", &body]), ":1\r\n");
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    listener.signal("TERM");
+    let (status, said) = listener.wait();
+    assert!(status == Some(0) && said.contains("a body out of `/0.news` is shown as it was sent"), "{said}");
+}

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyrail_core::kombu::Task;
+use keyrail_core::kombu::{Json, Task};
 use keyrail_redis::{Outgoing, Redis, RedisOptions};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
@@ -288,6 +288,51 @@ fn a_second_signal_ends_at_once_and_the_task_goes_back() {
     until("what the program started is dead", || !lives(child));
 }
 
+/// A terminal that is closed, and Ctrl-\\: neither leaves programs behind that nobody waits for.
+#[test]
+fn a_terminal_that_goes_ends_a_worker_in_order() {
+    let site = Site::new();
+    let slow = site.script("slow", "echo $$ > $0.pid; sleep 1; echo slept");
+    let mut worker = site.worker(&["--task", &format!("slow={slow}")]);
+    site.publish("slow", "s");
+    site.written_pid("slow.pid");
+    // Twice: of the system and of a shell. It asks for nothing more.
+    for _ in 0..2 {
+        worker.tell(Signal::HUP);
+        thread::sleep(Duration::from_millis(100));
+    }
+    worker.ends_well();
+    site.assert_succeeds("s", "slept");
+    site.all_is_acked();
+
+    let hangs = site.script("hangs", "echo $$ > $0.pid; exec sleep 300");
+    let mut worker = site.worker(&["--task", &format!("hangs={hangs}")]);
+    site.publish("hangs", "h");
+    let program = site.written_pid("hangs.pid");
+    worker.tell(Signal::QUIT);
+    worker.ends_well();
+    until("its program is dead", || !lives(program));
+    assert_eq!((site.number("LLEN celery"), site.number("EXISTS unacked")), (1, 0), "{}", worker.log());
+}
+
+/// As `nohup` starts it.
+#[test]
+fn a_hangup_that_was_ignored_stays_so() {
+    let site = Site::new();
+    let worker = site.command(&["--task", "cat=/bin/cat"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(worker.get_program()).args(worker.get_args());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let mut worker = site.start(command);
+    worker.tell(Signal::HUP);
+    thread::sleep(Duration::from_millis(300));
+    assert!(worker.child.try_wait().expect("a child").is_none(), "{}", worker.log());
+    site.publish("cat", "c");
+    site.result("c");
+    worker.tell(Signal::TERM);
+    worker.ends_well();
+}
+
 #[test]
 fn a_result_that_has_no_place_stops_no_worker() {
     let site = Site::new();
@@ -452,6 +497,19 @@ async fn a_task_that_cannot_be_read_fails_and_goes_to_quarantine() {
     }
     site.all_is_acked();
     assert_eq!(site.number("LLEN keyrail.quarantine.celery"), 4);
+    // Such a task must not run before its time, or behind it.
+    for (name, value) in
+        [("eta", Json::from("soon")), ("eta", 7.into()), ("expires", "2026-13-01T00:00".into())]
+    {
+        let envelope = Task::new("t", "time").envelope().header(name, value);
+        host.publish(&Outgoing::new("", "celery", envelope)).await.expect("published");
+        let (found, message) = site.failure("time");
+        assert!(found == "InvalidTaskError" && message.contains(&format!("`{name}`")), "{found}: {message}");
+        assert_eq!(site.result("time")["result"]["exc_module"], "celery.exceptions");
+        site.all_is_acked();
+        site.ask("DEL celery-task-meta-time");
+    }
+    assert_eq!(site.number("LLEN keyrail.quarantine.celery"), 7);
 }
 
 /// What Python stores and JSON cannot hold is a result like any other.

@@ -154,6 +154,30 @@ for (const { name, watches, open } of CLIENTS) {
       );
     });
 
+    test('an exchange whose type nobody tells is guessed and named', async () => {
+      for (const exchange of ['desk', 'told']) {
+        await peer.call('bind', { exchange, kind: 'direct', queue: 'red', key: 'r' });
+      }
+      await redis.look.sadd('_kombu.binding.amq.direct', 'r\x06\x16\x06\x16red');
+      await peer.call('bind', { exchange: 'loud', kind: 'fanout', queue: 'ear', key: '' });
+      await peer.call('bind', { exchange: 'ev', kind: 'topic', queue: 'all', key: '#' });
+      const heard = [];
+      const to = publisher({ exchanges: { told: 'direct' }, onGuess: (exchange) => heard.push(exchange) });
+      const outcomes = [];
+      for (const exchange of ['desk', 'told', 'amq.direct', 'loud', 'ev', 'celeryev', '']) {
+        const { outcome, receivers } = await to.publish({ exchange, routingKey: 'r', body: 'x' });
+        outcomes.push(receivers ?? outcome);
+      }
+      // What listens to `loud` gets nothing; Celery's own is known to be a fanout exchange, to which nobody listens here.
+      assert.deepEqual(outcomes, ['routed', 'routed', 'routed', 'unroutable', 'routed', 0, 'routed']);
+      // Whoever begins to watch drops what was read before, and reads again.
+      assert.deepEqual([...new Set(heard)], ['desk', 'loud']);
+      await until('both are read', async () => {
+        for (const exchange of ['desk', 'loud']) await to.publish({ exchange, routingKey: 'r', body: 'x' });
+        return [...to.guessed].sort().join() === 'desk,loud';
+      });
+    });
+
     test('a ZSET where a SET belongs, and a queue that is no list', async () => {
       await redis.look.zadd('_kombu.binding.zs', 0, 'k\x06\x16\x06\x16q');
       await redis.look.sadd('_kombu.binding.two', 'k\x06\x16\x06\x16good', 'k\x06\x16\x06\x16str');

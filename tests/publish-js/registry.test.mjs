@@ -233,6 +233,20 @@ for (const { name, watches, open } of CLIENTS) {
       });
     });
 
+    test('what the host guesses is guessed', async () => {
+      await written();
+      await redis.look.hdel('keyrail.exchange', 'inner');
+      const message = { exchange: 'events', routingKey: 'order.eu.paid' };
+      const args = ['route', '-x', message.exchange, '-k', message.routingKey, '--json'];
+      const { guessed } = JSON.parse(await keyrail(...args));
+      assert.deepEqual(guessed, ['inner']);
+      const publisher = publisherOf();
+      await until('it is read', async () => {
+        assert.deepEqual((await publisher.publish({ ...message, body: 'x' })).outcome, 'routed');
+        return publisher.guessed.join() === guessed.join();
+      });
+    });
+
     test('a change by the host is followed', async () => {
       await written();
       const publisher = publisherOf(watches ? {} : { maxAge: 0 });

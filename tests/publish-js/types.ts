@@ -25,6 +25,7 @@ export async function accepted(): Promise<void> {
     layout: { global_keyprefix: 'shop:', db: 1, visibility_timeout: 60 },
     maxAge: 0,
     onQuarantine: ({ exchange, row, code, message }) => void [exchange, row, code, message],
+    onGuess: (exchange) => void (exchange satisfies string),
   });
   const { outcome, queues, receivers } = await publisher.publish({
     exchange: 'events',
@@ -35,7 +36,7 @@ export async function accepted(): Promise<void> {
   const known: 'routed' | 'unroutable' = outcome;
   const listening: number | undefined = receivers;
   for (const queue of queues) void (queue satisfies string);
-  void [known, listening, publisher.tracking, publisher.quarantined[0]?.exchange];
+  void [known, listening, publisher.tracking, publisher.quarantined[0]?.exchange, publisher.guessed[0]];
 
   using celery = new Celery(client, { backend: client, queue: 'jobs', resultPrefix: 'r:' });
   const result: AsyncResult<number> = await celery.sendTask<number>(

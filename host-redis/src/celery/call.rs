@@ -28,7 +28,9 @@ pub struct Call {
     pub root_id: Option<String>,
     /// The task that called it.
     pub parent_id: Option<String>,
-    /// When the soft time limit of this run is over.
+    /// When the hard time limit of this run is over.
+    hard_limit: Option<Instant>,
+    /// When the soft one is.
     soft_limit: Option<Instant>,
 }
 
@@ -57,9 +59,15 @@ impl Call {
         }
     }
 
+    /// How long this run may still take until its hard time limit is over, when it is dropped where it waits and has failed;
+    /// nothing if it has none.
+    pub fn time_left(&self) -> Option<Duration> {
+        self.hard_limit.map(|at| at.saturating_duration_since(Instant::now()))
+    }
+
     /// The call for a run that starts now.
-    pub(super) fn starting(&self, soft_limit: Option<Instant>) -> Call {
-        Call { soft_limit, ..self.clone() }
+    pub(super) fn starting(&self, hard_limit: Option<Instant>, soft_limit: Option<Instant>) -> Call {
+        Call { hard_limit, soft_limit, ..self.clone() }
     }
 }
 
@@ -147,13 +155,13 @@ pub(super) struct Task {
     pub(super) kwargsrepr: String,
     /// What keeps it from being run.
     pub(super) refused: Option<TaskFailure>,
-    /// Whether its body can be read here. If not, somebody should look at it.
+    /// Whether all of it can be read here. If not, somebody should look at it.
     pub(super) is_readable: bool,
 }
 
 impl Task {
     /// Reads protocol 2, or says why it is none. What has a name and an id is a task, whose caller is to hear of it, whatever
-    /// its body is.
+    /// its body is and its times are.
     pub(super) fn read(delivery: &Delivery) -> Result<Self, Box<str>> {
         let received = delivery.received();
         let header = |name| received.headers.member(name);
@@ -163,7 +171,7 @@ impl Task {
         };
         let message = delivery.message();
         let nothing = || (Vec::new(), Map::new());
-        let ((args, kwargs), refused, is_readable) = match message.body {
+        let ((args, kwargs), mut refused, mut is_readable) = match message.body {
             Body::Json(body) => match call(body) {
                 Ok((args, kwargs, follows)) => ((args, kwargs), follows.map(not_done), true),
                 Err(reason) => (nothing(), Some(TaskFailure::of_kombu("DecodeError", reason)), false),
@@ -174,6 +182,11 @@ impl Task {
                 (nothing(), Some(refused), false)
             }
         };
+        let limits = Limits::read(header("timelimit"));
+        let [eta, expires] = ["eta", "expires"].map(|name| time_of(name, header(name)).err());
+        if let Some(reason) = limits.as_ref().err().or(eta.as_ref()).or(expires.as_ref()) {
+            (refused, is_readable) = (Some(invalid(reason)), false);
+        }
         let number = |name| match header(name) {
             Some(Json::Int(number)) => u64::try_from(*number).unwrap_or_default(),
             _ => 0,
@@ -188,11 +201,12 @@ impl Task {
                 redelivered: delivery.redelivered(),
                 root_id: text("root_id"),
                 parent_id: text("parent_id"),
+                hard_limit: None,
                 soft_limit: None,
             },
             eta: text("eta"),
             expires: text("expires"),
-            limits: Limits::read(header("timelimit"))?,
+            limits: limits.unwrap_or_default(),
             ignore_result: header("ignore_result") == Some(&Json::Bool(true)),
             group: text("group"),
             argsrepr: text("argsrepr").unwrap_or_default(),
@@ -213,6 +227,25 @@ impl Task {
     pub(super) fn is_expired(&self) -> bool {
         self.expires.as_deref().and_then(time::parse).is_some_and(|expires| expires <= time::now())
     }
+}
+
+/// Whether a header is a moment or nothing. One that nobody can read would be passed over: a task would run before its time,
+/// or behind it.
+fn time_of(name: &str, header: Option<&Json>) -> Result<(), Box<str>> {
+    match header {
+        None | Some(Json::Null) => Ok(()),
+        Some(found) if found.as_str().and_then(time::parse).is_some() => Ok(()),
+        Some(found) => {
+            let found: String = found.to_python().chars().take(60).collect();
+            Err(format!("its header `{name}` is {found}, expected a time in ISO 8601 or null").into())
+        }
+    }
+}
+
+/// A header that is none, in Celery's word.
+fn invalid(reason: &str) -> TaskFailure {
+    let failure = TaskFailure::new("InvalidTaskError", reason);
+    TaskFailure { exc_module: "celery.exceptions".into(), ..failure }
 }
 
 /// What this worker does not do.

@@ -8,6 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use super::{
     control::{self, Facts},
     job::Hands,
+    limits::Limits,
     node::Node,
 };
 use crate::{Executor, FanoutListener, HostError, News};
@@ -27,6 +28,7 @@ pub(super) struct Desk<E: Executor> {
     /// Without what is not yet due.
     pub(super) prefetch: usize,
     pub(super) result_expires: Duration,
+    pub(super) limits: Limits,
     pub(super) hands: Arc<Hands>,
 }
 

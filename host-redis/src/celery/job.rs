@@ -18,6 +18,7 @@ use super::{
     call::{DELIVERIES, Ended, Task, TaskFailure},
     desk::Desk,
     held::Stage,
+    limits::Limits,
     node::Node,
 };
 use crate::{Delivery, Executor, Requeue};
@@ -44,6 +45,8 @@ pub(super) struct Job<E: Executor> {
     node: Arc<Node<E>>,
     tasks: Arc<HashMap<String, Handler>>,
     result_expires: Duration,
+    /// Those of the worker.
+    limits: Limits,
     hands: Arc<Hands>,
     delivery: Delivery,
     task: Result<Arc<Task>, Box<str>>,
@@ -78,6 +81,7 @@ impl<E: Executor> Job<E> {
             node: desk.node.clone(),
             tasks: tasks.clone(),
             result_expires: desk.result_expires,
+            limits: desk.limits.clone(),
             hands: desk.hands.clone(),
             delivery,
             task,
@@ -124,7 +128,7 @@ impl<E: Executor> Job<E> {
                 node.started(&task, &line);
                 // It may panic before there is anything to wait for.
                 let run = |call| AssertUnwindSafe(async move { handler(call).await }).catch_unwind();
-                match task.limits.hold(&task.call, run).await {
+                match task.limits.or(&self.limits).hold(&task.call, run).await {
                     Ok(Ok(Ok(result))) => Ended::Done(result),
                     Ok(Ok(Err(failure))) | Err(failure) => Ended::Failed(failure),
                     Ok(Err(panic)) => Ended::Failed(TaskFailure::of_panic(&*panic)),
@@ -166,7 +170,7 @@ impl<E: Executor> Job<E> {
         let (settled, what) = match task.is_readable {
             true => (self.delivery.ack().await, "acked"),
             false => {
-                tracing::error!(queue, "task `{id}` goes to quarantine, since its body cannot be read");
+                tracing::error!(queue, "task `{id}` goes to quarantine, since it cannot be read");
                 (self.delivery.quarantine().await, "put into quarantine")
             }
         };

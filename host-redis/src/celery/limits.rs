@@ -1,4 +1,5 @@
-//! Time limits: how long a task may run, as its caller says. The header `timelimit` is `[hard, soft]`, in seconds.
+//! Time limits: how long a task may run, as its caller says, or else its worker. The header `timelimit` is `[hard, soft]`, in
+//! seconds.
 
 use std::{future::Future, pin::pin, time::Duration};
 
@@ -9,23 +10,29 @@ use tokio::time::{Instant, sleep_until};
 use super::{TaskFailure, call::Call};
 use crate::deadline::deadline;
 
-/// The limits of one call. A task without them runs as long as it likes.
+/// The limits of one call, or of a worker. A task without them runs as long as it likes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Limits {
     /// Then it is stopped.
-    hard: Option<Limit>,
+    pub(super) hard: Option<Limit>,
     /// Then it is asked to end.
-    soft: Option<Limit>,
+    pub(super) soft: Option<Limit>,
 }
 
 #[derive(Clone, Debug)]
-struct Limit {
-    /// As the caller wrote it, since the exception repeats it.
+pub(super) struct Limit {
+    /// As it was written, since the exception repeats it.
     seconds: Number,
     time: Duration,
 }
 
 impl Limit {
+    /// That of a worker, a number with a point as Celery's flags give it. Zero is none.
+    pub(super) fn of_a_worker(time: Duration) -> Option<Self> {
+        let seconds = Number::from_f64(time.as_secs_f64()).filter(|_| !time.is_zero())?;
+        Some(Limit { seconds, time })
+    }
+
     /// When a run that starts now has met it.
     fn end(&self) -> (Instant, &Number) {
         (deadline(self.time), &self.seconds)
@@ -53,6 +60,12 @@ impl Limits {
         }
     }
 
+    /// Each of them, or else the worker's, as Celery and its pool choose them.
+    pub(super) fn or(&self, worker: &Limits) -> Limits {
+        let or = |own: &Option<Limit>, other: &Option<Limit>| own.clone().or_else(|| other.clone());
+        Limits { hard: or(&self.hard, &worker.hard), soft: or(&self.soft, &worker.soft) }
+    }
+
     /// Runs a task that starts now until it ends or its hard limit is over: then it is dropped where it is.
     pub(super) async fn hold<T, R: Future<Output = T>>(
         &self,
@@ -60,7 +73,7 @@ impl Limits {
         run: impl FnOnce(Call) -> R,
     ) -> Result<T, TaskFailure> {
         let [hard, soft] = [&self.hard, &self.soft].map(|limit| limit.as_ref().map(Limit::end));
-        let mut run = pin!(run(call.starting(soft.map(|(at, _)| at))));
+        let mut run = pin!(run(call.starting(hard.map(|(at, _)| at), soft.map(|(at, _)| at))));
         let mut asked = false;
         loop {
             tokio::select! {
@@ -156,6 +169,28 @@ mod tests {
             assert_eq!(read(none), Ok((None, None)), "{none}");
         }
         assert!(Limits::read(None).is_ok_and(|limits| limits.hard.is_none() && limits.soft.is_none()));
+    }
+
+    /// As `task_time_limit or pool.timeout` of Celery 5.7.0 and billiard has it, for each by itself.
+    #[test]
+    fn a_callers_limit_goes_before_the_workers() {
+        let time = |limit: &Option<Limit>| limit.as_ref().map(|limit| limit.time.as_secs());
+        let limit = |seconds| Limit::of_a_worker(Duration::from_secs(seconds));
+        let worker = Limits { hard: limit(30), soft: limit(20) };
+        for (header, hard, soft) in [
+            ("null", 30, 20),
+            ("[null, null]", 30, 20),
+            ("[0, 0]", 30, 20),
+            ("[60, null]", 60, 20),
+            ("[null, 5]", 30, 5),
+            ("[-1, 90]", 0, 90),
+        ] {
+            let header = crate::read_json(header.as_bytes()).expect("JSON");
+            let both = Limits::read(Some(&header)).expect("limits").or(&worker);
+            assert_eq!((time(&both.hard), time(&both.soft)), (Some(hard), Some(soft)), "{header:?}");
+        }
+        assert!(limit(0).is_none());
+        assert_eq!(limit(30).expect("a limit").seconds.to_string(), "30.0");
     }
 
     #[test]

@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keyrail_core::{Dialect, kombu::Subscription};
+use keyrail_core::{
+    Dialect,
+    kombu::{Subscription, check_fanout_exchange},
+};
 use keyrail_redis::{
     Body, ConsumerOptions, ExecuteError, Executor, Host, HostError, Next, QueueOrder, ReceivedMessage,
     Requeue,
@@ -251,6 +254,8 @@ async fn listen<E: Executor>(
     exchange: &str,
     mut stop: Pin<&mut (impl Future<Output = ()> + Send)>,
 ) -> Result<End, Failure> {
+    check_fanout_exchange(exchange)
+        .map_err(|error| HostError::NotExpressible { reason: error.to_string().into() })?;
     let subscription = Subscription::with_layout(host.layout(), exchange, &args.key);
     let mut listener = host.executor().subscribe(&[subscription.pattern().to_owned()]).await?;
     // Whoever waits for the subscription to be there, a test for instance, reads this.
@@ -269,7 +274,12 @@ async fn listen<E: Executor>(
                 "the subscription ended: the connection to Redis broke, or more messages came than were printed",
             ));
         };
-        print(line(&ReceivedMessage::heard(&heard.channel, &heard.payload), args.json)).await?;
+        let line = line(&ReceivedMessage::heard(&heard.channel, &heard.payload), args.json);
+        tokio::select! {
+            biased;
+            () = &mut stop => return Ok(End::Interrupted),
+            printed = print(line) => printed?,
+        }
         left -= 1;
     }
     Ok(End::Counted)
@@ -277,7 +287,8 @@ async fn listen<E: Executor>(
 
 fn line(message: &ReceivedMessage, json: bool) -> String {
     if let Some(why) = &message.undecoded {
-        tracing::warn!(code = why.code(), "a body out of `{}` is shown as it was sent: {why}", message.queue);
+        let place = message.channel.as_deref().unwrap_or(&message.queue);
+        tracing::warn!(code = why.code(), "a body out of `{place}` is shown as it was sent: {why}");
     }
     if json {
         return serde_json::to_string(message).unwrap_or_default();

@@ -115,6 +115,16 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A soft time limit above the hard one would never be met.
+pub(crate) fn limits_in_order(hard: Option<f64>, soft: Option<f64>) -> Result<(), Failure> {
+    match (hard, soft) {
+        (Some(hard), Some(soft)) if soft > hard => Err(Failure::usage(format!(
+            "--soft-time-limit {soft} is over after --time-limit {hard}, expected at most that"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 impl Source {
     pub(crate) fn limits(&self) -> Limits {
         Limits { file_bytes: self.max_file_bytes, table_bindings: self.max_bindings, ..Limits::default() }

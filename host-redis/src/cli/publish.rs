@@ -16,7 +16,7 @@ use keyrail_redis::{Compression, Executor, Host, HostError, Memory, Outgoing, js
 use super::{
     Failure, guess,
     header::{self, Header},
-    open::{Source, seconds},
+    open::{Source, limits_in_order, seconds},
 };
 
 mod answer;
@@ -221,13 +221,7 @@ fn task(args: &Args) -> Result<Option<Task>, Failure> {
     let mut task = Task::new(name, &id);
     task.priority = Priority::new(args.priority).into();
     (task.time_limit, task.soft_time_limit) = (args.time_limit, args.soft_time_limit);
-    if let (Some(hard), Some(soft)) = (args.time_limit, args.soft_time_limit)
-        && soft > hard
-    {
-        let message =
-            format!("--soft-time-limit {soft} is over after --time-limit {hard}, expected at most that");
-        return Err(Failure::usage(message));
-    }
+    limits_in_order(args.time_limit, args.soft_time_limit)?;
     match args.args.as_deref().map(|text| json("--args", text)).transpose()? {
         None => {}
         Some(Json::Array(list)) => task.args = list,

@@ -67,7 +67,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "BYTES", default_value = "1048576", help_heading = "Limits")]
     max_body: usize,
 
-    /// The longest time for one request, in seconds: for its headers, and again for body and answer
+    /// The longest time for one request, in seconds: for its headers, for body and answer, and for
+    /// reading that
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds, help_heading = "Limits")]
     request_timeout: std::time::Duration,
 
@@ -181,7 +182,8 @@ async fn start<E: Executor>(
     drop(out);
 
     let options = serve::Options { token, max_body: args.max_body, timeout: args.request_timeout };
-    let connections = serve::Connections { most: args.max_connections, headers: args.request_timeout };
+    let (most, limit) = (args.max_connections, args.request_timeout);
+    let connections = serve::Connections { most, headers: limit, answers: limit };
     serve::run(listener, serve::app(host, options), connections, stop).await;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,17 @@
-use std::{collections::HashSet, os::unix::fs::PermissionsExt, path::Path, process::ExitCode, str::FromStr};
+use std::{
+    collections::HashSet, os::unix::fs::PermissionsExt, path::Path, process::ExitCode, str::FromStr,
+    time::Duration,
+};
 
 use keyrail_redis::celery::Worker;
 use rustix::process::{Resource, getrlimit};
 
-use super::{Failure, failure::tell, open::Source, signals::Signals};
+use super::{
+    Failure,
+    failure::tell,
+    open::{Source, limits_in_order, seconds},
+    signals::Signals,
+};
 
 mod output;
 mod program;
@@ -18,11 +26,13 @@ use program::Runner;
 /// traceback. A message is acked when its result is stored: if the worker dies before, the task is run again.
 ///
 /// A program runs in a process group of its own. At the soft time limit of its task the group gets SIGTERM; a program that
-/// fails then has failed with SoftTimeLimitExceeded. At the hard one the group is killed: TimeLimitExceeded.
+/// fails then has failed with SoftTimeLimitExceeded. At the hard one the group is killed: TimeLimitExceeded. A limit that the
+/// caller of a task gives goes before the worker's, each by itself.
 ///
-/// SIGINT and SIGTERM stop it: it takes no more, waits for the programs that run, and puts back what it holds. A second one
-/// kills them, and their messages go back, too. Ctrl-C is the worker's alone; under systemd write KillMode=mixed. A program that was killed from outside (SIGKILL by the system, SIGTERM) has not
-/// failed: its message goes back, three times at most.
+/// SIGINT, SIGTERM and SIGHUP stop it: it takes no more, waits for the programs that run, and puts back what it holds. A second
+/// SIGINT or SIGTERM, or SIGQUIT, kills them, and their messages go back, too. Ctrl-C is the worker's alone; under systemd write
+/// KillMode=mixed. A program that was killed from outside (SIGKILL by the system, SIGTERM) has not failed: its message goes
+/// back, and the third time its task has failed with WorkerLostError.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail worker --redis redis://127.0.0.1/0 --task shop.resize=./resize.sh
@@ -47,6 +57,14 @@ pub(crate) struct Args {
     /// How many programs run at once [default: one per core]
     #[arg(long, short = 'c', value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     concurrency: Option<u16>,
+
+    /// Kill a program that runs for so many seconds, unless the caller of its task gives a limit
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
+    time_limit: Option<Duration>,
+
+    /// Ask a program to end that runs for so many seconds, unless the caller of its task gives such a limit
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, help_heading = "Limits")]
+    soft_time_limit: Option<Duration>,
 
     /// The most bytes a program may print as its result; of standard error the last so many are kept
     #[arg(
@@ -84,6 +102,8 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         return Err(Failure::usage("a file holds no messages; worker needs --redis URL"));
     }
     let name = node_name(args.hostname.as_deref().unwrap_or_default(), &machine())?;
+    let (hard, soft) = (args.time_limit, args.soft_time_limit);
+    limits_in_order(hard.map(|limit| limit.as_secs_f64()), soft.map(|limit| limit.as_secs_f64()))?;
     check(&args.tasks)?;
     let signals = Signals::listen()?;
     let host = tokio::select! {
@@ -91,7 +111,10 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
         () = signals.first() => return Ok(ExitCode::SUCCESS),
         host = args.source.tables("") => host?,
     };
-    let mut worker = Worker::new(&host, &name).consumer_options(args.source.consumer_options()?);
+    let mut worker = Worker::new(&host, &name)
+        .consumer_options(args.source.consumer_options()?)
+        .time_limit(hard.unwrap_or_default())
+        .soft_time_limit(soft.unwrap_or_default());
     if !args.queues.is_empty() {
         worker = worker.queues(args.queues);
     }

@@ -59,7 +59,9 @@ pub(super) async fn token<E: Executor>(
 ) -> Response {
     let Some(token) = &shared.options.token else { return next.run(request).await };
     let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let given = given.and_then(|value| value.strip_prefix(b"Bearer "));
+    // A scheme has no case (RFC 9110).
+    let given = given.and_then(|value| value.split_at_checked(b"Bearer ".len()));
+    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"Bearer ")).map(|(_, given)| given);
     if given.is_some_and(|given| same(given, token.as_bytes())) {
         return next.run(request).await;
     }

@@ -7,6 +7,12 @@ import { type Planner, planOf, type Routed } from './ways.js';
 
 const MAX_AGE = 5000;
 const KINDS: readonly string[] = ['direct', 'fanout', 'topic'];
+/** What Celery declares on Redis, always of these types: events, remote control and the answers to it. */
+const CELERYS: readonly [string, Kind][] = [
+  ['celeryev', 'fanout'],
+  ['celery.pidbox', 'fanout'],
+  ['reply.celery.pidbox', 'direct'],
+];
 
 /**
  * Publishes to the queues that Kombu and Celery consume from, through a Redis client that is already there.
@@ -28,7 +34,7 @@ export class Publisher implements Disposable {
     if (typeof client?.send !== 'function') {
       throw invalid('client has no method `send`: wrap it with ioredis(), nodeRedis() or upstash()');
     }
-    const { maxAge = MAX_AGE, layout = {}, onQuarantine, Router: maker = Router } = options;
+    const { maxAge = MAX_AGE, layout = {}, onQuarantine, onGuess, Router: maker = Router } = options;
     if (typeof maxAge !== 'number' || !(maxAge >= 0)) {
       throw invalid(`options.maxAge is ${String(maxAge)}, expected milliseconds, 0 or more`);
     }
@@ -43,6 +49,7 @@ export class Publisher implements Disposable {
       maxAge,
       maker,
       onQuarantine,
+      onGuess,
     });
   }
 
@@ -106,6 +113,11 @@ export class Publisher implements Disposable {
     return this.#tables.quarantined();
   }
 
+  /** The exchanges of the tables in use that are guessed to be direct, since nothing says what they are. */
+  get guessed(): readonly string[] {
+    return this.#tables.guessed();
+  }
+
   /** Forgets all tables: the next publish reads again. */
   refresh(): void {
     this.#tables.drop();
@@ -138,7 +150,7 @@ function kinds(exchanges: PublisherOptions['exchanges'] = {}): Map<string, Kind>
       throw invalid(`options.exchanges.${name} is \`${kind}\`, expected ${KINDS.join(', ')}`);
     }
   }
-  return new Map(entries);
+  return new Map([...CELERYS, ...entries]);
 }
 
 function invalid(message: string): KeyrailError {

@@ -6,6 +6,8 @@ import type { Kind, QuarantinedRow, RouterOf } from './types.js';
 export interface Reach {
   readonly router: Router;
   readonly quarantined: readonly QuarantinedRow[];
+  /** The exchanges that are direct ones because nothing says what they are. */
+  readonly guessed: readonly string[];
   /** Whether a fanout exchange lies on the way together with others: its listeners are reached over a channel. */
   readonly fansOut: boolean;
 }
@@ -35,7 +37,9 @@ export function assemble(read: Read): Reach {
       rows,
       layout,
     });
-    return { router, quarantined: quarantined.map((row) => ({ exchange, ...row })), fansOut: false };
+    const isDirect = () => router.explain({ exchange, routingKey: '' }).hops[0]?.kind === 'direct';
+    const guessed = !kinds.has(exchange) && !isPredeclared(exchange) && isDirect() ? [exchange] : [];
+    return { router, quarantined: quarantined.map((row) => ({ exchange, ...row })), guessed, fansOut: false };
   }
   return new Assembly(read, registry).reach();
 }
@@ -53,6 +57,7 @@ class Assembly {
   #queues: Map<string, { readonly name: string }>;
   #bindings: Binding[] = [];
   #quarantined: QuarantinedRow[] = [];
+  #guessed: string[] = [];
 
   constructor({ exchange, tables, kinds, layout, maker }: Read, registry: Registry) {
     this.#maker = maker;
@@ -81,8 +86,10 @@ class Assembly {
     const { exchanges = [], queues = [], bindings = [] } = router.topology();
     router.free();
     const inferred = exchanges.find((exchange) => exchange.name === name)?.kind;
-    if (!isPredeclared(name))
+    if (!isPredeclared(name)) {
       this.#exchanges.push(declared ?? { name, kind: inferred ?? 'direct', durable: true });
+      if (kind === undefined && inferred !== 'topic') this.#guessed.push(name);
+    }
     for (const queue of queues) if (!this.#queues.has(queue.name)) this.#queues.set(queue.name, queue);
     this.#bindings.push(...bindings);
     this.#quarantined.push(...quarantined.map((row) => ({ exchange: name, ...row })));
@@ -101,7 +108,7 @@ class Assembly {
       if (router.exchangeId(binding.source) !== undefined) this.#bind(router, binding);
     }
     const fansOut = this.#exchanges.some(({ kind }) => kind === 'fanout');
-    return { router, quarantined: this.#quarantined, fansOut };
+    return { router, quarantined: this.#quarantined, guessed: this.#guessed, fansOut };
   }
 
   #bind(router: Router, binding: Binding): void {

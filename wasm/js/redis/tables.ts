@@ -20,6 +20,7 @@ export interface TablesOptions {
   readonly maxAge: number;
   readonly maker: RouterOf;
   readonly onQuarantine: ((row: QuarantinedRow) => void) | undefined;
+  readonly onGuess: ((exchange: string) => void) | undefined;
 }
 
 /**
@@ -36,7 +37,12 @@ export class Tables {
   #keys = new Map<string, string>();
   #own: RegistryKeys;
   /** Routes the default exchange, which has no table. */
-  #none: Reach = { router: new Router({ predeclaredExchanges: false }), quarantined: [], fansOut: false };
+  #none: Reach = {
+    router: new Router({ predeclaredExchanges: false }),
+    quarantined: [],
+    guessed: [],
+    fansOut: false,
+  };
   /** Grows with every change that might concern a table that is being read. */
   #changes = 0;
   #live = false;
@@ -55,6 +61,10 @@ export class Tables {
 
   quarantined(): QuarantinedRow[] {
     return [...this.#kept.values()].flatMap((table) => table.quarantined);
+  }
+
+  guessed(): string[] {
+    return [...new Set([...this.#kept.values()].flatMap((table) => table.guessed))];
   }
 
   /** Calls `plan` with all that a publish to the exchange can reach. `plan` must not keep it. */
@@ -141,7 +151,7 @@ export class Tables {
     readAt: number,
     changes: number,
   ): Table {
-    const { layout, exchanges: kinds, maker, onQuarantine } = this.#options;
+    const { layout, exchanges: kinds, maker, onQuarantine, onGuess } = this.#options;
     const reach = assemble({ exchange, tables, registry, kinds, layout, maker });
     const keys = [...tables.keys()].map((name) => this.#key(name));
     const table: Table = { ...reach, keys, readAt, watched: this.#live, freed: false };
@@ -151,6 +161,7 @@ export class Tables {
       this.#kept.set(exchange, table);
     }
     for (const row of reach.quarantined) onQuarantine?.(row);
+    for (const name of reach.guessed) onGuess?.(name);
     return table;
   }
 

@@ -6,8 +6,8 @@ export type Kind = 'direct' | 'fanout' | 'topic';
 export interface PublisherOptions {
   /**
    * The types of exchanges, which Kombu does not store: **every fanout exchange must be named here**, unless keyrail has
-   * stored its type, which counts more. Of the others, one with a wildcard text in its table is taken for a topic
-   * exchange, and the rest for direct ones.
+   * stored its type, which counts more, or Celery declares it (`celeryev`, `celery.pidbox`). Of the others, one with a
+   * wildcard text in its table is a topic exchange, and the rest are guessed to be direct: {@link onGuess} hears of them.
    */
   readonly exchanges?: { readonly [name: string]: Kind } | undefined;
   /** How the peers name their keys: Kombu's `broker_transport_options`, and the number of the database as `db`. */
@@ -24,6 +24,11 @@ export interface PublisherOptions {
   readonly Router?: RouterOf | undefined;
   /** Hears of each row that cannot be followed, at each reading. */
   readonly onQuarantine?: ((row: QuarantinedRow) => void) | undefined;
+  /**
+   * Hears of each exchange that is guessed to be direct, at each reading: Kombu writes the same rows for a fanout exchange,
+   * whose listeners would not get the message. Name it in {@link exchanges}.
+   */
+  readonly onGuess?: ((exchange: string) => void) | undefined;
 }
 
 /** What makes a router of a topology: the class of `keyrail` or of `keyrail/full`. */

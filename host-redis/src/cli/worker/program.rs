@@ -72,12 +72,14 @@ impl Runner {
                     }
                 }
             };
-            if talks && timeout(LINGER, talk).await.is_err() {
+            group.ended();
+            // It ended in time, and nothing of this is its.
+            let linger = call.time_left().map_or(LINGER, |left| LINGER.min(left / 2));
+            if talks && timeout(linger, talk).await.is_err() {
                 tracing::debug!("`{path}` has ended, and what it started holds its outputs open");
             }
             status
         };
-        group.ended();
         let status = status.map_err(|error| TaskFailure::lost(&format!("{path}: {error}")))?;
         if asked && !status.success() {
             let traceback = Some(stderr.text());
