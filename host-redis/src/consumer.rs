@@ -202,13 +202,17 @@ impl Consumer {
                     return Ok(Next::Quarantined { queue, list, reason });
                 }
                 Event::Delivery(inner) => {
-                    self.unread.one_less();
                     if !inner.hand_out() {
+                        self.unread.one_less();
                         continue;
                     }
                     match Delivery::read(inner, &self.requests) {
-                        Ok(delivery) => return Ok(Next::Delivery(delivery)),
-                        // It is put aside first, and named then.
+                        Ok(delivery) => {
+                            self.unread.one_less();
+                            return Ok(Next::Delivery(delivery));
+                        }
+                        // It is put aside first, and named then. Until the task knows of it, it takes the room of one that
+                        // nobody has read.
                         Err((delivery, reason)) => {
                             let _ = self.requests.send(Request::Poison { delivery, reason });
                         }
@@ -249,15 +253,9 @@ impl Consumer {
     /// answer; as long as the runtime lives, what is held goes back when it does.
     pub async fn close(mut self) -> Result<usize, ExecuteError> {
         self.events.close();
-        let mut unread = Vec::new();
-        while let Ok(event) = self.events.try_recv() {
-            if let Ok(Event::Delivery(inner)) = event {
-                unread.push(inner);
-            }
-        }
         // The task behind it may be waiting for an answer, which takes longer than anybody should who wants to end.
         let limit = giving::CLOSING + Duration::from_secs(1);
-        let closed = tokio::time::timeout(limit, self.ask(|done| Request::Close { unread, done }));
+        let closed = tokio::time::timeout(limit, self.ask(|done| Request::Close { done }));
         closed.await.unwrap_or_else(|_| {
             let milliseconds = limit.as_millis() as u64;
             Err(ExecuteError::Timeout { address: self.address.clone(), milliseconds })

@@ -50,7 +50,8 @@ impl DurableFanout {
         let commands = plan::publish_fanout(layout, &publish, &Uuid::new_v4().to_string()).commands;
         let stream = stream_key(layout, &self.exchange);
         let Some(Command::Publish { channel, payload }) = commands.into_iter().next() else { return Ok(0) };
-        let script = Script::new(include_str!("stream/publish.lua"));
+        let script =
+            Script::new(concat!(include_str!("executor/refused.lua"), include_str!("stream/publish.lua")));
         let mut script = script.key(&stream);
         script.arg(self.keep).arg(routing_key).arg(payload).arg(channel);
         let answer = script.invoke_async(&mut redis.link().clone()).await;

@@ -3,7 +3,10 @@
 
 mod support;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use keyrail_core::{
     Dialect, ExchangeKind, Topology,
@@ -172,6 +175,46 @@ async fn with_a_hash_tag_a_cluster_delivers_as_one_server_does() {
     assert_eq!(ask(&nodes, &["LLEN", "{shop}.b\x06\x166"]), ":1\r\n");
     assert_eq!(ask(&nodes, &["EXISTS", "{shop}.unacked", "{shop}.unacked_index"]), ":0\r\n");
     assert_eq!(host.get("b").await.expect("got").expect("a message").body.as_text(), Some("pushed"));
+}
+
+/// Nobody announces a change to a client of all nodes, so what is known is read again: not with each publish, and never
+/// later than a second after the change.
+#[tokio::test]
+async fn a_change_of_a_table_is_followed_within_a_second() {
+    let nodes = cluster().await;
+    for prefix in ["", "{shop}."] {
+        let connection = connection(&nodes, prefix);
+        let (host, options) = (host(&connection).await, ProducerOptions::new().exchange("orders"));
+        let producer = Producer::connect(&connection, options).await.expect("a producer");
+        let bind = async |queue: &str| {
+            let binding =
+                serde_json::json!({"source": "orders", "destination": {"queue": queue}, "routingKey": "k"});
+            let binding = serde_json::from_value(binding).expect("a binding");
+            let bind = Bind { binding, kind: Some(ExchangeKind::Direct), dialect: Dialect::Kombu57 };
+            host.bind(&bind).await.expect("bound");
+        };
+        let reads = || nodes.iter().map(|node| node.calls(&["smembers"])[0]).sum::<u64>();
+        bind("a").await;
+        let message = Message::text("x").routing_key("k");
+        assert_eq!(producer.publish(&message).await.expect("published").queues, ["a"]);
+        bind("b").await;
+        let bound = Instant::now();
+        let before = reads();
+        let mut published = 0;
+        // Being used keeps no table alive.
+        while bound.elapsed() < Duration::from_secs(1) {
+            producer.publish(&message).await.expect("published");
+            published += 1;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let read = reads() - before;
+        assert!(read <= 8 && read < published / 4, "{read} tables were read for {published} messages");
+        let confirm = producer.publish(&message).await.expect("published");
+        assert_eq!(
+            BTreeSet::from_iter(&*confirm.queues),
+            BTreeSet::from(["a", "b"].map(String::from).each_ref())
+        );
+    }
 }
 
 #[tokio::test]

@@ -4,12 +4,16 @@ mod support;
 
 use std::time::Duration;
 
-use keyrail_core::kombu::{Command, Envelope, Layout, Plan, Priority, plan};
+use keyrail_core::kombu::{Command, Envelope, Layout, Priority, plan};
 use keyrail_redis::{
-    Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, Memory, Next, Outgoing, Overdue,
-    QueueOrder, Redis, RedisOptions, Reply, Requeue, Take, Taken, load, quarantine_list,
+    ConsumerOptions, ExecuteError, Executor, Memory, Next, Overdue, QueueOrder, Redis, RedisOptions, Reply,
+    Requeue, Take, Taken, quarantine_list,
 };
-use support::{PATIENCE, RedisServer, on_both};
+use support::{
+    PATIENCE, RedisServer,
+    consuming::{consumer, drain, held, is_idle, keys, next, prefetch, put, run, text, until_held},
+    host, on_both,
+};
 
 on_both!(
     taking_registers_and_acking_forgets,
@@ -18,17 +22,12 @@ on_both!(
     an_urgent_step_of_any_queue_comes_first,
     no_more_is_held_than_prefetch_says,
     no_more_is_taken_ahead_than_is_read,
-    closing_returns_what_is_held_in_the_old_order,
-    dropping_a_consumer_returns_what_nobody_read,
-    what_was_handed_out_can_be_acked_without_its_consumer,
     an_ack_that_nobody_awaits_does_not_wait_for_the_rest,
     a_large_batch_is_registered_as_a_whole_and_in_order,
     requeued_messages_come_last_or_first,
     deliveries_are_counted,
     recover_returns_everything_and_goes_on,
-    cancel_returns_what_nobody_read,
     without_acks_nothing_is_registered,
-    without_acks_closing_returns_what_nobody_read,
     a_delivery_that_was_restored_is_not_settled_twice,
     a_late_ack_cannot_touch_the_next_delivery,
     tags_may_be_reused,
@@ -38,77 +37,10 @@ on_both!(
     what_is_held_by_the_living_is_not_restored,
     poison_is_put_aside_and_the_others_flow,
     a_list_of_another_type_is_named_once_and_the_others_flow,
+    a_quarantine_of_another_type_is_named_once_whoever_comes_first,
+    without_acks_no_more_is_put_aside_than_goes_there,
     a_lost_answer_is_found_again,
 );
-
-fn host<E: Executor>(executor: E) -> Host<E> {
-    Host::from_tables(executor, Layout::default(), load::Options::default())
-}
-
-async fn run(executor: &impl Executor, commands: Vec<Command>) -> Vec<Reply> {
-    executor.run(&Plan { commands, atomic: true }).await.expect("replies")
-}
-
-async fn put<E: Executor>(host: &Host<E>, queue: &str, bodies: &[&str], priority: u8) {
-    for body in bodies {
-        let envelope = Envelope::text(body).priority(Priority::new(priority));
-        host.publish(&Outgoing::new("", queue, envelope)).await.expect("published");
-    }
-}
-
-fn consumer<E: Executor>(host: &Host<E>, queues: &[&str], options: ConsumerOptions) -> Consumer {
-    host.consumer(queues.iter().map(|queue| (*queue).to_owned()).collect(), options).expect("a consumer")
-}
-
-fn prefetch(prefetch: usize) -> ConsumerOptions {
-    ConsumerOptions { prefetch, ..ConsumerOptions::default() }
-}
-
-#[track_caller]
-fn text(delivery: &Delivery) -> String {
-    delivery.message().body.as_text().expect("text").to_owned()
-}
-
-async fn next(consumer: &mut Consumer) -> Delivery {
-    match consumer.next(PATIENCE).await.expect("a message") {
-        Next::Delivery(delivery) => delivery,
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn is_idle(consumer: &mut Consumer) -> bool {
-    matches!(consumer.next(Duration::from_millis(60)).await, Ok(Next::Idle))
-}
-
-/// Reads and acks so many messages.
-async fn drain(consumer: &mut Consumer, count: usize) -> Vec<String> {
-    let mut bodies = Vec::new();
-    for _ in 0..count {
-        let delivery = next(consumer).await;
-        bodies.push(text(&delivery));
-        assert!(delivery.ack().await.expect("acked"));
-    }
-    bodies
-}
-
-async fn held(executor: &impl Executor) -> usize {
-    executor.hash("unacked").await.expect("hash").len()
-}
-
-async fn keys(executor: &impl Executor) -> Vec<String> {
-    executor.keys("").await.expect("keys")
-}
-
-/// Waits until so many are registered, by whomever.
-async fn until_held(executor: &impl Executor, count: usize) {
-    for _ in 0..2000 {
-        if held(executor).await == count {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    panic!("{} deliveries are registered, not {count}", held(executor).await);
-}
 
 /// What a consumer that died held: registered so long ago, as keyrail does it.
 async fn leave_behind(executor: &impl Executor, queue: &str, tag: &str, seconds: f64) {
@@ -227,50 +159,6 @@ async fn no_more_is_taken_ahead_than_is_read(executor: impl Executor) {
     }
 }
 
-async fn closing_returns_what_is_held_in_the_old_order(executor: impl Executor) {
-    let host = host(executor);
-    put(&host, "q", &["1", "2", "3", "4", "5"], 3).await;
-    let mut consumer = consumer(&host, &["q"], prefetch(4));
-    let first = next(&mut consumer).await;
-    for _ in 0..2 {
-        next(&mut consumer).await;
-    }
-    // Not awaited: closing sends it.
-    drop(first.ack());
-    let returned = consumer.close().await.expect("closed");
-    assert!((3..=4).contains(&returned), "{returned}");
-    assert_eq!(held(host.executor()).await, 0);
-    for (body, again) in [("2", true), ("3", true), ("4", false), ("5", false)] {
-        let message = host.get("q").await.expect("got").expect("a message");
-        assert_eq!((message.body.as_text(), message.redelivered), (Some(body), again));
-    }
-}
-
-async fn dropping_a_consumer_returns_what_nobody_read(executor: impl Executor) {
-    let host = host(executor);
-    put(&host, "q", &["1", "2", "3"], 0).await;
-    let mut consumer = consumer(&host, &["q"], ConsumerOptions::default());
-    let first = next(&mut consumer).await;
-    drop(consumer);
-    until_held(host.executor(), 1).await;
-    assert_eq!(host.count("q").await.expect("count"), 2);
-    // With the last delivery goes the last one who could settle it.
-    drop(first);
-    until_held(host.executor(), 0).await;
-    assert_eq!(host.get("q").await.expect("got").expect("a message").body.as_text(), Some("1"));
-}
-
-async fn what_was_handed_out_can_be_acked_without_its_consumer(executor: impl Executor) {
-    let host = host(executor);
-    put(&host, "q", &["1"], 0).await;
-    let mut consumer = consumer(&host, &["q"], ConsumerOptions::default());
-    let first = next(&mut consumer).await;
-    drop(consumer);
-    assert!(first.ack().await.expect("acked"));
-    drop(first);
-    assert_eq!(keys(host.executor()).await, Vec::<String>::new());
-}
-
 async fn an_ack_that_nobody_awaits_does_not_wait_for_the_rest(executor: impl Executor) {
     let host = host(executor);
     let bodies: Vec<String> = (0..8).map(|n| n.to_string()).collect();
@@ -358,25 +246,6 @@ async fn recover_returns_everything_and_goes_on(executor: impl Executor) {
     assert_eq!((text(&second), second.redelivered()), ("2".into(), false));
 }
 
-async fn cancel_returns_what_nobody_read(executor: impl Executor) {
-    let host = host(executor);
-    put(&host, "a", &["a1", "a2"], 0).await;
-    put(&host, "b", &["b1"], 0).await;
-    let mut consumer = consumer(&host, &["a", "b"], ConsumerOptions::default());
-    let first = next(&mut consumer).await;
-    assert_eq!(text(&first), "a1");
-    until_held(host.executor(), 3).await;
-    assert_eq!(consumer.cancel("a").await, Ok(1));
-    assert_eq!(host.counts(&["a", "b"]).await.expect("counts"), [1, 0]);
-    assert_eq!(drain(&mut consumer, 1).await, ["b1"]);
-    put(&host, "b", &["b2"], 0).await;
-    assert_eq!(drain(&mut consumer, 1).await, ["b2"]);
-    assert!(first.ack().await.expect("still held"));
-    assert_eq!(consumer.cancel("b").await, Ok(0));
-    put(&host, "b", &["b3"], 0).await;
-    assert!(is_idle(&mut consumer).await);
-}
-
 async fn without_acks_nothing_is_registered(executor: impl Executor) {
     let host = host(executor);
     put(&host, "q", &["1", "2"], 0).await;
@@ -389,25 +258,6 @@ async fn without_acks_nothing_is_registered(executor: impl Executor) {
         assert!(!delivery.requeue(Requeue::Last).await.expect("nothing to put back"));
     }
     assert_eq!(keys(host.executor()).await, Vec::<String>::new());
-}
-
-async fn without_acks_closing_returns_what_nobody_read(executor: impl Executor) {
-    let host = host(executor);
-    put(&host, "q", &["1", "2", "3"], 0).await;
-    let options = ConsumerOptions { no_ack: true, ..ConsumerOptions::default() };
-    let mut consumer = consumer(&host, &["q"], options);
-    next(&mut consumer).await;
-    for _ in 0..500 {
-        if host.count("q").await.expect("count") == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    assert_eq!(consumer.close().await, Ok(2));
-    for body in ["2", "3"] {
-        let message = host.get("q").await.expect("got").expect("a message");
-        assert_eq!((message.body.as_text(), message.redelivered), (Some(body), false));
-    }
 }
 
 async fn a_delivery_that_was_restored_is_not_settled_twice(executor: impl Executor) {
@@ -597,6 +447,49 @@ async fn a_list_of_another_type_is_named_once_and_the_others_flow(executor: impl
     run(host.executor(), vec![Command::Del { key: "bad".into() }]).await;
     put(&host, "bad", &["mended"], 0).await;
     assert_eq!(drain(&mut consumer, 1).await, ["mended"]);
+}
+
+/// A take that is full before it comes to a queue says nothing of it.
+async fn a_quarantine_of_another_type_is_named_once_whoever_comes_first(executor: impl Executor) {
+    let quarantine = quarantine_list(&Layout::default(), "bad");
+    let add = Command::SAdd { key: quarantine.clone(), member: b"x".to_vec() };
+    let push = Command::LPush { key: "bad".into(), value: b"no message".to_vec() };
+    run(&executor, vec![add, push]).await;
+    let host = host(executor);
+    let options = ConsumerOptions { queue_order_strategy: QueueOrder::Priority, ..prefetch(1) };
+    let mut consumer = consumer(&host, &["good", "bad"], options);
+    let error = consumer.next(PATIENCE).await.expect_err("it is told of");
+    assert_eq!(error, ExecuteError::WrongType { key: quarantine.as_str().into(), command: "LPUSH" });
+    for body in ["1", "2"] {
+        put(&host, "good", &[body], 0).await;
+        assert_eq!(drain(&mut consumer, 1).await, [body]);
+        assert!(is_idle(&mut consumer).await, "it was told again");
+    }
+    run(host.executor(), vec![Command::Del { key: quarantine }]).await;
+    assert!(matches!(consumer.next(PATIENCE).await, Ok(Next::Quarantined { .. })));
+}
+
+/// What only its reader finds to be no message waits in this process while its quarantine takes none.
+async fn without_acks_no_more_is_put_aside_than_goes_there(executor: impl Executor) {
+    const COUNT: i64 = 200;
+    let quarantine = quarantine_list(&Layout::default(), "q");
+    let add = Command::SAdd { key: quarantine.clone(), member: b"x".to_vec() };
+    let poison =
+        br#"{"body": "_", "headers": {}, "properties": {"delivery_tag": "t", "body_encoding": "base64"}}"#;
+    let push = || Command::LPush { key: "q".into(), value: poison.to_vec() };
+    run(&executor, std::iter::once(add).chain((0..COUNT).map(|_| push())).collect()).await;
+    let host = host(executor);
+    let mut consumer = consumer(&host, &["q"], ConsumerOptions { no_ack: true, ..prefetch(8) });
+    let error = consumer.next(PATIENCE).await.expect_err("it is told of");
+    assert_eq!(error.code(), "wrong-type");
+    assert!(matches!(consumer.next(Duration::from_millis(500)).await, Ok(Next::Idle)));
+    assert!(host.count("q").await.expect("count") >= COUNT - 8, "all of it was taken");
+    run(host.executor(), vec![Command::Del { key: quarantine.clone() }]).await;
+    for _ in 0..COUNT {
+        assert!(matches!(consumer.next(PATIENCE).await, Ok(Next::Quarantined { .. })));
+    }
+    let kept = run(host.executor(), vec![Command::LLen { key: quarantine }]).await;
+    assert_eq!((kept, held(host.executor()).await), (vec![Reply::Count(COUNT)], 0));
 }
 
 /// What a consumer took and never heard of is registered under its name.

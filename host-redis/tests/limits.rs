@@ -9,7 +9,8 @@ use keyrail_core::{
     kombu::{Envelope, Layout},
 };
 use keyrail_redis::{
-    Connection, DurableFanout, Host, Message, Producer, ProducerOptions, Redis, RedisOptions, SimpleQueue,
+    Connection, ConsumerOptions, DurableFanout, Executor, Host, Message, Producer, ProducerOptions, Redis,
+    RedisOptions, RestoreOptions, SimpleQueue, Take,
     celery::{Results, TaskResult},
     load,
 };
@@ -32,6 +33,32 @@ async fn a_wait_may_have_no_end() {
     let results = Results::new(&host);
     results.store(&TaskResult::success("t", 1.into())).await.expect("stored");
     assert!(results.wait("t", Duration::MAX).await.expect("read").is_some());
+}
+
+/// Whatever is left behind is restored, under a lock that lasts as long as the server can count.
+#[tokio::test]
+async fn a_lock_may_last_for_ever() {
+    let server = RedisServer::start();
+    let (redis, _) = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis");
+    let host = support::host(redis);
+    support::put(&host, "x").await;
+    let queues = ["q".to_owned()];
+    let take = Take::one(host.layout(), &queues, "dead");
+    assert_eq!(host.executor().take(&take).await.expect("taken").len(), 1);
+    let options = RestoreOptions {
+        visibility_timeout: Duration::ZERO,
+        mutex_expire: Duration::MAX,
+        ..RestoreOptions::default()
+    };
+    assert_eq!(host.restore_with(&options).await.expect("restored").restored, 1);
+    let options = ConsumerOptions {
+        visibility_timeout: Duration::MAX,
+        restore_interval: Duration::MAX,
+        ..ConsumerOptions::default()
+    };
+    let mut consumer = host.consumer(vec!["q".into()], options).expect("a consumer");
+    assert!(support::next(&mut consumer).await.ack().await.expect("acked"));
+    assert_eq!(server.command(&["DBSIZE"]), ":0\r\n");
 }
 
 /// The server refuses a time that its clock cannot reach, after it has taken the message.

@@ -4,7 +4,7 @@
 //! `keyrail-peer hold URL QUEUE` takes a message, says so, and keeps it until it is killed.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     io::{BufRead, BufReader, Write},
     process::{Command, Stdio},
     time::Duration,
@@ -14,8 +14,8 @@ use keyrail_core::{
     BindingDefinition, DestinationName, Dialect, ExchangeDefinition, ExchangeKind, Table, Topology,
 };
 use keyrail_redis::{
-    Connection, ConsumerOptions, FanoutListener, Host, Message, News, Next, Producer, ProducerOptions,
-    ReceivedMessage, Redis, Requeue, SimpleQueue, load,
+    Connection, Consumer, ConsumerOptions, Delivery, FanoutListener, Host, Message, News, Next, Producer,
+    ProducerOptions, ReceivedMessage, Redis, Requeue, SimpleQueue, load,
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -56,16 +56,58 @@ struct Options {
 #[derive(Deserialize)]
 #[serde(tag = "verb", rename_all = "snake_case")]
 enum Order {
-    Bind { url: String, queues: Vec<Place> },
-    Publish { url: String, messages: Vec<Sent> },
-    Consume { url: String, from: Place, count: usize, requeue: usize },
-    Hold { url: String, queues: Vec<Place> },
-    Listen { url: String, from: Place, acks: bool },
-    Collect { count: usize },
-    Keep { url: String, exchange: String, r#type: String },
-    Send { key: String },
-    SimplePut { url: String, queue: String, bodies: Vec<i64> },
-    SimpleGet { url: String, queue: String, count: usize },
+    Bind {
+        url: String,
+        queues: Vec<Place>,
+    },
+    Publish {
+        url: String,
+        messages: Vec<Sent>,
+    },
+    Consume {
+        url: String,
+        from: Place,
+        count: usize,
+        requeue: usize,
+    },
+    Hold {
+        url: String,
+        queues: Vec<Place>,
+    },
+    /// Takes a message and keeps it in hand.
+    Take {
+        url: String,
+        queue: String,
+        prefetch: usize,
+    },
+    /// Acks what was taken first of what is in hand; whether it was still ours.
+    Settle,
+    Listen {
+        url: String,
+        from: Place,
+        acks: bool,
+    },
+    Collect {
+        count: usize,
+    },
+    Keep {
+        url: String,
+        exchange: String,
+        r#type: String,
+    },
+    Send {
+        key: String,
+    },
+    SimplePut {
+        url: String,
+        queue: String,
+        bodies: Vec<i64>,
+    },
+    SimpleGet {
+        url: String,
+        queue: String,
+        count: usize,
+    },
 }
 
 #[tokio::main]
@@ -92,6 +134,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// What is open from one order to the next.
 #[derive(Default)]
 struct State {
+    consumer: Option<Consumer>,
+    in_hand: VecDeque<Delivery>,
     listener: Option<FanoutListener>,
     producer: Option<Producer>,
 }
@@ -110,6 +154,23 @@ async fn obey(order: Order, state: &mut State) -> Answer {
             for place in queues {
                 hold(&url, &place.queue)?;
             }
+        }
+        Order::Take { url, queue, prefetch } => {
+            if state.consumer.is_none() {
+                let options = ConsumerOptions { prefetch, ..options() };
+                state.consumer = Some(host(&url).await?.consumer(vec![queue], options)?);
+            }
+            let consumer = state.consumer.as_mut().ok_or("no consumer")?;
+            let Next::Delivery(delivery) = consumer.next(PATIENCE).await? else {
+                return Err("nothing came".into());
+            };
+            let taken = told(&delivery.message())?;
+            state.in_hand.push_back(delivery);
+            return Ok(taken);
+        }
+        Order::Settle => {
+            let delivery = state.in_hand.pop_front().ok_or("nothing is in hand")?;
+            return Ok(delivery.ack().await?.into());
         }
         Order::Listen { acks: true, .. } => return Err("listeners have no acks".into()),
         Order::Listen { url, from, .. } => {

@@ -187,6 +187,10 @@ impl Inner {
         Inner::new(id, queue, list, payload, self.place, Instant::now())
     }
 
+    pub(super) fn is_unread(&self) -> bool {
+        self.state.load(Ordering::Acquire) == UNREAD
+    }
+
     /// Whether it may be handed out: not if it went back before anybody read it.
     pub(super) fn hand_out(&self) -> bool {
         self.state.compare_exchange(UNREAD, HANDED_OUT, Ordering::AcqRel, Ordering::Acquire).is_ok()
@@ -233,7 +237,6 @@ pub(super) enum Request {
         done: oneshot::Sender<Result<usize, ExecuteError>>,
     },
     Close {
-        unread: Vec<Arc<Inner>>,
         done: oneshot::Sender<Result<usize, ExecuteError>>,
     },
 }

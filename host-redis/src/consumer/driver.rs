@@ -39,7 +39,9 @@ pub(super) struct Driver<E: Executor> {
     pub(super) poison: Vec<(Arc<Inner>, Box<str>)>,
     /// On the way back since somebody asked for all that is unread, and not there yet.
     pub(super) called_back: Vec<Arc<Inner>>,
-    /// Not registered and not read: what a consumer without acks gives back when it is closed.
+    /// What a consumer without acks has taken ahead, the oldest first; what was read is forgotten from the front.
+    pub(super) ahead: VecDeque<Arc<Inner>>,
+    /// Of that, what goes back and is not registered yet.
     pub(super) loose: Vec<Arc<Inner>>,
     /// How many went back because nobody reads on.
     pub(super) returned: usize,
@@ -103,6 +105,7 @@ impl<E: Executor> Driver<E> {
             backs: Vec::new(),
             poison: Vec::new(),
             called_back: Vec::new(),
+            ahead: VecDeque::new(),
             loose: Vec::new(),
             returned: 0,
             out,
@@ -209,6 +212,7 @@ impl<E: Executor> Driver<E> {
         let (delivery, verdict, done) = match request {
             Request::Settle { delivery, verdict, done } => (delivery, verdict, done),
             Request::Poison { delivery, reason } => {
+                self.unread.one_less();
                 // Unless it went back meanwhile; whoever reads it next finds the same.
                 if delivery.id.is_empty() || self.held.remove(&delivery.place).is_some() {
                     self.poison.push((delivery, reason));
@@ -246,13 +250,12 @@ impl<E: Executor> Driver<E> {
             return 0;
         }
         let (prefetch, unread) = (self.options.prefetch, self.unread.count());
+        // What cannot go where it belongs waits in this process.
+        let waiting = self.poison.len() + self.called_back.len() + self.loose.len();
         let room = match (prefetch, self.options.no_ack) {
-            (0, _) => BATCH.saturating_sub(unread),
-            (_, true) => prefetch.saturating_sub(unread),
-            (_, false) => {
-                let aside = self.unread.aside();
-                prefetch.saturating_sub(self.held.len() + self.poison.len() + self.called_back.len() + aside)
-            }
+            (0, _) => BATCH.saturating_sub(unread + waiting),
+            (_, true) => prefetch.saturating_sub(unread + waiting),
+            (_, false) => prefetch.saturating_sub(self.held.len() + waiting + self.unread.aside()),
         };
         // As long as there is something to read, small batches are not worth their way. Halves are: one is on its way
         // while the other is worked on.
@@ -267,6 +270,9 @@ impl<E: Executor> Driver<E> {
 
     /// Sends what is settled and takes what there is room for, in one exchange. Whether anything came of it.
     async fn exchange(&mut self) -> bool {
+        while self.ahead.front().is_some_and(|delivery| !delivery.is_unread()) {
+            self.ahead.pop_front();
+        }
         // Before taking: what goes back to be the next must be there.
         let returned = self.give_back().await;
         // It may have found that nothing can be taken now; acks may go nevertheless, where memory is short for instance.
@@ -342,7 +348,11 @@ impl<E: Executor> Driver<E> {
             }
             progress = true;
         }
-        self.complaints = complaints;
+        // A take that is full may not have come to a list that it would complain about.
+        match progress {
+            true => self.complaints.extend(complaints),
+            false => self.complaints = complaints,
+        }
         progress
     }
 
@@ -357,16 +367,12 @@ impl<E: Executor> Driver<E> {
 
     fn hold(&mut self, inner: Inner) {
         let inner = Arc::new(inner);
-        if !inner.id.is_empty() {
-            self.held.insert(inner.place, inner.clone());
+        match inner.id.is_empty() {
+            true => self.ahead.push_back(inner.clone()),
+            false => drop(self.held.insert(inner.place, inner.clone())),
         }
         self.unread.one_more();
-        if let Err(mpsc::error::SendError(Ok(Event::Delivery(inner)))) =
-            self.out.send(Ok(Event::Delivery(inner)))
-            && inner.id.is_empty()
-        {
-            self.loose.push(inner);
-        }
+        self.tell(Ok(Event::Delivery(inner)));
     }
 
     /// Names what is in quarantine now. It takes the room of a message until somebody reads it: nobody knows how much more

@@ -110,12 +110,16 @@ impl<E: Executor> Driver<E> {
     }
 
     fn has_rest(&self) -> bool {
-        !self.called_back.is_empty() || !self.poison.is_empty()
+        !self.called_back.is_empty() || !self.poison.is_empty() || !self.loose.is_empty()
     }
 
     /// Tries again what was called back and could not go, and puts aside what is no message. How many were put back or
     /// aside; what fails is in its place again.
     async fn return_rest(&mut self) -> (usize, usize) {
+        if let Err(error) = self.register_loose().await {
+            self.fail(Errand::Rest, error);
+            return (0, 0);
+        }
         let called_back = mem::take(&mut self.called_back);
         let back = self.return_these(called_back, false).await.count;
         let mut aside = 0;
@@ -188,9 +192,16 @@ impl<E: Executor> Driver<E> {
     /// Puts back what nobody has read, of one queue or of all.
     pub(super) async fn return_unread(&mut self, queue: Option<&str>) -> Gone {
         let wanted = |delivery: &&Arc<Inner>| queue.is_none_or(|queue| delivery.queue == queue);
-        let unread = self.held.values().filter(wanted).filter(|delivery| delivery.call_back());
-        let unread = unread.cloned().collect();
-        self.return_these(unread, false).await
+        let unread = |delivery: &&Arc<Inner>| wanted(delivery) && delivery.call_back();
+        let mut these: Vec<_> = self.held.values().filter(unread).cloned().collect();
+        self.loose.extend(self.ahead.iter().filter(unread).cloned());
+        let before = self.called_back.len();
+        if let Err(error) = self.register_loose().await {
+            self.fail(Errand::Rest, error.clone());
+            return Gone { count: 0, failed: Some(error) };
+        }
+        these.extend(self.called_back.drain(before..));
+        self.return_these(these, false).await
     }
 
     /// Puts back everything that is held.
@@ -242,11 +253,11 @@ impl<E: Executor> Driver<E> {
         while let Ok(request) = self.requests.try_recv() {
             self.accept(request);
         }
-        let (unread, done) = match closing {
-            Some(Request::Close { unread, done }) => (unread, Some(done)),
-            _ => (Vec::new(), None),
+        let done = match closing {
+            Some(Request::Close { done }) => Some(done),
+            _ => None,
         };
-        self.loose.extend(unread.into_iter().filter(|delivery| delivery.id.is_empty()));
+        self.loose.extend(self.ahead.drain(..).filter(|delivery| delivery.call_back()));
         let deadline = Instant::now() + CLOSING;
         let result = match timeout_at(deadline, self.return_everything()).await {
             Ok(result) => result,

@@ -1,10 +1,15 @@
 -- Moves deliveries from the register to lists, each only if it is registered as it was read.
+-- refused.lua stands in front of it.
 -- KEYS: the unacked hash, its index, the lock, then the lists.
 -- ARGV: the token of the lock, or '' if none is needed; for how many milliseconds it is held on; then for each delivery
 -- its name, its time or '' for any, the payload, the number of its lists and their places in KEYS.
 -- The record goes last, and stays if there is no list: it came after the reading.
 -- Returns a list with 1 for what is in its lists, 0 for what somebody else has moved, and minus the place in KEYS of a
 -- list of another type; or 0 if the lock is somebody else's.
+local refusal = KEYS[4] and refused('RPUSH', KEYS[4], '') or refused('ZREM', KEYS[2], '') or refused('HDEL', KEYS[1], '')
+if refusal then
+    return refusal
+end
 if ARGV[1] ~= '' then
     if redis.call('GET', KEYS[3]) ~= ARGV[1] then
         return 0

@@ -6,8 +6,7 @@
 -- before 7.0.
 -- Returns the place of the need that is not met, from 0, or the list of replies.
 local needs, at, place = ARGV[1], 1, 0
--- Redis 8.0 refuses the question about a command that has not as many arguments as it takes: behind its key it has two,
--- which name no other key, or so many.
+-- How many arguments the question about a command has behind its key: two, which name no other key, or so many.
 local more, empty = {DEL = 0, LLEN = 0, PUBLISH = 1, RPOP = 0, SMEMBERS = 0}, {'', ''}
 while at <= #needs do
     local kind, command, key
@@ -18,8 +17,9 @@ while at <= #needs do
             return place
         end
     end
-    if redis.acl_check_cmd and not redis.acl_check_cmd(command, key, unpack(empty, 1, more[command] or 2)) then
-        return redis.error_reply('NOPERM this user may not ' .. command .. ' `' .. key .. '`')
+    local refusal = refused(command, key, unpack(empty, 1, more[command] or 2))
+    if refusal then
+        return refusal
     end
     place = place + 1
 end

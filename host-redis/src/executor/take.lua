@@ -1,4 +1,5 @@
--- Takes messages and registers them as unacked, in one step. tag.lua stands in front of it.
+-- Takes messages and registers them as unacked, in one step. tag.lua and refused.lua stand in front
+-- of it.
 -- KEYS: the unacked hash, its index; then step by step, and within a step queue by queue, a list and the quarantine list
 -- of its queue.
 -- ARGV: how many at most; after how many bytes no more; the owner, or '' to register nothing; the number of queues; '1'
@@ -46,6 +47,14 @@ local function register()
     end
 end
 
+local refusal = refused('LTRIM', keys[3], 0, 0)
+if not refusal and owner ~= '' then
+    refusal = refused('ZADD', keys[2], '0', '') or refused('HSET', keys[1], '', '')
+end
+if refusal then
+    return refusal
+end
+
 local behind_tag, count, last = '#' .. owner .. '.', 0, SMALL
 for step = 3, #keys, 2 * width do
     -- For each queue how many messages are left, how many were taken, what was read, and how many of that are left.
@@ -89,12 +98,15 @@ for step = 3, #keys, 2 * width do
                     end
                 end
                 say(place, delivery, payload)
-            elseif is(keys[place + 1], 'list') then
-                redis.call('LPUSH', keys[place + 1], payload)
-                say(-place)
-            else
+            elseif not is(keys[place + 1], 'list') then
                 say(0, place + 1)
                 payload = nil
+            elseif refused('LPUSH', keys[place + 1], '') then
+                -- What came before it is on its way; who takes next meets it first.
+                refusal, payload = refused('LPUSH', keys[place + 1], ''), nil
+            else
+                redis.call('LPUSH', keys[place + 1], payload)
+                say(-place)
             end
             if payload then
                 taken[queue], left[queue] = taken[queue] + 1, left[queue] - 1
@@ -112,4 +124,4 @@ for step = 3, #keys, 2 * width do
         end
     end
 end
-return out
+return size == 0 and refusal or out

@@ -36,7 +36,7 @@ pub(crate) const TABLE: &[Row] = &[
         "5, 6",
         &["consuming::a_mark_at_the_top"],
         "Kombu rewrites what it puts back with the mark at the top, where it is read; keyrail puts back unread bytes as they came",
-        &["host-redis/tests/consumer.rs::without_acks_closing_returns_what_nobody_read"],
+        &["host-redis/tests/closing.rs::without_acks_closing_returns_what_nobody_read"],
     ),
     whole("amq_defaults", "3.4", &["declaring::the_predeclared_direct_exchange"]),
     but(
@@ -155,7 +155,7 @@ pub(crate) const TABLE: &[Row] = &[
         "6",
         &["consuming::a_consumer_that_closes"],
         "Kombu puts the oldest back first, so that it is taken last; keyrail keeps the order",
-        &["host-redis/tests/consumer.rs::closing_returns_what_is_held_in_the_old_order"],
+        &["host-redis/tests/closing.rs::closing_returns_what_is_held_in_the_old_order"],
     ),
     whole("consume_ack", "6", &["consuming::settled_messages"]),
     whole("consume_fanout", "4", &["fanout::listeners"]),

@@ -14,6 +14,7 @@ use keyrail_core::kombu::Layout;
 use keyrail_redis::load;
 
 pub(crate) mod cluster;
+pub(crate) mod consuming;
 pub(crate) mod doctor;
 pub(crate) mod operations;
 pub(crate) mod proxy;

@@ -10,7 +10,7 @@ use super::{
     Redis,
     replies::{bytes, text},
 };
-use crate::ExecuteError;
+use crate::{ExecuteError, registry::LONGEST};
 
 /// Name and value in a hash.
 type Field = (Vec<u8>, Vec<u8>);
@@ -172,5 +172,5 @@ pub(super) async fn unlock(redis: &Redis, layout: &Layout, token: &str) -> Resul
 }
 
 fn milliseconds(limit: Duration) -> u64 {
-    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).min(LONGEST)
 }

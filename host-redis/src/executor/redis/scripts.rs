@@ -19,21 +19,30 @@ pub(super) struct Scripts {
     pub(super) unlock: Script,
 }
 
+/// In front of those that use it.
+macro_rules! asking {
+    ($script:literal) => {
+        concat!(include_str!("../refused.lua"), include_str!($script))
+    };
+}
+
 const RUN: &str = include_str!("../run.lua");
+const REFUSED: &str = include_str!("../refused.lua");
 
 impl Scripts {
     pub(super) fn new() -> Self {
-        let around = |script: &str| Script::new(&format!("local function plan()\n{RUN}\nend\n{script}"));
+        let around =
+            |script: &str| Script::new(&format!("{REFUSED}local function plan()\n{RUN}\nend\n{script}"));
         Scripts {
-            run: Script::new(RUN),
+            run: Script::new(asking!("../run.lua")),
             once: around(include_str!("../once.lua")),
             adding: around(include_str!("../adding.lua")),
-            take: Script::new(concat!(include_str!("../tag.lua"), include_str!("../take.lua"))),
-            settle: Script::new(include_str!("../settle.lua")),
-            give_back: Script::new(include_str!("../give_back.lua")),
+            take: Script::new(concat!(include_str!("../tag.lua"), asking!("../take.lua"))),
+            settle: Script::new(asking!("../settle.lua")),
+            give_back: Script::new(asking!("../give_back.lua")),
             touch: Script::new(include_str!("../touch.lua")),
             overdue: Script::new(include_str!("../overdue.lua")),
-            restore: Script::new(include_str!("../restore.lua")),
+            restore: Script::new(asking!("../restore.lua")),
             sweep: Script::new(include_str!("../sweep.lua")),
             unlock: Script::new(include_str!("../unlock.lua")),
         }
