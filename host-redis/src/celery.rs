@@ -39,7 +39,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, Next};
+use crate::{Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, Next, names};
 
 mod call;
 mod control;
@@ -306,6 +306,11 @@ impl<E: Executor> Worker<E> {
     /// What keeps it from starting, and what keeps it from putting back what it holds.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), HostError> {
         let mut stop = pin!(stop);
+        // Before the first is bound.
+        for queue in &self.queues {
+            names::check_queue(self.host.layout(), queue.as_bytes())?;
+        }
+        self.host.check_one_slot()?;
         let prefetch = self.concurrency * PREFETCH_MULTIPLIER;
         let desk = self.desk(prefetch);
         let mut control = tokio::select! {
