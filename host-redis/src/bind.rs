@@ -14,6 +14,20 @@ use crate::{
 };
 
 /// A binding to be written to Redis.
+///
+/// ```
+/// use keyrail_core::{BindingDefinition, Dialect, ExchangeKind, kombu::{Envelope, Layout}};
+/// use keyrail_redis::{Bind, Host, Memory, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let json = r#"{"source": "orders", "destination": {"queue": "billing"}, "routingKey": "*.paid"}"#;
+/// let binding: BindingDefinition = serde_json::from_str(json).unwrap();
+/// host.bind(&Bind { binding, kind: Some(ExchangeKind::Topic), dialect: Dialect::Kombu57 }).await.unwrap();
+/// let sent = host.publish(&Outgoing::new("orders", "eu.paid", Envelope::text("42 EUR"))).await.unwrap();
+/// assert_eq!(sent.queues, ["billing"]);
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Bind {
     /// The binding.
@@ -25,6 +39,22 @@ pub struct Bind {
 }
 
 /// What became of a binding that was written.
+///
+/// ```
+/// use keyrail_core::{BindingDefinition, Dialect, ExchangeKind, kombu::Layout};
+/// use keyrail_redis::{Bind, Host, Memory, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let json = r#"{"source": "orders", "destination": {"queue": "billing"}, "routingKey": "*.paid"}"#;
+/// let binding: BindingDefinition = serde_json::from_str(json).unwrap();
+/// let bind = |dialect| Bind { binding: binding.clone(), kind: Some(ExchangeKind::Topic), dialect };
+/// let bound = host.bind(&bind(Dialect::Kombu56)).await.unwrap();
+/// assert!(bound.new && bound.is_kombus && bound.replaced.is_empty());
+/// assert_eq!(host.bind(&bind(Dialect::Kombu57)).await.unwrap().replaced, [Dialect::Kombu56]);
+/// assert!(!host.bind(&bind(Dialect::Kombu57)).await.unwrap().new, "binding twice is binding once");
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bound {
     /// The type of the exchange.
@@ -43,10 +73,29 @@ impl<E: Executor> Host<E> {
     /// Writes a binding, with the types of its exchanges where Kombu cannot tell them: that of `bind`, and for an exchange
     /// that it leads to that of [`load::Options::kinds`]. Binding twice is binding once.
     ///
+    /// ```
+    /// use keyrail_core::{BindingDefinition, Dialect, ExchangeKind, kombu::Layout};
+    /// use keyrail_redis::{Bind, Host, Memory, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let json = r#"{"source": "orders", "destination": {"queue": "billing"}, "routingKey": "paid"}"#;
+    /// let binding: BindingDefinition = serde_json::from_str(json).unwrap();
+    /// let bind = |kind| Bind { binding: binding.clone(), kind: Some(kind), dialect: Dialect::Kombu57 };
+    /// host.bind(&bind(ExchangeKind::Topic)).await.unwrap();
+    /// let error = host.bind(&bind(ExchangeKind::Direct)).await.unwrap_err();
+    /// assert_eq!(error.to_string(), "exchange `orders` is topic already and cannot become direct");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// A binding that no router takes, a type that contradicts the one that is known, a key that cannot be written;
     /// nothing is written then. Those of the executor: on a cluster whose tables lie on several servers a part may be
     /// written, and binding again completes it.
+    /// # Cost
+    /// Reads the tables that the exchange reaches.
+    /// # Source
+    /// AMQP 0-9-1 `queue.bind`; Kombu's `kombu.transport.redis.Channel._queue_bind`.
     pub async fn bind(&self, bind: &Bind) -> Result<Bound, HostError> {
         for _ in 0..ATTEMPTS {
             if let Some(bound) = self.try_bind(bind).await? {

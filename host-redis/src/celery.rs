@@ -39,7 +39,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, Next};
+use crate::{Consumer, ConsumerOptions, Delivery, ExecuteError, Executor, Host, HostError, Next, names};
 
 mod call;
 mod control;
@@ -76,6 +76,29 @@ pub use stored::StoredResult;
 /// A caller's `time_limit` drops the task where it waits, and fails it as Celery's pool does; it is acked then. At its
 /// `soft_time_limit` a task is asked to end: see [`Call::soft_time_limit`]. Where a caller leaves one of them out, or writes 0,
 /// the worker's holds. A task that blocks its thread instead of waiting can be neither stopped nor asked.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Layout, Task};
+/// use keyrail_redis::{Host, Memory, Outgoing, celery::{Results, Worker}, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let worker = Worker::new(&host, "w1@here")
+///     .queues(vec!["shop".into()])
+///     .concurrency(2)
+///     .task("shop.hello", async |call| Ok(format!("hello, {}", call.id).into()));
+/// host.publish(&Outgoing::new("", "shop", Task::new("shop.hello", "id-1").envelope())).await.unwrap();
+///
+/// let results = Results::new(&host);
+/// let until_done = async { drop(results.wait("id-1", Duration::from_secs(10)).await) };
+/// worker.run(until_done).await.unwrap();
+/// assert_eq!(results.get("id-1").await.unwrap().unwrap().result, "hello, id-1");
+/// # });
+/// ```
+///
+/// # Source
+/// Celery's `celery.worker`.
 pub struct Worker<E: Executor> {
     host: Host<E>,
     node: Arc<Node<E>>,
@@ -127,6 +150,18 @@ impl<E: Executor> Worker<E> {
     }
 
     /// Called once, when the worker takes tasks and hears remote control.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Host, Memory, celery::Worker, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let (say, ready) = tokio::sync::oneshot::channel();
+    /// let worker = Worker::new(&host, "w1@here").when_ready(move || drop(say.send("ready")));
+    /// worker.run(async { assert_eq!(ready.await, Ok("ready")) }).await.unwrap();
+    /// # });
+    /// ```
     #[must_use]
     pub fn when_ready(mut self, call: impl FnOnce() + Send + 'static) -> Self {
         self.ready = Some(Box::new(call));
@@ -134,6 +169,25 @@ impl<E: Executor> Worker<E> {
     }
 
     /// Registers what runs under a name. An error, or a panic, becomes the result `FAILURE`.
+    ///
+    /// What the task is called with is a [`Call`]; what it returns becomes its result, any JSON.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Layout, Task};
+    /// use keyrail_redis::{Host, Memory, Outgoing, celery::{Results, TaskFailure, Worker}, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let worker = Worker::new(&host, "w1@here")
+    ///     .task("shop.refuse", async |_| Err(TaskFailure::new("ValueError", "below zero")));
+    /// host.publish(&Outgoing::new("", "celery", Task::new("shop.refuse", "id-1").envelope())).await.unwrap();
+    /// let results = Results::new(&host);
+    /// worker.run(async { drop(results.wait("id-1", Duration::from_secs(10)).await) }).await.unwrap();
+    /// let result = results.get("id-1").await.unwrap().unwrap();
+    /// assert_eq!(result.outcome().unwrap().unwrap_err().exc_type, "ValueError");
+    /// # });
+    /// ```
     #[must_use]
     pub fn task<F, R>(mut self, name: &str, run: F) -> Self
     where
@@ -203,6 +257,22 @@ impl<E: Executor> Worker<E> {
 
     /// When a worker that stops waits no longer for what runs: it is dropped, and its messages go back with the others. That
     /// takes a second at most, however Redis is. Celery's second signal.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Layout, Task};
+    /// use keyrail_redis::{Host, Memory, Outgoing, celery::Worker, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "celery", Task::new("shop.long", "id-1").envelope())).await.unwrap();
+    /// let worker = Worker::new(&host, "w1@here")
+    ///     .task("shop.long", async |_| Ok(std::future::pending().await))
+    ///     .at_once(tokio::time::sleep(Duration::from_millis(400)));
+    /// worker.run(tokio::time::sleep(Duration::from_millis(200))).await.unwrap();
+    /// assert_eq!(host.count("celery").await.unwrap(), 1, "broken off, and in its queue again");
+    /// # });
+    /// ```
     #[must_use]
     pub fn at_once(mut self, told: impl Future<Output = ()> + Send + 'static) -> Self {
         self.at_once = Box::pin(told);
@@ -212,10 +282,35 @@ impl<E: Executor> Worker<E> {
     /// Works until `stop` ends; then takes no more, waits for the tasks that run, and puts the others back. If Redis does
     /// not take their results within 5 s, these go back too, and run again.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Layout, Task};
+    /// use keyrail_redis::{Host, Memory, Outgoing, celery::{Results, Worker}, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "celery", Task::new("shop.slow", "id-1").envelope())).await.unwrap();
+    /// let (begins, begun) = tokio::sync::watch::channel(false);
+    /// let worker = Worker::new(&host, "w1@here").task("shop.slow", move |_| {
+    ///     begins.send_replace(true);
+    ///     async { tokio::time::sleep(Duration::from_millis(50)).await; Ok("done".into()) }
+    /// });
+    /// # let mut begun = begun;
+    /// // Told to stop as soon as it works, it still ends what runs.
+    /// worker.run(async { drop(begun.wait_for(|begun| *begun).await) }).await.unwrap();
+    /// assert_eq!(Results::new(&host).get("id-1").await.unwrap().unwrap().result, "done");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// What keeps it from starting, and what keeps it from putting back what it holds.
     pub async fn run(mut self, stop: impl Future<Output = ()>) -> Result<(), HostError> {
         let mut stop = pin!(stop);
+        // Before the first is bound.
+        for queue in &self.queues {
+            names::check_queue(self.host.layout(), queue.as_bytes())?;
+        }
+        self.host.check_one_slot()?;
         let prefetch = self.concurrency * PREFETCH_MULTIPLIER;
         let desk = self.desk(prefetch);
         let mut control = tokio::select! {

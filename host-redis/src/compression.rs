@@ -36,6 +36,13 @@ impl Compression {
         [Compression::Zlib, Compression::Bzip2, Compression::Lzma, Compression::Zstd, Compression::Brotli];
 
     /// The value of the header.
+    ///
+    /// ```
+    /// use keyrail_redis::Compression;
+    ///
+    /// assert_eq!(Compression::Zstd.content_type(), "application/zstd");
+    /// assert!(Compression::ALL.iter().all(|compression| compression.content_type().parse() == Ok(*compression)));
+    /// ```
     pub const fn content_type(self) -> &'static str {
         match self {
             Compression::Zlib => "application/x-gzip",
@@ -82,9 +89,21 @@ impl Compression {
 
     /// Decompresses at most so many bytes: a message of a few kilobytes may stand for gigabytes.
     ///
+    /// ```
+    /// use std::io::ErrorKind;
+    /// use keyrail_redis::Compression;
+    ///
+    /// let bomb = Compression::Zlib.compress(&vec![0; 1 << 20]).unwrap();
+    /// assert!(bomb.len() < 2000);
+    /// let refused = Compression::Zlib.decompress(&bomb, 64_000).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::FileTooLarge);
+    /// ```
+    ///
     /// # Errors
     /// [`io::ErrorKind::FileTooLarge`] beyond the limit; what the codec says of bytes that are not its own, cut off ones
     /// included.
+    /// # Cost
+    /// At most one byte more than the limit is unpacked.
     pub fn decompress(self, packed: &[u8], limit: u64) -> io::Result<Vec<u8>> {
         match self {
             Compression::Zlib => bounded(flate2::read::ZlibDecoder::new(packed), limit),
@@ -123,6 +142,13 @@ impl FromStr for Compression {
 }
 
 /// No compression of Kombu's has this name.
+///
+/// ```
+/// use keyrail_redis::Compression;
+///
+/// let error = "rot13".parse::<Compression>().unwrap_err();
+/// assert_eq!((&*error.name, error.code()), ("rot13", "unknown-compression"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownCompression {
     /// The name.

@@ -97,6 +97,15 @@ impl Connection {
     }
 
     /// The transport options.
+    ///
+    /// ```
+    /// use keyrail_redis::{Connection, ConsumerOptions};
+    ///
+    /// let connection = Connection::new("redis://127.0.0.1/2").unwrap();
+    /// assert_eq!(connection.options().layout.db, 2);
+    /// let options = ConsumerOptions::from(connection.options());
+    /// assert_eq!(options.visibility_timeout, connection.options().visibility_timeout);
+    /// ```
     pub const fn options(&self) -> &TransportOptions {
         &self.options
     }
@@ -106,11 +115,31 @@ impl Connection {
     }
 
     /// Whether it is a cluster, where keys lie on several servers.
+    ///
+    /// ```
+    /// use keyrail_redis::Connection;
+    ///
+    /// assert!(Connection::new("redis+cluster://a:7000;redis+cluster://b:7000").unwrap().is_cluster());
+    /// assert!(!Connection::new("sentinel://a:26379").unwrap().is_cluster());
+    /// ```
     pub const fn is_cluster(&self) -> bool {
         matches!(self.address.place, Place::Cluster(_))
     }
 
     /// Connects, and makes sure that it is Redis who answers.
+    ///
+    /// ```no_run
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Connection, Host, load};
+    ///
+    /// # async fn connect() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connection = Connection::new("redis://127.0.0.1/0")?;
+    /// let redis = connection.connect().await?;
+    /// let host = Host::from_tables(redis, connection.options().layout.clone(), load::Options::default());
+    /// println!("{} messages wait", host.count("billing").await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`Unreachable`](ExecuteError::Unreachable), [`NotRedis`](ExecuteError::NotRedis),
@@ -137,6 +166,16 @@ impl FromStr for Connection {
 }
 
 /// Why there is no connection to speak of yet.
+///
+/// ```
+/// use keyrail_redis::{Connection, ConnectionError, TransportOptions};
+///
+/// let error = Connection::new("amqp://guest:s3cret@localhost").unwrap_err();
+/// assert!(matches!(error, ConnectionError::Url { .. }));
+/// assert!(!error.to_string().contains("s3cret"));
+/// let error = r#"{"sep": ""}"#.parse::<TransportOptions>().unwrap_err();
+/// assert_eq!(error.code(), "invalid-transport-options");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectionError {

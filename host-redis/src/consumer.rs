@@ -61,6 +61,26 @@ pub struct Consumer {
 }
 
 /// How a [`Consumer`] works, by the words of Kombu where it has them.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{ConsumerOptions, Host, Memory, Next, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// for text in ["a", "b"] {
+///     host.publish(&Outgoing::new("", "jobs", Envelope::text(text))).await.unwrap();
+/// }
+/// let options = ConsumerOptions { prefetch: 1, ..ConsumerOptions::default() };
+/// let mut consumer = host.consumer(vec!["jobs".into()], options).unwrap();
+/// let first = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+/// let second = consumer.next(Duration::from_millis(50)).await.unwrap();
+/// assert!(matches!(second, Next::Idle), "one is held");
+/// first.ack().await.unwrap();
+/// assert!(consumer.next(Duration::from_secs(5)).await.unwrap().delivery().is_some());
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct ConsumerOptions {
     /// How many messages may be held at once, those that wait in this process included, and what went to quarantine until
@@ -130,6 +150,24 @@ impl Default for ConsumerOptions {
 }
 
 /// What came of waiting for a message.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Command, Layout, Plan};
+/// use keyrail_redis::{ConsumerOptions, Executor, Host, Memory, Next, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let push = Command::LPush { key: "jobs".into(), value: b"no message".to_vec() };
+/// host.executor().run(&Plan { atomic: false, commands: vec![push] }).await.unwrap();
+/// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+/// match consumer.next(Duration::from_secs(5)).await.unwrap() {
+///     Next::Delivery(delivery) => drop(delivery.ack()),
+///     Next::Quarantined { list, .. } => assert_eq!(list, "keyrail.quarantine.jobs"),
+///     Next::Idle => panic!("it was there"),
+/// }
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub enum Next {
     /// A message.
@@ -180,10 +218,29 @@ impl Consumer {
     ///
     /// A broken connection is no error: messages come again once Redis can be reached.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, Next, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+    /// assert!(matches!(consumer.next(Duration::from_millis(20)).await, Ok(Next::Idle)));
+    /// host.publish(&Outgoing::new("", "jobs", Envelope::text("resize"))).await.unwrap();
+    /// while let Next::Delivery(delivery) = consumer.next(Duration::from_millis(200)).await.unwrap() {
+    ///     assert_eq!(delivery.message().body.as_text(), Some("resize"));
+    ///     delivery.ack().await.unwrap();
+    /// }
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// What somebody has to mend: a key of another type ([`ExecuteError::WrongType`]; the other queues go on), a login
     /// that is refused, an answer that is an error. Each is reported once, and the consumer tries on.
     /// [`ExecuteError::Closed`] if there is no consumer any more.
+    /// # Cost
+    /// What was taken ahead comes without asking Redis. The body is read here, in the time of whoever asks.
     pub async fn next(&mut self, limit: Duration) -> Result<Next, ExecuteError> {
         // Beyond a century there is no instant, and nobody waits that long.
         let deadline = deadline(limit);
@@ -224,6 +281,22 @@ impl Consumer {
 
     /// Puts back everything that is held, to be taken next and in the old order; how many went back. Messages come on.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "jobs", Envelope::text("resize"))).await.unwrap();
+    /// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+    /// consumer.next(Duration::from_secs(5)).await.unwrap().delivery().expect("a job");
+    /// assert_eq!(consumer.recover().await, Ok(1));
+    /// let again = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().expect("the job");
+    /// assert!(again.redelivered());
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// What could not be put back is still held.
     pub async fn recover(&self) -> Result<usize, ExecuteError> {
@@ -231,12 +304,48 @@ impl Consumer {
     }
 
     /// Changes how many messages may be held at once. What is held beyond it stays.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// for text in ["a", "b"] {
+    ///     host.publish(&Outgoing::new("", "jobs", Envelope::text(text))).await.unwrap();
+    /// }
+    /// let options = ConsumerOptions { prefetch: 1, ..ConsumerOptions::default() };
+    /// let mut consumer = host.consumer(vec!["jobs".into()], options).unwrap();
+    /// consumer.next(Duration::from_secs(5)).await.unwrap().delivery().expect("the first");
+    /// consumer.set_prefetch(2);
+    /// consumer.next(Duration::from_secs(5)).await.unwrap().delivery().expect("the second, beside it");
+    /// # });
+    /// ```
     pub fn set_prefetch(&self, prefetch: usize) {
         // Without a task behind it there is nothing to change.
         let _ = self.requests.send(Request::Prefetch(prefetch));
     }
 
     /// Takes no more from this queue. What was taken ahead goes back; how many did. What was handed out stays held.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, Next, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let mut consumer = host.consumer(vec!["a".into(), "b".into()], ConsumerOptions::default()).unwrap();
+    /// consumer.cancel("a").await.unwrap();
+    /// for queue in ["a", "b"] {
+    ///     host.publish(&Outgoing::new("", queue, Envelope::text("x"))).await.unwrap();
+    /// }
+    /// let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+    /// assert_eq!(delivery.queue(), "b");
+    /// assert_eq!(host.count("a").await.unwrap(), 1, "it stays there");
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// What could not be put back is still held.
@@ -247,6 +356,22 @@ impl Consumer {
 
     /// Takes no more, sends the acks that are under way, and puts back everything that is held, to be taken next and in
     /// the old order; how many went back. Takes six seconds at most, however Redis is.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "jobs", Envelope::text("resize"))).await.unwrap();
+    /// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+    /// let held = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().expect("a job");
+    /// assert_eq!(consumer.close().await.unwrap(), 1);
+    /// assert_eq!(host.count("jobs").await.unwrap(), 1, "somebody else may have it");
+    /// assert_eq!(held.ack().await.unwrap_err().code(), "consumer-closed");
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// What could not be put back stays registered, and a restore will find it. [`ExecuteError::Timeout`] if Redis does not

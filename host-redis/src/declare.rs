@@ -14,6 +14,20 @@ use crate::{Executor, HostError, Reply, registry};
 pub(crate) const ATTEMPTS: u32 = 16;
 
 /// What an import changed.
+///
+/// ```
+/// use keyrail_core::{Dialect, Topology, kombu::Layout};
+/// use keyrail_redis::{Host, Imported, Memory, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let topology = Topology::from_lines("orders topic: *.paid -> billing").unwrap();
+/// let imported = host.import(&topology, Dialect::Kombu56).await.unwrap();
+/// assert_eq!(imported, Imported { new: 3, replaced: 0 }, "an exchange, a queue, a binding");
+/// let imported = host.import(&topology, Dialect::Kombu57).await.unwrap();
+/// assert_eq!(imported, Imported { new: 1, replaced: 1 }, "the row in another dialect");
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
     /// How many exchanges, queues, bindings and policies were not there before.

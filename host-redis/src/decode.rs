@@ -10,6 +10,17 @@ use serde_json::{Map, Value, value::RawValue};
 use crate::{Compression, payload, read_json};
 
 /// A message out of a queue or off a channel.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Json};
+/// use keyrail_redis::ReceivedMessage;
+///
+/// let sent = Envelope::json(&Json::from("resize")).header("tenant", "a").reply_to("answers");
+/// let message = ReceivedMessage::decode("jobs", &sent.to_bytes("", "jobs", "tag-1"));
+/// assert_eq!(message.body.as_json().unwrap(), "resize");
+/// assert_eq!((&message.headers["tenant"], &message.properties["reply_to"]), (&"a".into(), &"answers".into()));
+/// assert_eq!(serde_json::to_value(&message).unwrap()["contentType"], "application/json");
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceivedMessage {
@@ -51,6 +62,18 @@ pub struct ReceivedMessage {
 }
 
 /// Why a body was not decoded: it is there as it was sent.
+///
+/// ```
+/// use keyrail_core::kombu::Envelope;
+/// use keyrail_redis::{Body, ReceivedMessage, Undecoded};
+///
+/// let pickle = Envelope::bytes(b"\x80\x04N.").content_type("application/x-python-serialize");
+/// let message = ReceivedMessage::decode("jobs", &pickle.to_bytes("", "jobs", "tag-1"));
+/// assert_eq!(message.body, Body::Bytes(b"\x80\x04N.".to_vec()));
+/// let why = message.undecoded.unwrap();
+/// assert!(matches!(why, Undecoded::ContentType { .. }));
+/// assert_eq!(why.code(), "content-type-not-decoded");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Undecoded {
@@ -156,6 +179,16 @@ impl Serialize for Undecoded {
 ///
 /// Kombu's compressions are undone, up to 64 MiB. Only JSON and text are decoded. Pickle and YAML can run code, so they
 /// stay bytes, and so does what cannot be decompressed: [`ReceivedMessage::undecoded`] says why.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Json};
+/// use keyrail_redis::{Body, ReceivedMessage};
+///
+/// let body = |envelope: Envelope| ReceivedMessage::decode("q", &envelope.to_bytes("", "q", "tag")).body;
+/// assert_eq!(body(Envelope::json(&Json::from(42))).as_json(), Some(&42.into()));
+/// assert_eq!(body(Envelope::text("42 EUR")).as_text(), Some("42 EUR"));
+/// assert_eq!(body(Envelope::bytes([0xff]).content_encoding("binary")), Body::Bytes(vec![0xff]));
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// `application/json` that is JSON.
@@ -297,6 +330,17 @@ const SHOWN_ELSEWHERE: [&str; 3] = ["body_encoding", "delivery_info", "delivery_
 
 impl ReceivedMessage {
     /// Reads a payload. What Kombu could not read becomes a body of bytes, so that a reader sees it.
+    ///
+    /// ```
+    /// use keyrail_redis::{Body, ReceivedMessage};
+    ///
+    /// let message = ReceivedMessage::decode("jobs", b"no envelope");
+    /// assert_eq!(message.body, Body::Bytes(b"no envelope".to_vec()));
+    /// assert_eq!(message.undecoded.unwrap().code(), "no-envelope");
+    /// ```
+    ///
+    /// # Cost
+    /// Reads all of the payload, and unpacks a compressed body up to 64 MiB.
     pub fn decode(queue: &str, payload: &[u8]) -> Self {
         match payload::message(payload) {
             Ok(read) => ReceivedMessage::of(queue, &read),

@@ -57,6 +57,17 @@ pub struct Doctor {
 impl Doctor {
     /// Connects. The connection's transport options say how keys are named, and from when on a delivery is overdue.
     ///
+    /// ```
+    /// use keyrail_redis::{Connection, doctor::{Doctor, Limits}};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    /// let nobody = Connection::new(&format!("redis://127.0.0.1:{port}")).unwrap(); // listens there
+    /// let error = Doctor::connect(&nobody, Limits::default()).await.unwrap_err();
+    /// assert_eq!(error.code(), "redis-unreachable");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Connection::connect`].
     pub async fn connect(connection: &Connection, limits: Limits) -> Result<Self, ExecuteError> {
@@ -70,6 +81,18 @@ impl Doctor {
     }
 
     /// Looks at everything, and changes nothing.
+    ///
+    /// ```no_run
+    /// use keyrail_core::lint::Severity;
+    /// use keyrail_redis::{Connection, doctor::{Doctor, Limits}};
+    ///
+    /// # async fn examine() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connection = Connection::new("redis://127.0.0.1/0")?;
+    /// let report = Doctor::connect(&connection, Limits::default()).await?.examine().await?;
+    /// println!("{} errors in {} keys", report.count(Severity::Error), report.looked.keys);
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Those of the executor; a login that may not read a key, by the key.

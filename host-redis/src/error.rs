@@ -8,6 +8,18 @@ use keyrail_core::{
 };
 
 /// Who is at fault: the caller, what somebody stored, or Redis.
+///
+/// ```
+/// use keyrail_core::{Router, kombu::Layout};
+/// use keyrail_redis::{Host, HostError, Memory};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::fixed(Memory::new(), Layout::default(), Router::new());
+/// let error = host.get("biling").await.unwrap_err();
+/// assert!(matches!(&error, HostError::QueueNotFound { queue } if **queue == *"biling"));
+/// assert_eq!((error.code(), error.to_string()), ("queue-not-found", "there is no queue `biling`".into()));
+/// # });
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum HostError {
@@ -59,6 +71,14 @@ pub enum HostError {
 }
 
 /// Why a topology was not loaded.
+///
+/// ```
+/// use keyrail_redis::load::{self, Limits};
+///
+/// let error = load::read("no/such/file".as_ref(), None, &Limits::default()).unwrap_err();
+/// assert_eq!(error.code(), "file-unreadable");
+/// assert!(error.to_string().starts_with("cannot read `no/such/file`: "));
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LoadError {
@@ -143,6 +163,20 @@ pub enum LoadError {
 }
 
 /// Why commands were not executed, or what the server said to them.
+///
+/// ```
+/// use keyrail_core::kombu::{Command, Plan};
+/// use keyrail_redis::{ExecuteError, Executor, Memory};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let memory = Memory::new();
+/// let push = Command::LPush { key: "jobs".into(), value: b"x".to_vec() };
+/// memory.run(&Plan { atomic: false, commands: vec![push] }).await.unwrap();
+/// let error = memory.hash("jobs").await.unwrap_err();
+/// assert_eq!(error, ExecuteError::WrongType { key: "jobs".into(), command: "HGETALL" });
+/// assert_eq!(error.code(), "wrong-type");
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExecuteError {

@@ -37,6 +37,23 @@ pub use take::{Take, Taken};
 /// happen at once on the server.
 ///
 /// The in-memory executor and Redis give the same answers; tests run the same cases on both.
+///
+/// ```
+/// use keyrail_core::kombu::{Command, Plan};
+/// use keyrail_redis::{Executor, Memory, Reply};
+///
+/// async fn push_twice(executor: &impl Executor) -> Vec<Reply> {
+///     let push = |value: &[u8]| Command::LPush { key: "jobs".into(), value: value.into() };
+///     let plan = Plan { atomic: true, commands: vec![push(b"a"), push(b"b")] };
+///     executor.run(&plan).await.unwrap()
+/// }
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let memory = Memory::new();
+/// assert_eq!(push_twice(&memory).await, [Reply::Count(1), Reply::Count(2)]);
+/// assert_eq!(memory.keys("jo").await.unwrap(), ["jobs"]);
+/// # });
+/// ```
 pub trait Executor: Send + Sync + 'static {
     /// Who waits for messages.
     type Waiter: Waiter;
@@ -147,6 +164,24 @@ pub trait Executor: Send + Sync + 'static {
 }
 
 /// The answer to one command.
+///
+/// ```
+/// use keyrail_core::kombu::{Command, Plan};
+/// use keyrail_redis::{Executor, Memory, Reply};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let key = || "jobs".to_owned();
+/// let commands = vec![
+///     Command::LPush { key: key(), value: b"a".to_vec() },
+///     Command::RPop { key: key() },
+///     Command::RPop { key: key() },
+///     Command::SMembers { key: key() },
+/// ];
+/// let replies = Memory::new().run(&Plan { atomic: false, commands }).await.unwrap();
+/// assert_eq!(replies[..2], [Reply::Count(1), Reply::Value(Some(b"a".to_vec()))]);
+/// assert_eq!(replies[2..], [Reply::Value(None), Reply::Members(Vec::new())]);
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// A count.
@@ -160,6 +195,19 @@ pub enum Reply {
 }
 
 /// The size of a binding table, or what stands there instead.
+///
+/// ```
+/// use keyrail_core::kombu::{Layout, Member, plan};
+/// use keyrail_redis::{Executor, Memory, SetSize};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (memory, layout) = (Memory::new(), Layout::default());
+/// let table = layout.binding_table("orders");
+/// assert_eq!(memory.set_size(&table).await, Ok(SetSize::Members(0)));
+/// memory.run(&plan::bind(&layout, "orders", &Member::plain("paid", "billing")).unwrap()).await.unwrap();
+/// assert_eq!(memory.set_size(&table).await, Ok(SetSize::Members(1)));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetSize {
     /// So many members; none if there is no such key.
@@ -169,6 +217,21 @@ pub enum SetSize {
 }
 
 /// Waits for messages; see [`Executor::waiter`].
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Command, Plan};
+/// use keyrail_redis::{Executor, Memory, Waiter};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let memory = Memory::new();
+/// let mut waiter = memory.waiter(vec!["jobs".into()]);
+/// let push = Command::LPush { key: "jobs".into(), value: b"x".to_vec() };
+/// let push = Plan { atomic: false, commands: vec![push] };
+/// let (woken, pushed) = tokio::join!(waiter.wait(Duration::from_secs(3600)), memory.run(&push));
+/// assert!(woken.is_ok() && pushed.is_ok(), "long before the hour was over");
+/// # });
+/// ```
 pub trait Waiter: Send + 'static {
     /// Ends when there may be a message in one of the lists, at the latest after so long. Returns early at will.
     /// May be abandoned.
@@ -176,6 +239,19 @@ pub trait Waiter: Send + 'static {
 }
 
 /// A message from a channel.
+///
+/// ```
+/// use keyrail_core::kombu::{Command, Plan};
+/// use keyrail_redis::{Executor, Heard, Memory};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let memory = Memory::new();
+/// let mut listener = memory.subscribe(&["/0.*".to_owned()]).await.unwrap();
+/// let publish = Command::Publish { channel: "/0.news".into(), payload: b"hello".to_vec() };
+/// memory.run(&Plan { atomic: false, commands: vec![publish] }).await.unwrap();
+/// assert_eq!(listener.next().await, Some(Heard { channel: "/0.news".into(), payload: b"hello".to_vec() }));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Heard {
     /// The channel.
@@ -197,6 +273,22 @@ pub struct Listener {
 impl Listener {
     /// The next message; nothing once the subscription has ended. It ends with its connection, when the server gives no
     /// sign of life, and when 16,384 messages or 32 MiB wait to be read: a server, too, cuts such a listener off.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Command, Plan};
+    /// use keyrail_redis::{Executor, Memory, Reply};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let memory = Memory::new();
+    /// let publish = Command::Publish { channel: "/0.news".into(), payload: b"hello".to_vec() };
+    /// let publish = Plan { atomic: false, commands: vec![publish] };
+    /// let mut listener = memory.subscribe(&["/0.news".to_owned()]).await.unwrap();
+    /// assert_eq!(memory.run(&publish).await.unwrap(), [Reply::Count(1)]);
+    /// assert_eq!(listener.next().await.unwrap().payload, b"hello");
+    /// drop(listener);
+    /// assert_eq!(memory.run(&publish).await.unwrap(), [Reply::Count(0)], "nobody listens any more");
+    /// # });
+    /// ```
     pub async fn next(&mut self) -> Option<Heard> {
         let heard = self.messages.recv().await?;
         if let Some(backlog) = &self.backlog {
@@ -215,6 +307,12 @@ pub(crate) const BACKLOG_BYTES: usize = 32 << 20;
 pub(crate) type Backlog = Arc<AtomicUsize>;
 
 /// The list to which bytes go that were in a queue and are no message: `keyrail.quarantine.<queue>`.
+///
+/// ```
+/// use keyrail_core::kombu::Layout;
+///
+/// assert_eq!(keyrail_redis::quarantine_list(&Layout::default(), "billing"), "keyrail.quarantine.billing");
+/// ```
 pub fn quarantine_list(layout: &Layout, queue: &str) -> String {
     format!("{}keyrail.quarantine.{queue}", layout.global_keyprefix)
 }

@@ -30,6 +30,26 @@ pub struct FanoutListener {
 }
 
 /// What a fanout exchange has to say.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::{ExchangeKind, kombu::{Envelope, Layout}};
+/// use keyrail_redis::{Host, Memory, News, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let kinds = [("news".to_owned(), ExchangeKind::Fanout)].into();
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options { kinds, ..Default::default() });
+/// let mut fanout = host.listen("news", "").await.unwrap();
+/// host.publish(&Outgoing::new("news", "", Envelope::text("hello"))).await.unwrap();
+/// loop {
+///     match fanout.next(Duration::from_millis(200)).await.unwrap() {
+///         News::Message(message) => assert_eq!(message.body.as_text(), Some("hello")),
+///         News::Gap => panic!("something was missed"),
+///         News::Idle => break,
+///     }
+/// }
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
     /// A message. One that is no envelope comes as a body of bytes.
@@ -47,8 +67,28 @@ impl<E: Executor> Host<E> {
     /// Listens to a fanout exchange with a binding key: empty hears only messages without a routing key, `#` and `*` hear
     /// anything at their place.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::{ExchangeKind, kombu::{Envelope, Layout}};
+    /// use keyrail_redis::{Host, Memory, News, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let kinds = [("news".to_owned(), ExchangeKind::Fanout)].into();
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options { kinds, ..Default::default() });
+    /// let mut sports = host.listen("news", "sports.#").await.unwrap();
+    /// for key in ["weather", "sports.chess"] {
+    ///     host.publish(&Outgoing::new("news", key, Envelope::text(key))).await.unwrap();
+    /// }
+    /// let News::Message(heard) = sports.next(Duration::from_secs(5)).await.unwrap() else { panic!() };
+    /// assert_eq!(heard.body.as_text(), Some("sports.chess"));
+    /// assert!(host.listen("a/b", "").await.is_err(), "Kombu's listeners would raise");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// [`HostError::NotExpressible`] for a name that Kombu peers cannot live with; those of the executor.
+    /// # Source
+    /// Kombu's `kombu.transport.redis.Channel._subscribe` and `fanout_patterns`.
     pub async fn listen(&self, exchange: &str, binding_key: &str) -> Result<FanoutListener, HostError> {
         names::check_fanout(exchange)?;
         let pattern = Subscription::with_layout(self.layout(), exchange, binding_key).pattern().to_owned();
@@ -101,6 +141,18 @@ impl<E: Executor> Host<E> {
 
 impl FanoutListener {
     /// The next message, waiting for it at most so long. May be abandoned.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Host, Memory, News, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let mut fanout = host.listen("news", "").await.unwrap();
+    /// assert_eq!(fanout.next(Duration::from_millis(20)).await, Ok(News::Idle));
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// [`ExecuteError::Closed`] if the runtime ends.

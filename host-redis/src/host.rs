@@ -26,6 +26,20 @@ use crate::{
 /// Publishes, binds and gets, by a topology that is fixed or read from Redis each time.
 ///
 /// A clone is the same host.
+///
+/// ```
+/// use keyrail_core::{Dialect, Topology, kombu::{Envelope, Layout}};
+/// use keyrail_redis::{Host, Memory, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let topology = Topology::from_lines("orders topic: order.*.paid -> billing").unwrap();
+/// host.import(&topology, Dialect::Kombu57).await.unwrap();
+/// host.publish(&Outgoing::new("orders", "order.eu.paid", Envelope::text("42 EUR"))).await.unwrap();
+/// assert_eq!(host.count("billing").await.unwrap(), 1);
+/// assert_eq!(host.get("billing").await.unwrap().unwrap().body.as_text(), Some("42 EUR"));
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Host<E> {
     executor: Arc<E>,
@@ -46,6 +60,19 @@ enum Source {
 }
 
 /// A topology at one moment.
+///
+/// ```
+/// use keyrail_core::{Topology, kombu::Layout};
+/// use keyrail_redis::{Host, Memory};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let topology = Topology::from_lines("orders topic: order.*.paid -> billing").unwrap();
+/// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+/// let table = host.table(None).await.unwrap();
+/// assert_eq!(Topology::of(&table.router), topology);
+/// assert!(table.quarantine.is_empty());
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Table {
     /// Ready to route.
@@ -59,22 +86,69 @@ const NAMED: usize = 10;
 
 impl<E: Executor> Host<E> {
     /// Routes by this router, whatever Redis holds.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, kombu::{Envelope, Layout}};
+    /// use keyrail_redis::{Host, Memory, Outgoing};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let topology = Topology::from_lines("orders topic: order.*.paid -> billing").unwrap();
+    /// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+    /// let sent = host.publish(&Outgoing::new("orders", "order.eu.paid", Envelope::text("x"))).await.unwrap();
+    /// assert_eq!(sent.queues, ["billing"]);
+    /// let error = host.publish(&Outgoing::new("", "jobs", Envelope::text("x"))).await;
+    /// assert!(error.unwrap().queues.is_empty(), "no such queue in this topology");
+    /// # });
+    /// ```
     pub fn fixed(executor: E, layout: Layout, router: Router) -> Self {
         let table = Table { router, quarantine: Vec::new() };
         Host { executor: executor.into(), layout: layout.into(), source: Source::Fixed(Shared::new(table)) }
     }
 
     /// Routes by Kombu's binding tables and keyrail's own keys, read anew for each publish as Kombu does.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Envelope, Layout, Member, plan};
+    /// use keyrail_redis::{Executor, Host, Memory, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let paid = Outgoing::new("orders", "paid", Envelope::text("x"));
+    /// assert_eq!(host.publish(&paid).await.unwrap_err().code(), "exchange-not-found");
+    ///
+    /// // As a Kombu consumer binds its queue; the next publish knows.
+    /// let row = plan::bind(host.layout(), "orders", &Member::plain("paid", "billing")).unwrap();
+    /// host.executor().run(&row).await.unwrap();
+    /// assert_eq!(host.publish(&paid).await.unwrap().queues, ["billing"]);
+    /// # });
+    /// ```
     pub fn from_tables(executor: E, layout: Layout, options: load::Options) -> Self {
         Host { executor: executor.into(), layout: layout.into(), source: Source::Tables(options) }
     }
 
     /// Who executes.
+    ///
+    /// ```
+    /// use keyrail_core::{Router, kombu::Layout};
+    /// use keyrail_redis::{Executor, Host, Memory};
+    ///
+    /// let host = Host::fixed(Memory::new(), Layout::default(), Router::new());
+    /// assert_eq!(host.executor().describe(), "memory");
+    /// ```
     pub fn executor(&self) -> &E {
         &self.executor
     }
 
     /// How keys are named.
+    ///
+    /// ```
+    /// use keyrail_core::{Router, kombu::Layout};
+    /// use keyrail_redis::{Host, Memory};
+    ///
+    /// let layout = Layout { global_keyprefix: "shop.".into(), ..Layout::default() };
+    /// let host = Host::fixed(Memory::new(), layout, Router::new());
+    /// assert_eq!(host.layout().binding_table("orders"), "shop._kombu.binding.orders");
+    /// ```
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -94,11 +168,33 @@ impl<E: Executor> Host<E> {
     }
 
     /// Whether the topology is a fixed one.
+    ///
+    /// ```
+    /// use keyrail_core::{Router, kombu::Layout};
+    /// use keyrail_redis::{Host, Memory, load};
+    ///
+    /// assert!(Host::fixed(Memory::new(), Layout::default(), Router::new()).is_fixed());
+    /// assert!(!Host::from_tables(Memory::new(), Layout::default(), load::Options::default()).is_fixed());
+    /// ```
     pub const fn is_fixed(&self) -> bool {
         matches!(self.source, Source::Fixed(_))
     }
 
     /// The fixed topology: whoever holds it can replace it while others publish, or route by it without a lock.
+    ///
+    /// ```
+    /// use keyrail_core::{Router, Topology, kombu::{Envelope, Layout}};
+    /// use keyrail_redis::{Host, Memory, Outgoing, Table};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::fixed(Memory::new(), Layout::default(), Router::new());
+    /// let topology = Topology::from_lines("orders topic: # -> audit").unwrap();
+    /// let table = Table { router: topology.router().unwrap(), quarantine: Vec::new() };
+    /// host.shared().expect("it is fixed").replace(table);
+    /// let sent = host.publish(&Outgoing::new("orders", "order.new", Envelope::text("x"))).await.unwrap();
+    /// assert_eq!(sent.queues, ["audit"]);
+    /// # });
+    /// ```
     pub const fn shared(&self) -> Option<&Shared<Table>> {
         match &self.source {
             Source::Fixed(table) => Some(table),
@@ -108,8 +204,23 @@ impl<E: Executor> Host<E> {
 
     /// The topology, or as much of it as a publish to `exchange` can reach.
     ///
+    /// ```
+    /// use keyrail_core::{Dialect, Topology, kombu::Layout};
+    /// use keyrail_redis::{Host, Memory, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let topology = Topology::from_lines("orders topic: # -> audit\nstock topic: # -> shelves").unwrap();
+    /// host.import(&topology, Dialect::Kombu57).await.unwrap();
+    /// assert!(host.table(None).await.unwrap().router.exchange("stock").is_some());
+    /// assert!(host.table(Some("orders")).await.unwrap().router.exchange("stock").is_none(), "not read");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of [`load::from_tables`].
+    /// # Cost
+    /// Nothing where the topology is fixed; else that of [`load::from_tables`], each time.
     pub async fn table(&self, exchange: Option<&str>) -> Result<Arc<Table>, HostError> {
         match &self.source {
             Source::Fixed(table) => Ok(table.current()),
@@ -131,6 +242,21 @@ impl<E: Executor> Host<E> {
     }
 
     /// Says where a message would go, and why. Nothing is sent.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, kombu::{Envelope, Layout}};
+    /// use keyrail_redis::{Host, Memory, Outgoing};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let topology = Topology::from_lines("orders topic: order.*.paid -> billing").unwrap();
+    /// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+    /// let routed = host.route(&Outgoing::new("orders", "order.eu.paid", Envelope::text("x"))).await.unwrap();
+    /// assert_eq!(routed.queues, ["billing"]);
+    /// assert_eq!(host.count("billing").await.unwrap(), 0, "nothing was sent");
+    /// let unknown = Outgoing::new("ordres", "order.eu.paid", Envelope::text("x"));
+    /// assert_eq!(host.route(&unknown).await.unwrap_err().code(), "exchange-not-found");
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// An unknown or internal exchange, a key that is too long; and those of [`table`](Self::table).
@@ -172,9 +298,26 @@ impl<E: Executor> Host<E> {
     /// Publishes a message: a copy for each queue, with a delivery tag of its own, all in one transaction; on a cluster
     /// whose keys lie in several slots each for itself.
     ///
+    /// ```
+    /// use keyrail_core::{Topology, kombu::{Envelope, Layout}};
+    /// use keyrail_redis::{Host, Memory, Outgoing};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let topology = Topology::from_lines("orders topic: order.# -> audit\norders: *.paid -> billing").unwrap();
+    /// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+    /// let sent = host.publish(&Outgoing::new("orders", "order.paid", Envelope::text("42 EUR"))).await.unwrap();
+    /// assert_eq!(sent.queues, ["audit", "billing"]);
+    /// assert_eq!(host.counts(&["audit", "billing"]).await.unwrap(), [1, 1]);
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// As [`route`](Self::route), and those of the executor. That nobody gets the message is no error but an outcome.
     /// [`HostError::PartlyPublished`] on such a cluster.
+    /// # Cost
+    /// One push for each copy, in one round trip; the tables are read before, unless the topology is fixed.
+    /// # Source
+    /// AMQP 0-9-1 `basic.publish`; Kombu's `kombu.transport.virtual.Channel.basic_publish`.
     pub async fn publish(&self, outgoing: &Outgoing) -> Result<Published, HostError> {
         let (Planned { routed, plan }, ways) = self.plan(outgoing).await?;
         let replies = match plan.commands.len() {
@@ -247,6 +390,21 @@ impl<E: Executor> Host<E> {
 
     /// Writes a whole topology, in one transaction; what is there already stays.
     ///
+    /// ```
+    /// use keyrail_core::{Dialect, Topology, kombu::Layout};
+    /// use keyrail_redis::{Host, Memory, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let import = async |lines| host.import(&Topology::from_lines(lines).unwrap(), Dialect::Kombu57).await;
+    /// assert_eq!(import("orders topic: # -> audit").await.unwrap().new, 3);
+    /// assert_eq!(import("orders topic: # -> audit").await.unwrap().new, 0, "it is there");
+    /// let refused = import("orders direct: # -> audit\nstock topic: # -> shelves").await.unwrap_err();
+    /// assert_eq!(refused.code(), "inequivalent");
+    /// assert!(host.table(None).await.unwrap().router.exchange("stock").is_none(), "nothing was written");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// The first thing that cannot be written, and [`HostError::Declare`] for an exchange or queue that is there with other
     /// properties, as RabbitMQ compares them; nothing is written then.
@@ -260,10 +418,29 @@ impl<E: Executor> Host<E> {
 
     /// Takes the next message of a queue and acks it at once.
     ///
+    /// ```
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{Host, Memory, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// for (text, priority) in [("later", 9), ("now", 0)] {
+    ///     let envelope = Envelope::text(text).priority(priority);
+    ///     host.publish(&Outgoing::new("", "jobs", envelope)).await.unwrap();
+    /// }
+    /// let first = host.get("jobs").await.unwrap().unwrap();
+    /// assert_eq!(first.body.as_text(), Some("now"));
+    /// host.get("jobs").await.unwrap().unwrap();
+    /// assert!(host.get("jobs").await.unwrap().is_none());
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; [`HostError::Member`] for a name
     /// with the separator in it, whose list is another queue's; [`HostError::NotExpressible`] on a cluster, unless all keys
     /// lie in one slot; those of the executor.
+    /// # Source
+    /// AMQP 0-9-1 `basic.get` with `no-ack`.
     pub async fn get(&self, queue: &str) -> Result<Option<ReceivedMessage>, HostError> {
         if let Source::Fixed(table) = &self.source
             && table.current().router.queue(queue).is_none()
@@ -302,9 +479,28 @@ impl<E: Executor> Host<E> {
 
     /// A consumer of these queues, which starts to take at once. Needs a Tokio runtime.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::{Topology, kombu::{Envelope, Layout}};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, Outgoing};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let topology = Topology::from_lines("orders topic: order.*.paid -> billing").unwrap();
+    /// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+    /// let options = ConsumerOptions::default();
+    /// assert_eq!(host.consumer(vec!["biling".into()], options.clone()).unwrap_err().code(), "queue-not-found");
+    /// let mut consumer = host.consumer(vec!["billing".into()], options).unwrap();
+    /// host.publish(&Outgoing::new("orders", "order.eu.paid", Envelope::text("42 EUR"))).await.unwrap();
+    /// let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+    /// delivery.ack().await.unwrap();
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them; [`HostError::Member`] for a name
     /// with the separator in it, whose list is another queue's; [`HostError::NotExpressible`] on a cluster, unless all keys lie in one slot.
+    /// # Source
+    /// AMQP 0-9-1 `basic.consume`.
     pub fn consumer(&self, queues: Vec<String>, options: ConsumerOptions) -> Result<Consumer, HostError> {
         if let Source::Fixed(table) = &self.source
             && let router = &table.current().router
@@ -334,8 +530,24 @@ impl<E: Executor> Host<E> {
 
     /// How many messages wait in each of these queues.
     ///
+    /// ```
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{Host, Memory, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// for priority in [0, 6] {
+    ///     let envelope = Envelope::text("x").priority(priority);
+    ///     host.publish(&Outgoing::new("", "jobs", envelope)).await.unwrap();
+    /// }
+    /// assert_eq!(host.counts(&["jobs", "nothing"]).await.unwrap(), [2, 0]);
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of the executor.
+    /// # Cost
+    /// One `LLEN` for each priority step of each queue, in one round trip.
     pub async fn counts(&self, queues: &[&str]) -> Result<Vec<i64>, HostError> {
         let commands: Vec<Command> =
             queues.iter().flat_map(|queue| plan::count(&self.layout, queue).commands).collect();
@@ -349,6 +561,17 @@ impl<E: Executor> Host<E> {
     }
 
     /// How many messages wait in a queue.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{Host, Memory, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "jobs", Envelope::text("x"))).await.unwrap();
+    /// assert_eq!(host.count("jobs").await.unwrap(), 1);
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Those of the executor.

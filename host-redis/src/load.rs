@@ -14,6 +14,15 @@ pub(crate) use tables::{Read, read as read_tables, rows};
 pub use types::is_guessed;
 
 /// What is refused as too large unless the caller says otherwise.
+///
+/// ```
+/// use keyrail_redis::load::{self, Limits};
+///
+/// let limits = Limits { file_bytes: 8, ..Limits::default() };
+/// let error = load::read_bytes("-".as_ref(), &b"far too much"[..], &limits).unwrap_err();
+/// assert_eq!(error.code(), "too-large");
+/// assert!(error.to_string().ends_with("raise the limit with --max-file-bytes"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a file.

@@ -116,6 +116,17 @@ struct Prepared<'m> {
 impl Producer {
     /// Connects.
     ///
+    /// ```
+    /// use keyrail_redis::{Connection, Producer, ProducerOptions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    /// let nobody = Connection::new(&format!("redis://127.0.0.1:{port}")).unwrap(); // listens there
+    /// let error = Producer::connect(&nobody, ProducerOptions::new()).await.unwrap_err();
+    /// assert_eq!(error.code(), "redis-unreachable");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of [`Connection::connect`]; a server before Redis 6 cannot announce changes, and takes only
     /// [`Freshness::EachPublish`].
@@ -154,6 +165,23 @@ impl Producer {
     ///
     /// On a cluster each copy is a step of its own, unless the prefix of all keys has a hash tag.
     ///
+    /// ```no_run
+    /// use keyrail_core::Outcome;
+    /// use keyrail_redis::{Connection, Message, ProduceError, Producer, ProducerOptions};
+    ///
+    /// # async fn publish() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, ProducerOptions::new()).await?;
+    /// let paid = Message::text("42 EUR").exchange("orders").routing_key("order.eu.paid");
+    /// if producer.publish(&paid).await?.outcome == Outcome::Unroutable {
+    ///     println!("nobody gets it");
+    /// }
+    /// if let Err(ProduceError::Returned { message, .. }) = producer.publish(&paid.mandatory(true)).await {
+    ///     println!("nobody gets {message:?}, and somebody must");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// An unknown or internal exchange, a mandatory message that nobody gets, a body that cannot be written; those of
     /// the connection once the retry policy is at its end. That nobody gets a message that is not mandatory is no error
@@ -165,6 +193,18 @@ impl Producer {
     /// What the producer publishes to now, loaded if it has not been: the rows that it passes over because they cannot be
     /// routed by, and why.
     ///
+    /// ```no_run
+    /// use keyrail_redis::{Connection, Producer, ProducerOptions};
+    ///
+    /// # async fn quarantine() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, ProducerOptions::new()).await?;
+    /// for row in producer.quarantine("orders").await? {
+    ///     println!("{} {row}", row.reason.code());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of [`load::from_tables`](crate::load::from_tables).
     pub async fn quarantine(&self, exchange: &str) -> Result<Vec<crate::load::Quarantined>, HostError> {
@@ -172,6 +212,16 @@ impl Producer {
     }
 
     /// The connection's executor, for commands of other kinds.
+    ///
+    /// ```no_run
+    /// use keyrail_redis::{Connection, Executor, Producer, ProducerOptions};
+    ///
+    /// # async fn redis() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, ProducerOptions::new()).await?;
+    /// println!("{} has the clock at {}", producer.redis().describe(), producer.redis().now().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub const fn redis(&self) -> &Redis {
         &self.redis
     }

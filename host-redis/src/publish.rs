@@ -12,6 +12,20 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use crate::{ExecuteError, HostError, Reply, load, names};
 
 /// A message to be published.
+///
+/// ```
+/// use keyrail_core::{Table, Topology, kombu::{Envelope, Layout}};
+/// use keyrail_redis::{Host, Memory, Outgoing};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let topology = Topology::from_lines(r#"pages headers: {kind: "invoice"} -> billing"#).unwrap();
+/// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+/// let headers = Table::from_iter([("kind", "invoice")]);
+/// let page = Outgoing { headers, ..Outgoing::new("pages", "", Envelope::text("42 EUR")) };
+/// assert_eq!(host.publish(&page).await.unwrap().queues, ["billing"]);
+/// assert_eq!(host.get("billing").await.unwrap().unwrap().headers["kind"], "invoice");
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     /// The exchange; empty for the default exchange.
@@ -89,6 +103,20 @@ pub(crate) fn sealed(envelope: Envelope, message: &Message<'_>) -> Envelope {
 
 /// Where a message would go.
 ///
+/// ```
+/// use keyrail_core::{Outcome, Topology, kombu::{Envelope, Layout}};
+/// use keyrail_redis::{Host, Memory, Outgoing};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let topology = Topology::from_lines("orders topic: order.# -> audit\norders: *.paid -> billing").unwrap();
+/// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+/// let routed = host.route(&Outgoing::new("orders", "order.new", Envelope::text("x"))).await.unwrap();
+/// assert_eq!((routed.outcome, &routed.queues[..]), (Outcome::Routed, &["audit".to_owned()][..]));
+/// assert_eq!(routed.trace.hops()[0].matches[0].binding.routing_key, "order.#".into(), "this is why");
+/// assert_eq!(serde_json::to_value(&routed).unwrap()["queues"][0], "audit");
+/// # });
+/// ```
+///
 /// # JSON
 /// `{"outcome": "routed", "queues": ["audit"], "hops": […], "nearMisses": […], "channels": […], "guessed": […]}`, the last
 /// three only where there are any: the same for `route` and `explain`, from the command and over HTTP.
@@ -107,6 +135,19 @@ pub struct Routed {
 }
 
 /// The channel of a fanout exchange, as Kombu has them: nothing of it waits for anybody.
+///
+/// ```
+/// use keyrail_core::{ExchangeKind, kombu::{Envelope, Layout}};
+/// use keyrail_redis::{Host, Memory, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let kinds = [("news".to_owned(), ExchangeKind::Fanout)].into();
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options { kinds, ..Default::default() });
+/// let routed = host.route(&Outgoing::new("news", "", Envelope::text("x"))).await.unwrap();
+/// assert_eq!(routed.channels[0].channel, "/0.news");
+/// assert!(routed.channels[0].listeners.is_empty(), "nobody is bound");
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Channel {
     /// The exchange.
@@ -137,6 +178,20 @@ impl Serialize for Routed {
 }
 
 /// Where a message went.
+///
+/// ```
+/// use keyrail_core::{Outcome, Topology, kombu::{Envelope, Layout}};
+/// use keyrail_redis::{Host, Memory, Outgoing};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let topology = Topology::from_lines("orders topic: order.*.paid -> billing").unwrap();
+/// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+/// let paid = host.publish(&Outgoing::new("orders", "order.eu.paid", Envelope::text("x"))).await.unwrap();
+/// assert_eq!((paid.outcome, &*paid.queues), (Outcome::Routed, &["billing".to_owned()][..]));
+/// let lost = host.publish(&Outgoing::new("orders", "order.lost", Envelope::text("x"))).await.unwrap();
+/// assert_eq!(lost.outcome, Outcome::Unroutable);
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// Routed if at least one queue or subscriber got it.
@@ -150,6 +205,21 @@ pub struct Published {
 }
 
 /// What a publish would do.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{Executor, Host, Memory, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let outgoing = Outgoing::new("", "jobs", Envelope::text("x"));
+/// let planned = host.plan_publish(&outgoing).await.unwrap();
+/// assert_eq!((&*planned.routed.queues[0], planned.plan.commands[0].name()), ("jobs", "LPUSH"));
+/// assert_eq!(host.count("jobs").await.unwrap(), 0);
+/// host.executor().run(&planned.plan).await.unwrap();
+/// assert_eq!(host.count("jobs").await.unwrap(), 1);
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct Planned {
     /// Where the message would go.
@@ -159,6 +229,21 @@ pub struct Planned {
 }
 
 /// A publish on a PUB/SUB channel, as Kombu delivers fanout.
+///
+/// ```
+/// use keyrail_core::{ExchangeKind, Outcome, kombu::{Envelope, Layout}};
+/// use keyrail_redis::{Host, Memory, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let kinds = [("news".to_owned(), ExchangeKind::Fanout)].into();
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options { kinds, ..Default::default() });
+/// let news = Outgoing::new("news", "", Envelope::text("hello"));
+/// assert_eq!(host.publish(&news).await.unwrap().outcome, Outcome::Unroutable);
+///
+/// let listener = host.listen("news", "").await.unwrap();
+/// assert_eq!(host.publish(&news).await.unwrap().fanout[0].receivers, 1);
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fanout {
     /// The exchange.
@@ -274,6 +359,17 @@ impl Ways {
 }
 
 /// A header as Kombu's JSON has it. Bytes that are not UTF-8 are shown, not kept: JSON has no word for them.
+///
+/// ```
+/// use keyrail_core::{Table, Value};
+/// use keyrail_redis::json_of;
+///
+/// let header = Value::Table(Table::from_iter([("x-count", Value::I32(3)), ("x-seen", Value::Bool(true))]));
+/// assert_eq!(json_of(&header).to_python(), r#"{"x-count": 3, "x-seen": true}"#);
+/// ```
+///
+/// # Cost
+/// A copy of the value.
 pub fn json_of(value: &Value) -> Json {
     match value {
         Value::LongString(text) | Value::ByteArray(text) => Json::from(text.to_string()),

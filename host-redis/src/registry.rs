@@ -21,26 +21,51 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{Executor, HostError, LoadError, Reply};
 
 /// The hash of exchanges.
+///
+/// ```
+/// let layout = keyrail_core::kombu::Layout { global_keyprefix: "shop.".into(), ..Default::default() };
+/// assert_eq!(keyrail_redis::registry::exchanges_key(&layout), "shop.keyrail.exchange");
+/// ```
 pub fn exchanges_key(layout: &Layout) -> String {
     format!("{}keyrail.exchange", layout.global_keyprefix)
 }
 
 /// The hash of queues.
+///
+/// ```
+/// let layout = keyrail_core::kombu::Layout::default();
+/// assert_eq!(keyrail_redis::registry::queues_key(&layout), "keyrail.queue");
+/// ```
 pub fn queues_key(layout: &Layout) -> String {
     format!("{}keyrail.queue", layout.global_keyprefix)
 }
 
 /// The set of bindings.
+///
+/// ```
+/// let layout = keyrail_core::kombu::Layout::default();
+/// assert_eq!(keyrail_redis::registry::bindings_key(&layout), "keyrail.binding");
+/// ```
 pub fn bindings_key(layout: &Layout) -> String {
     format!("{}keyrail.binding", layout.global_keyprefix)
 }
 
 /// The hash of bindings that own buckets.
+///
+/// ```
+/// let layout = keyrail_core::kombu::Layout::default();
+/// assert_eq!(keyrail_redis::registry::buckets_key(&layout), "keyrail.bucket");
+/// ```
 pub fn buckets_key(layout: &Layout) -> String {
     format!("{}keyrail.bucket", layout.global_keyprefix)
 }
 
 /// The hash of policies.
+///
+/// ```
+/// let layout = keyrail_core::kombu::Layout::default();
+/// assert_eq!(keyrail_redis::registry::policies_key(&layout), "keyrail.policy");
+/// ```
 pub fn policies_key(layout: &Layout) -> String {
     format!("{}keyrail.policy", layout.global_keyprefix)
 }
@@ -57,6 +82,22 @@ pub(crate) fn keys(layout: &Layout) -> [String; 5] {
 }
 
 /// Everything in keyrail's own keys.
+///
+/// ```
+/// use keyrail_core::{Dialect, Topology, kombu::Layout};
+/// use keyrail_redis::{Host, Memory, load, registry::Registry};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let topology = Topology::from_lines("orders topic: order.* -> billing\npages headers: {pages: 3} -> files");
+/// host.import(&topology.unwrap(), Dialect::Kombu57).await.unwrap();
+///
+/// // Kombu's table holds the topic binding, so only the other one is here.
+/// let registry = Registry::read(host.executor(), host.layout()).await.unwrap();
+/// assert_eq!((registry.exchanges.len(), registry.queues.len()), (2, 2));
+/// assert_eq!(&*registry.bindings[0].source, "pages");
+/// # });
+/// ```
 #[derive(Debug, Default)]
 pub struct Registry {
     /// The declared exchanges.
@@ -72,6 +113,21 @@ pub struct Registry {
 }
 
 /// A binding that owns buckets of a consistent-hash exchange.
+///
+/// ```
+/// use keyrail_core::{Dialect, Topology, kombu::Layout};
+/// use keyrail_redis::{Host, Memory, load, registry::Registry};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let topology = Topology::from_lines("work x-consistent-hash: 1 -> a\nwork: 1 -> b").unwrap();
+/// host.import(&topology, Dialect::Kombu57).await.unwrap();
+///
+/// let owners = Registry::read(host.executor(), host.layout()).await.unwrap().buckets;
+/// let turns: Vec<_> = owners.iter().map(|owner| (owner.turn, owner.binding.destination.name())).collect();
+/// assert_eq!(turns, [(0, "a"), (1, "b")]);
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BucketOwner {
     /// The smaller one comes first. Two that were bound at the same moment may have the same, and come in the order of
@@ -86,6 +142,8 @@ impl Registry {
     ///
     /// # Errors
     /// An entry that is not what it should be, by its key and field: these keys are keyrail's alone.
+    /// # Cost
+    /// Five commands, one for each key.
     pub async fn read(executor: &impl Executor, layout: &Layout) -> Result<Self, HostError> {
         let bindings = bindings_key(layout);
         let read = Plan { atomic: false, commands: vec![Command::SMembers { key: bindings.clone() }] };
@@ -143,24 +201,65 @@ fn json(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// Declares an exchange.
+///
+/// ```
+/// use keyrail_core::{ExchangeDefinition, ExchangeKind, kombu::Layout};
+/// use keyrail_redis::registry;
+///
+/// let orders = ExchangeDefinition::durable("orders", ExchangeKind::Topic);
+/// let command = registry::declare_exchange(&Layout::default(), &orders);
+/// let words: Vec<_> = command.args().into_iter().map(|word| String::from_utf8_lossy(&word).into_owned()).collect();
+/// assert_eq!(words[..3], ["HSET", "keyrail.exchange", "orders"]);
+/// assert_eq!(words[3], r#"{"name":"orders","kind":"topic","durable":true}"#);
+/// ```
 pub fn declare_exchange(layout: &Layout, exchange: &ExchangeDefinition) -> Command {
     let (key, field) = (exchanges_key(layout), exchange.name.to_string());
     Command::HSet { key, field, value: json(exchange) }
 }
 
 /// Declares a queue.
+///
+/// ```
+/// use keyrail_core::{QueueDefinition, kombu::Layout};
+/// use keyrail_redis::registry;
+///
+/// let queue: QueueDefinition = serde_json::from_str(r#"{"name": "billing", "durable": true}"#).unwrap();
+/// let command = registry::declare_queue(&Layout::default(), &queue);
+/// assert_eq!(command.args()[..3], [&b"HSET"[..], b"keyrail.queue", b"billing"]);
+/// ```
 pub fn declare_queue(layout: &Layout, queue: &QueueDefinition) -> Command {
     let (key, field) = (queues_key(layout), queue.name.to_string());
     Command::HSet { key, field, value: json(queue) }
 }
 
 /// Sets a policy.
+///
+/// ```
+/// use keyrail_core::{PolicyDefinition, kombu::Layout};
+/// use keyrail_redis::registry;
+///
+/// let json = r#"{"name": "no loss", "pattern": "^stock", "definition": {"alternate-exchange": "lost"}}"#;
+/// let policy: PolicyDefinition = serde_json::from_str(json).unwrap();
+/// let command = registry::set_policy(&Layout::default(), &policy);
+/// assert_eq!(command.args()[..3], [&b"HSET"[..], b"keyrail.policy", b"no loss"]);
+/// ```
 pub fn set_policy(layout: &Layout, policy: &PolicyDefinition) -> Command {
     let (key, field) = (policies_key(layout), policy.name.to_string());
     Command::HSet { key, field, value: json(policy) }
 }
 
 /// Gives a binding of a consistent-hash exchange its buckets, behind those of smaller turns.
+///
+/// ```
+/// use keyrail_core::{BindingDefinition, kombu::Layout};
+/// use keyrail_redis::registry::{self, BucketOwner};
+///
+/// let json = r#"{"source": "work", "destination": {"queue": "a"}, "routingKey": "1"}"#;
+/// let binding: BindingDefinition = serde_json::from_str(json).unwrap();
+/// let command = registry::own_buckets(&Layout::default(), &BucketOwner { turn: 7, binding });
+/// assert_eq!(command.key(), "keyrail.bucket");
+/// assert_eq!(*command.args()[3], *b"7");
+/// ```
 pub fn own_buckets(layout: &Layout, owner: &BucketOwner) -> Command {
     let field = bucket_field(&owner.binding);
     Command::HSet { key: buckets_key(layout), field, value: owner.turn.to_string().into_bytes() }
@@ -179,6 +278,20 @@ pub(crate) fn bucket_field(binding: &BindingDefinition) -> String {
 
 /// Writes a binding: into Kombu's table if Kombu can express it, so that every Kombu publisher follows it, and into
 /// keyrail's own set if not. One of a consistent-hash exchange brings buckets only with [`own_buckets`].
+///
+/// ```
+/// use keyrail_core::{BindingDefinition, Dialect, ExchangeKind, kombu::Layout};
+/// use keyrail_redis::registry;
+///
+/// let json = r#"{"source": "orders", "destination": {"queue": "billing"}, "routingKey": "order.*"}"#;
+/// let binding: BindingDefinition = serde_json::from_str(json).unwrap();
+/// let key = |kind| {
+///     let plan = registry::bind(&Layout::default(), kind, &binding, Dialect::Kombu57).unwrap();
+///     plan.commands[0].key().to_owned()
+/// };
+/// assert_eq!(key(ExchangeKind::Topic), "_kombu.binding.orders");
+/// assert_eq!(key(ExchangeKind::Headers), "keyrail.binding");
+/// ```
 ///
 /// # Errors
 /// A key that the dialect cannot write, or that contains the separator.
@@ -200,6 +313,20 @@ pub fn bind(
 /// Writes a binding of a queue that expires after so many milliseconds without use. Kombu 5.7 keeps such a binding as
 /// long as somebody refreshes it.
 ///
+/// Kombu's tables alone expire: a binding in keyrail's own set is written as by [`bind`].
+///
+/// ```
+/// use keyrail_core::{BindingDefinition, Dialect, ExchangeKind, kombu::Layout};
+/// use keyrail_redis::registry;
+///
+/// let json = r#"{"source": "orders", "destination": {"queue": "reply-1"}, "routingKey": "reply-1"}"#;
+/// let binding: BindingDefinition = serde_json::from_str(json).unwrap();
+/// let (layout, kind, now) = (Layout::default(), ExchangeKind::Direct, 1_790_000_000_000);
+/// let plan = registry::bind_expiring(&layout, kind, &binding, Dialect::Kombu57, 60_000, now).unwrap();
+/// let deadline = plan.commands.iter().find(|command| command.key() == layout.binding_deadlines());
+/// assert_eq!(*deadline.unwrap().args()[3], *b"1790003600000", "an hour ahead at least");
+/// ```
+///
 /// # Errors
 /// Those of [`bind`].
 pub fn bind_expiring(
@@ -217,6 +344,20 @@ pub fn bind_expiring(
 }
 
 /// Removes what [`bind`] or [`bind_expiring`] wrote, in whichever dialect.
+///
+/// ```
+/// use keyrail_core::{BindingDefinition, Dialect, ExchangeKind, kombu::Layout};
+/// use keyrail_redis::{Executor, Memory, registry};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let json = r#"{"source": "orders", "destination": {"queue": "billing"}, "routingKey": "paid"}"#;
+/// let binding: BindingDefinition = serde_json::from_str(json).unwrap();
+/// let (memory, layout, kind) = (Memory::new(), Layout::default(), ExchangeKind::Direct);
+/// memory.run(&registry::bind(&layout, kind, &binding, Dialect::Kombu57).unwrap()).await.unwrap();
+/// memory.run(&registry::unbind(&layout, kind, &binding, Dialect::Kombu57).unwrap()).await.unwrap();
+/// assert!(memory.keys(&layout.binding_table("orders")).await.unwrap().is_empty());
+/// # });
+/// ```
 ///
 /// # Errors
 /// Those of [`bind`].

@@ -14,6 +14,24 @@ use crate::{
 };
 
 /// How much is restored, and how it is locked; by the names of Kombu's transport options.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{Executor, Host, Memory, Outgoing, RestoreOptions, Take, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// for owner in ["a", "b"] {
+///     host.publish(&Outgoing::new("", "jobs", Envelope::text("x"))).await.unwrap();
+///     let queues = ["jobs".to_owned()];
+///     host.executor().take(&Take::one(host.layout(), &queues, owner)).await.unwrap(); // and dies
+/// }
+/// let visibility_timeout = Duration::ZERO;
+/// let one = RestoreOptions { visibility_timeout, limit: Some(1), ..RestoreOptions::default() };
+/// assert_eq!(host.restore_with(&one).await.unwrap().restored, 1);
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestoreOptions {
     /// What was taken longer ago is put back. Default an hour.
@@ -35,6 +53,23 @@ impl Default for RestoreOptions {
 }
 
 /// What a restore came to.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{Executor, Host, Memory, Restored, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// assert_eq!(host.restore(Duration::ZERO).await.unwrap(), Restored::default(), "nothing was left behind");
+///
+/// host.executor().lock(host.layout(), "somebody else", Duration::from_secs(30)).await.unwrap();
+/// # use keyrail_redis::{Outgoing, Take};
+/// # host.publish(&Outgoing::new("", "jobs", Envelope::text("x"))).await.unwrap();
+/// # host.executor().take(&Take::one(host.layout(), &["jobs".to_owned()], "me-1")).await.unwrap();
+/// assert!(host.restore(Duration::ZERO).await.unwrap().locked, "that one sees to it");
+/// # });
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Restored {
     /// So many deliveries are in their queues again.
@@ -56,6 +91,27 @@ impl Restored {
 }
 
 /// A delivery that stays registered.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Command, Envelope, Layout, Plan, plan};
+/// use keyrail_redis::{Executor, Host, Memory, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// // As a Kombu that crashed leaves a message whose exchange is gone by now.
+/// let payload = Envelope::text("x").to_bytes("orders", "paid", "tag-1");
+/// let record = [b"[".as_slice(), &payload, br#", "orders", "paid"]"#].concat();
+/// let (key, field) = (host.layout().unacked(), "tag-1".to_owned());
+/// let hash = Command::HSet { key, field: field.clone(), value: record };
+/// let time = Command::ZAdd { key: host.layout().unacked_index(), score: 0.0, member: field };
+/// host.executor().run(&Plan { atomic: true, commands: vec![hash, time] }).await.unwrap();
+///
+/// let restored = host.restore(Duration::from_secs(3600)).await.unwrap();
+/// assert_eq!((restored.restored, restored.left_count), (0, 1));
+/// assert_eq!(restored.left[0].delivery, "tag-1");
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Left {
     /// Its name; what is no text in it as U+FFFD.
@@ -75,17 +131,53 @@ impl<E: Executor> Host<E> {
     /// that leads now, as when Kombu restores; but what leads nowhere stays registered and is named, where Kombu drops it.
     /// Kombu's lock is respected: if another process restores, this does nothing.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{Executor, Host, Memory, Outgoing, Take, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "jobs", Envelope::text("x"))).await.unwrap();
+    /// let queues = ["jobs".to_owned()];
+    /// host.executor().take(&Take::one(host.layout(), &queues, "me-1")).await.unwrap(); // and dies
+    ///
+    /// assert_eq!(host.restore(Duration::from_secs(3600)).await.unwrap().restored, 0, "not for an hour");
+    /// assert_eq!(host.restore(Duration::ZERO).await.unwrap().restored, 1);
+    /// assert!(host.get("jobs").await.unwrap().unwrap().redelivered);
+    /// # });
+    /// ```
+    ///
     /// # Cost
     /// A constant number of commands for each hundred deliveries. Nothing is watched and nothing is tried twice, however
     /// busy Redis is.
     ///
     /// # Errors
     /// Those of the executor and of [`table`](Self::table); what is not yet moved stays registered.
+    /// # Source
+    /// Kombu's `kombu.transport.redis.QoS.restore_visible`.
     pub async fn restore(&self, visibility_timeout: Duration) -> Result<Restored, HostError> {
         self.restore_with(&RestoreOptions { visibility_timeout, ..RestoreOptions::default() }).await
     }
 
     /// The same, in another measure.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Connection, Host, Memory, RestoreOptions, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// // As Kombu's peers there are told to.
+    /// let connection = Connection::new("redis://127.0.0.1/0").unwrap();
+    /// let options = RestoreOptions {
+    ///     visibility_timeout: connection.options().visibility_timeout,
+    ///     limit: connection.options().unacked_restore_limit,
+    ///     mutex_expire: connection.options().unacked_mutex_expire,
+    /// };
+    /// assert_eq!(host.restore_with(&options).await.unwrap().restored, 0);
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// As [`restore`](Self::restore).

@@ -5,6 +5,14 @@ use std::fmt;
 use serde::de::IgnoredAny;
 
 /// Why a part of a message should not be sent as it is.
+///
+/// ```
+/// use keyrail_redis::sendable::{self, Unsendable};
+///
+/// let error = sendable::property("priority").unwrap_err();
+/// assert_eq!(error, Unsendable::OwnPlace { name: "priority".into() });
+/// assert_eq!((error.code(), error.to_string()), ("invalid-property", "`priority` cannot be set so".into()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsendable {
@@ -91,6 +99,12 @@ pub fn header(name: &str) -> Result<(), Unsendable> {
 }
 
 /// The properties of AMQP that may be set by their name.
+///
+/// ```
+/// use keyrail_redis::sendable;
+///
+/// assert!(sendable::PROPERTIES.iter().all(|name| sendable::property(name) == Ok(true)));
+/// ```
 pub const PROPERTIES: [&str; 8] =
     ["app_id", "cluster_id", "correlation_id", "message_id", "reply_to", "timestamp", "type", "user_id"];
 

@@ -42,6 +42,24 @@ mod problem;
 pub use problem::Problem;
 
 /// How the server protects itself.
+///
+/// ```
+/// use axum::{body::Body, http::Request};
+/// use keyrail_core::{Router, kombu::Layout};
+/// use keyrail_redis::{Host, Memory, serve};
+/// use tower::ServiceExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let options = serve::Options { token: Some("s3cret".into()), ..serve::Options::default() };
+/// let app = serve::app(Host::fixed(Memory::new(), Layout::default(), Router::new()), options);
+/// let get = Request::post("/v1/queues/billing/get").header("host", "localhost");
+/// let refused = app.clone().oneshot(get.body(Body::empty()).unwrap()).await.unwrap();
+/// assert_eq!(refused.status(), 401);
+/// let get = Request::post("/v1/queues/billing/get").header("host", "localhost");
+/// let get = get.header("authorization", "Bearer s3cret").body(Body::empty()).unwrap();
+/// assert_eq!(app.oneshot(get).await.unwrap().status(), 404, "let in, and there is no such queue");
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Options {
     /// What a request to publish or to get must bear (`Authorization: Bearer …`); none asks for nothing.
@@ -65,6 +83,25 @@ struct Shared<E> {
 }
 
 /// The routes with all guards in front.
+///
+/// ```
+/// use axum::{body::Body, http::{Request, header::CONTENT_TYPE}};
+/// use http_body_util::BodyExt;
+/// use keyrail_core::{Topology, kombu::Layout};
+/// use keyrail_redis::{Host, Memory, serve};
+/// use tower::ServiceExt;
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let topology = Topology::from_lines("orders topic: order.*.paid -> billing").unwrap();
+/// let host = Host::fixed(Memory::new(), Layout::default(), topology.router().unwrap());
+/// let route = Request::post("/v1/route").header("host", "localhost").header(CONTENT_TYPE, "application/json");
+/// let body = Body::from(r#"{"exchange": "orders", "routingKey": "order.eu.paid"}"#);
+/// let answer = serve::app(host, serve::Options::default()).oneshot(route.body(body).unwrap()).await.unwrap();
+/// let answer = answer.into_body().collect().await.unwrap().to_bytes();
+/// let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+/// assert_eq!(answer["queues"], serde_json::json!(["billing"]));
+/// # });
+/// ```
 pub fn app<E: Executor>(host: Host<E>, options: Options) -> Router {
     let (limit, timeout) = (options.max_body, options.timeout);
     let shared = Arc::new(Shared { host, options });
@@ -88,6 +125,27 @@ pub fn app<E: Executor>(host: Host<E>, options: Options) -> Router {
 }
 
 /// What clients may hold: connections, and each of them without saying anything.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::{Router, kombu::Layout};
+/// use keyrail_redis::{Host, Memory, serve};
+/// use tokio::{io::AsyncReadExt, net::{TcpListener, TcpStream}, sync::oneshot};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+/// let address = listener.local_addr().unwrap();
+/// let app = serve::app(Host::fixed(Memory::new(), Layout::default(), Router::new()), serve::Options::default());
+/// let connections = serve::Connections { headers: Duration::from_millis(50), ..Default::default() };
+/// let (_stop, stopped) = oneshot::channel::<()>();
+/// tokio::spawn(serve::run(listener, app, connections, async { drop(stopped.await) }));
+///
+/// // Who says nothing is not waited for.
+/// let mut silent = TcpStream::connect(address).await.unwrap();
+/// let closed = tokio::time::timeout(Duration::from_secs(10), silent.read(&mut [0; 64])).await;
+/// assert!(closed.is_ok());
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Connections {
     /// The most at once. Others wait until one of them ends.
@@ -106,6 +164,30 @@ impl Default for Connections {
 
 /// Serves until `stop`, then lets running requests end for a moment. A client that keeps a connection open does not keep
 /// the server from ending.
+///
+/// ```
+/// use keyrail_core::{Router, kombu::Layout};
+/// use keyrail_redis::{Host, Memory, serve};
+/// use tokio::{io::{AsyncReadExt, AsyncWriteExt}, net::{TcpListener, TcpStream}};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+/// let address = listener.local_addr().unwrap();
+/// let app = serve::app(Host::fixed(Memory::new(), Layout::default(), Router::new()), serve::Options::default());
+/// let client = async move {
+///     let mut stream = TcpStream::connect(address).await.unwrap();
+///     stream.write_all(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+///     let mut answer = String::new();
+///     stream.read_to_string(&mut answer).await.unwrap();
+///     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains(r#""executor":"memory""#));
+/// };
+/// // Serves until the client has its answer.
+/// serve::run(listener, app, serve::Connections::default(), client).await;
+/// # });
+/// ```
+///
+/// # Cost
+/// A task for each connection, [`Connections::most`] at most.
 pub async fn run(
     listener: TcpListener,
     app: Router,
@@ -149,6 +231,14 @@ pub async fn run(
 }
 
 /// Whether only this machine can reach the address.
+///
+/// ```
+/// use keyrail_redis::serve;
+///
+/// assert!(serve::is_loopback(&"127.0.0.1:5680".parse().unwrap()));
+/// assert!(serve::is_loopback(&"[::1]:5680".parse().unwrap()));
+/// assert!(!serve::is_loopback(&"0.0.0.0:5680".parse().unwrap()));
+/// ```
 pub fn is_loopback(address: &SocketAddr) -> bool {
     address.ip().is_loopback()
 }

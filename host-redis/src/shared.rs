@@ -42,6 +42,13 @@ use std::{fmt, sync::PoisonError};
 pub struct Shared<T>(Arc<Cell<T>>);
 
 /// What a thread reads a [`Shared`] value through; see there.
+///
+/// ```
+/// let shared = keyrail_redis::Shared::new("first");
+/// let mut reader = shared.reader();
+/// shared.replace("second");
+/// assert_eq!((*reader.seen(), *reader.get(), *reader.seen()), ("first", "second", "second"));
+/// ```
 // Two readers side by side in a list must not share a cache line either: each writes its own.
 #[repr(align(128))]
 pub struct Reader<T> {
@@ -71,6 +78,13 @@ impl<T> Shared<T> {
     /// Replaces the value: whoever reads from now on gets this one. Gives back the one before, which some may still be
     /// reading.
     ///
+    /// ```
+    /// let shared = keyrail_redis::Shared::new(1);
+    /// let same = shared.clone();
+    /// assert_eq!(*shared.replace(2), 1);
+    /// assert_eq!(*same.current(), 2);
+    /// ```
+    ///
     /// # Cost
     /// A lock that nobody holds for longer than a pointer is copied. Each reader takes it once to fetch the new value.
     pub fn replace(&self, value: T) -> Arc<T> {
@@ -78,6 +92,15 @@ impl<T> Shared<T> {
     }
 
     /// The same for a value that is shared already.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// let table = Arc::new(vec![1, 2]);
+    /// let shared = keyrail_redis::Shared::new(Vec::new());
+    /// shared.replace_arc(table.clone());
+    /// assert!(Arc::ptr_eq(&shared.current(), &table));
+    /// ```
     pub fn replace_arc(&self, value: Arc<T>) -> Arc<T> {
         let Cell { version, current } = &*self.0;
         let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);

@@ -48,6 +48,21 @@ impl<E: Executor> SimpleQueue<E> {
     /// The same, getting by these options, for instance those of a connection
     /// (`ConsumerOptions::from(connection.options())`); one message is held at most, whatever they say.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, SimpleQueue, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let options = ConsumerOptions { no_ack: true, ..ConsumerOptions::default() };
+    /// let mut queue = SimpleQueue::open_with(&host, "jobs", options).await.unwrap();
+    /// queue.put(&Envelope::text("resize")).await.unwrap();
+    /// let job = queue.get(Duration::from_secs(5)).await.unwrap().expect("a job");
+    /// assert_eq!(job.id(), "", "registered nowhere, and gone with this process");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// As [`open`](Self::open).
     pub async fn open_with(host: &Host<E>, name: &str, options: ConsumerOptions) -> Result<Self, HostError> {
@@ -72,6 +87,24 @@ impl<E: Executor> SimpleQueue<E> {
     /// The next message, waiting for it at most so long. It stays held until it is acked, rejected or requeued, and no
     /// other one is taken meanwhile.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{Host, Memory, SimpleQueue, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let mut queue = SimpleQueue::open(&host, "jobs").await.unwrap();
+    /// for text in ["a", "b"] {
+    ///     queue.put(&Envelope::text(text)).await.unwrap();
+    /// }
+    /// let a = queue.get(Duration::from_secs(5)).await.unwrap().expect("a");
+    /// assert!(queue.get(Duration::from_millis(50)).await.unwrap().is_none(), "a is held");
+    /// a.ack().await.unwrap();
+    /// assert!(queue.get(Duration::from_secs(5)).await.unwrap().is_some());
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// As [`Consumer::next`].
     pub async fn get(&mut self, limit: Duration) -> Result<Option<Delivery>, ExecuteError> {
@@ -92,6 +125,20 @@ impl<E: Executor> SimpleQueue<E> {
 
     /// How many messages wait, those apart that are held; Kombu's `qsize`.
     ///
+    /// ```
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{Host, Memory, SimpleQueue, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let queue = SimpleQueue::open(&host, "jobs").await.unwrap();
+    /// queue.put(&Envelope::text("resize")).await.unwrap();
+    /// assert_eq!(queue.qsize().await.unwrap(), 1);
+    /// queue.clear().await.unwrap();
+    /// assert_eq!(queue.qsize().await.unwrap(), 0);
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of the executor.
     pub async fn qsize(&self) -> Result<i64, HostError> {
@@ -109,6 +156,21 @@ impl<E: Executor> SimpleQueue<E> {
     }
 
     /// Puts back what is held.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{Host, Memory, SimpleQueue, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let mut queue = SimpleQueue::open(&host, "jobs").await.unwrap();
+    /// queue.put(&Envelope::text("resize")).await.unwrap();
+    /// queue.get(Duration::from_secs(5)).await.unwrap().expect("a job, which is not acked");
+    /// queue.close().await.unwrap();
+    /// assert_eq!(host.count("jobs").await.unwrap(), 1);
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// As [`Consumer::close`].

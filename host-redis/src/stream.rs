@@ -20,6 +20,26 @@ mod look;
 /// A publish goes to Kombu's channel as ever and, in the same transaction, into the stream `keyrail.stream.<exchange>`.
 /// A subscriber has a name; what is published while it is away waits for it, and what it does not ack comes again. Kombu's
 /// subscribers hear the channel and know nothing of the stream; what Kombu's publishers send is on the channel only.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use keyrail_core::kombu::Envelope;
+/// use keyrail_redis::{Connection, DurableFanout, Host, load};
+///
+/// # async fn fanout() -> Result<(), Box<dyn std::error::Error>> {
+/// let connection = Connection::new("redis://127.0.0.1/0")?;
+/// let layout = connection.options().layout.clone();
+/// let host = Host::from_tables(connection.connect().await?, layout, load::Options::default());
+/// let news = DurableFanout::new(&host, "news", 10_000)?;
+/// let mut desk = news.subscribe("desk", "", Duration::from_secs(60)).await?;
+/// news.publish("", &Envelope::text("hello")).await?;
+/// while let Some(message) = desk.next(Duration::from_secs(1)).await? {
+///     println!("{:?}", message.message.body.as_text());
+///     desk.ack(&message).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct DurableFanout {
     host: Host<Redis>,
@@ -31,6 +51,18 @@ pub struct DurableFanout {
 impl DurableFanout {
     /// An exchange by its name. `keep` messages are kept, or somewhat more; older ones are gone, read or not.
     ///
+    /// ```no_run
+    /// use keyrail_redis::{Connection, DurableFanout, Host, load};
+    ///
+    /// # async fn new() -> Result<(), Box<dyn std::error::Error>> {
+    /// let redis = Connection::new("redis://127.0.0.1/0")?.connect().await?;
+    /// let host = Host::from_tables(redis, Default::default(), load::Options::default());
+    /// assert!(DurableFanout::new(&host, "news", 10_000).is_ok());
+    /// assert_eq!(DurableFanout::new(&host, "a/b", 10_000).unwrap_err().code(), "not-expressible");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`HostError::NotExpressible`] for a name that Kombu peers cannot live with, [`HostError::Member`] for one with the
     /// separator in it.
@@ -41,9 +73,22 @@ impl DurableFanout {
 
     /// Publishes to whoever listens now and to every subscriber; how many Kombu subscribers heard it.
     ///
+    /// ```no_run
+    /// use keyrail_core::kombu::Envelope;
+    /// use keyrail_redis::{DurableFanout, ExecuteError};
+    ///
+    /// # async fn publish(news: DurableFanout) -> Result<(), ExecuteError> {
+    /// let heard = news.publish("sports.chess", &Envelope::text("mate in two")).await?;
+    /// println!("{heard} of Kombu's subscribers heard it; those with a name have it, or will");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of the executor; whether it was published is not known if the connection broke. If the stream's key is of
     /// another type, nothing is.
+    /// # Cost
+    /// One step on the server, however many subscribers there are.
     pub async fn publish(&self, routing_key: &str, envelope: &Envelope) -> Result<i64, ExecuteError> {
         let (redis, layout) = (self.host.executor(), self.host.layout());
         let publish = plan::Publish::new(&self.exchange, routing_key, envelope);
@@ -63,6 +108,19 @@ impl DurableFanout {
 
     /// Subscribes under a name, which gets what is published from now on, or from when it was first used. Several who use
     /// one name share its messages. Binding keys mean what they mean to Kombu's subscribers.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use keyrail_redis::{DurableFanout, ExecuteError};
+    ///
+    /// # async fn subscribe(news: DurableFanout) -> Result<(), ExecuteError> {
+    /// // Two processes of one name share its messages; another name gets each of them, too.
+    /// let first = news.subscribe("desk", "sports.#", Duration::from_secs(60)).await?;
+    /// let second = news.subscribe("desk", "sports.#", Duration::from_secs(60)).await?;
+    /// let archive = news.subscribe("archive", "#", Duration::from_secs(60)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Those of the executor.
@@ -98,6 +156,21 @@ impl DurableFanout {
 }
 
 /// The messages of one name.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use keyrail_redis::{DurableFanout, ExecuteError};
+///
+/// # async fn read(news: DurableFanout) -> Result<(), ExecuteError> {
+/// let mut desk = news.subscribe("desk", "", Duration::from_secs(60)).await?;
+/// if let Some(message) = desk.next(Duration::from_secs(5)).await? {
+///     assert!(desk.ack(&message).await?, "the first time");
+///     assert!(!desk.ack(&message).await?);
+/// }
+/// desk.close().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct DurableSubscription {
     host: Host<Redis>,
@@ -122,6 +195,20 @@ pub struct DurableSubscription {
 }
 
 /// A message that is not yet acked.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use keyrail_redis::{DurableFanout, ExecuteError};
+///
+/// # async fn read(news: DurableFanout) -> Result<(), ExecuteError> {
+/// let mut desk = news.subscribe("desk", "", Duration::from_secs(60)).await?;
+/// if let Some(next) = desk.next(Duration::from_secs(5)).await? {
+///     let again = if next.message.redelivered { "again" } else { "new" };
+///     println!("{} ({again}): {:?}", next.id, next.message.body);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct StreamMessage {
     /// Its place in the stream.

@@ -16,6 +16,17 @@ use crate::{
 };
 
 /// How current the table is by which a message is routed.
+///
+/// ```
+/// use keyrail_redis::{Connection, Freshness, Producer, ProducerOptions};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// // A cluster has no one connection that a strict producer could guard.
+/// let cluster = Connection::new("redis+cluster://127.0.0.1:7000").unwrap();
+/// let options = ProducerOptions::new().freshness(Freshness::Strict);
+/// assert_eq!(Producer::connect(&cluster, options).await.unwrap_err().code(), "not-expressible");
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Freshness {
     /// Kept until Redis announces a change, which takes one push: a fraction of a millisecond. The same window lies

@@ -280,6 +280,14 @@ async fn foreign_names_and_origins_are_refused() {
             assert_eq!(code(response).await, expected, "{name}: {value}");
         }
     }
+    // Nobody knows which of two is meant (RFC 9112).
+    for (name, expected) in [(header::HOST, "foreign-host"), (header::ORIGIN, "foreign-origin")] {
+        let twice = request("GET", "/v1/topology").header(header::ORIGIN, "http://127.0.0.1:5680");
+        let twice = twice.header(&name, "evil.example").body(Body::empty()).expect("a request");
+        let response = send(&app, twice).await;
+        is_problem(&response, StatusCode::FORBIDDEN);
+        assert_eq!(code(response).await, expected);
+    }
     for host in ["127.0.0.1:5680", "localhost:5680", "[::1]:5680", "LOCALHOST"] {
         let request = Request::get("/v1/topology").header(header::HOST, host);
         let origin = request.header(header::ORIGIN, format!("http://{host}")).body(Body::empty());

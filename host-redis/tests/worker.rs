@@ -198,6 +198,58 @@ fn a_log_that_nobody_reads_strands_nothing() {
     assert_eq!(run(&["publish", "-x", "nowhere", "-k", "q"]).status.code(), Some(1));
 }
 
+/// Ctrl-S in a terminal, or a pager that nobody turns: the log has a reader who does not read.
+#[test]
+fn a_log_that_takes_no_more_stops_no_worker() {
+    let site = Site::new();
+    let fail = site.script("fail", "cat >/dev/null; exit 3");
+    let (_reader, writer) = std::io::pipe().expect("a pipe");
+    let mut fill = Command::new("sh");
+    // Until it is full.
+    fill.args(["-c", "timeout 1 cat /dev/zero"]).stdout(writer.try_clone().expect("a clone"));
+    fill.status().expect("sh");
+    let mut command = site.command(&["-c", "2", "--task", &format!("fail={fail}")]);
+    command.stderr(writer);
+    let mut worker = Worker { child: command.spawn().expect("a worker"), log: site.folder.path("none") };
+    let ids: Vec<String> = (0..12).map(|n| format!("f{n}")).collect();
+    for id in &ids {
+        site.publish("fail", id);
+    }
+    for id in &ids {
+        assert_eq!(site.failure(id).0, "RuntimeError");
+    }
+    site.all_is_acked();
+    worker.tell(Signal::TERM);
+    worker.ends_well();
+}
+
+/// What a program says last may have no end.
+#[test]
+fn a_long_last_line_is_told_in_short() {
+    let site = Site::new();
+    let loud = site.script("loud", "cat >/dev/null; head -c 300000 /dev/zero | tr '\\0' x >&2; exit 3");
+    let worker = site.worker(&["--task", &format!("loud={loud}")]);
+    site.publish("loud", "l");
+    let stored = keyrail(["result", "--redis", &site.server.url(), "l", "--wait", "60"]);
+    let stored: Value = serde_json::from_slice(&stored.stdout).expect("JSON");
+    let message = stored["result"]["exc_message"][0].as_str().expect("a text");
+    assert!(message.ends_with("xxx...") && message.len() < 2000, "{} bytes", message.len());
+    // All of it is the traceback.
+    assert_eq!(stored["traceback"].as_str().map(str::len), Some(300_000));
+    assert!(worker.log().len() < 4000, "{} bytes", worker.log().len());
+}
+
+/// Nothing is written for the good one either.
+#[test]
+fn a_queue_that_cannot_be_is_refused_before_anything_is_written() {
+    let site = Site::new();
+    let url = site.server.url();
+    let args = ["worker", "--redis", &url, "--task", "cat=/bin/cat", "-q", "good", "-q", "bad\x06\x163"];
+    let line = support::fail(1, args);
+    assert!(line.contains("queue"), "{line}");
+    assert_eq!(site.ask("KEYS *"), "*0");
+}
+
 /// Ctrl-C goes to the whole group of the terminal.
 #[test]
 fn an_interrupt_is_not_for_the_programs() {

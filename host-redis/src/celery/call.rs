@@ -10,6 +10,30 @@ use super::{limits::Limits, stored, time};
 use crate::{Body, Delivery, Undecoded};
 
 /// A call of a task.
+///
+/// ```
+/// use keyrail_core::kombu::{Json, Layout, Task};
+/// use keyrail_redis::{Host, Memory, Outgoing, celery::Worker, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let kwargs = vec![("unit".to_owned(), Json::from("cm"))];
+/// let task = Task { args: vec![Json::from(2)], kwargs, ..Task::new("shop.measure", "id-1") };
+/// host.publish(&Outgoing::new("", "celery", task.envelope())).await.unwrap();
+///
+/// let (told, called) = tokio::sync::oneshot::channel();
+/// # let told = std::sync::Mutex::new(Some(told));
+/// let worker = Worker::new(&host, "w1@here").task("shop.measure", move |call| {
+///     let told = told.lock().unwrap().take();
+///     async move {
+///         assert_eq!((&*call.id, &call.args[0], &call.kwargs["unit"]), ("id-1", &2.into(), &"cm".into()));
+///         told.map(|told| told.send(call.retries));
+///         Ok("done".into())
+///     }
+/// });
+/// worker.run(async { assert_eq!(called.await, Ok(0)) }).await.unwrap();
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The name of the task.
@@ -72,6 +96,22 @@ impl Call {
 }
 
 /// Why a task failed, in Python's words, since its callers raise it.
+///
+/// ```
+/// use keyrail_redis::celery::{TaskFailure, TaskResult};
+///
+/// let failure = TaskFailure {
+///     exc_module: "shop.errors".into(),
+///     exc_args: Some(vec!["card".into(), 402.into()]),
+///     ..TaskFailure::new("Refused", "card 402")
+/// };
+/// let stored = TaskResult::failure("id-1", &failure).to_json();
+/// assert_eq!(stored["result"]["exc_type"], "Refused");
+/// assert_eq!(stored["result"]["exc_message"], serde_json::json!(["card", 402]));
+/// ```
+///
+/// # Source
+/// Celery's `celery.backends.base.Backend.prepare_exception`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskFailure {
     /// The name of the exception, `ValueError`.
@@ -90,10 +130,39 @@ pub struct TaskFailure {
 }
 
 /// How often a message is delivered whose task was lost each time.
+///
+/// ```
+/// use keyrail_core::kombu::{Layout, Task};
+/// use keyrail_redis::{Host, Memory, Outgoing, celery::{self, Results, TaskFailure, Worker}, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let task = Task::new("shop.render", "id-1");
+/// host.publish(&Outgoing::new("", "celery", task.envelope())).await.unwrap();
+/// let runs = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+/// # let counted = runs.clone();
+/// let worker = Worker::new(&host, "w1@here").task("shop.render", move |_| {
+///     counted.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+///     async { Err(TaskFailure::lost("killed by the system")) }
+/// });
+/// let results = Results::new(&host);
+/// let lost = async { drop(results.wait("id-1", std::time::Duration::from_secs(10)).await) };
+/// worker.run(lost).await.unwrap();
+/// assert_eq!(results.get("id-1").await.unwrap().unwrap().status, "FAILURE");
+/// assert_eq!(runs.load(std::sync::atomic::Ordering::Relaxed), celery::DELIVERIES);
+/// # });
+/// ```
 pub const DELIVERIES: u64 = 3;
 
 impl TaskFailure {
     /// A built-in exception.
+    ///
+    /// ```
+    /// use keyrail_redis::celery::TaskFailure;
+    ///
+    /// let failure = TaskFailure::new("ValueError", "below zero");
+    /// assert_eq!((&*failure.exc_module, failure.lost), ("builtins", false));
+    /// ```
     pub fn new(exc_type: &str, exc_message: &str) -> Self {
         TaskFailure {
             exc_type: exc_type.into(),

@@ -58,8 +58,26 @@ impl<E: Executor> Events<E> {
 
     /// Tells that a task was sent to this queue, as Celery's producers do where `task_send_sent_event` is set.
     ///
+    /// ```
+    /// use keyrail_core::kombu::{Json, Layout, Task};
+    /// use keyrail_redis::{Host, Memory, News, Outgoing, celery::Events, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let mut flower = host.listen("celeryev", "task.#").await.unwrap();
+    /// let task = Task { args: vec![Json::from(2)], ..Task::new("shop.add", "id-1") };
+    /// host.publish(&Outgoing::new("", "shop", task.envelope())).await.unwrap();
+    /// Events::new(&host, "shop@here").task_sent(&task, "shop", "", "shop").await.unwrap();
+    /// let News::Message(event) = flower.next(std::time::Duration::from_secs(5)).await.unwrap() else { panic!() };
+    /// let event = event.body.as_json().unwrap();
+    /// assert_eq!((&event["uuid"], &event["queue"]), (&"id-1".into(), &"shop".into()));
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of the executor. The task is on its way in any case.
+    /// # Source
+    /// Celery's `celery.app.amqp.AMQP`, where a producer sends `task-sent`.
     pub async fn task_sent(
         &self,
         task: &Task,

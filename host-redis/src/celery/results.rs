@@ -36,6 +36,21 @@ pub struct Results<E: Executor> {
 /// What Celery's `AsyncResult` shows of a task.
 ///
 /// A task of which nothing is stored is `PENDING` to Celery: that is no result.
+///
+/// ```
+/// use keyrail_redis::celery::TaskResult;
+///
+/// // What Celery wrote under `celery-task-meta-id-1`.
+/// let stored = br#"{"status": "SUCCESS", "result": 5, "traceback": null, "children": [],
+///     "date_done": "2026-11-22T14:16:47.445182+00:00", "task_id": "id-1"}"#;
+/// let result = TaskResult::read("id-1", stored).unwrap();
+/// assert_eq!(result.outcome(), Some(Ok(&5.into())));
+/// assert_eq!(result.date_done.as_deref(), Some("2026-11-22T14:16:47.445182+00:00"));
+/// assert_eq!(result.others["children"], serde_json::json!([]));
+/// ```
+///
+/// # Source
+/// Celery's `celery.backends.base.Backend._get_result_meta`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskResult {
     /// The task's id.
@@ -62,16 +77,37 @@ const GLANCE: Duration = Duration::from_millis(500);
 
 impl TaskResult {
     /// The task returned this.
+    ///
+    /// ```
+    /// let result = keyrail_redis::celery::TaskResult::success("id-1", 5.into());
+    /// assert!(result.is_ready() && result.date_done.is_some());
+    /// assert_eq!(result.outcome(), Some(Ok(&5.into())));
+    /// ```
     pub fn success(task_id: &str, result: Value) -> Self {
         TaskResult::new(task_id, "SUCCESS", result, None)
     }
 
     /// The task raised this.
+    ///
+    /// ```
+    /// use keyrail_redis::celery::{TaskFailure, TaskResult};
+    ///
+    /// let failure = TaskFailure::new("ValueError", "below zero");
+    /// let result = TaskResult::failure("id-1", &failure);
+    /// assert_eq!(result.status, "FAILURE");
+    /// assert_eq!(result.outcome(), Some(Err(failure)));
+    /// ```
     pub fn failure(task_id: &str, failure: &TaskFailure) -> Self {
         TaskResult::new(task_id, "FAILURE", exception(failure), failure.traceback.clone())
     }
 
     /// The task will not be run.
+    ///
+    /// ```
+    /// let result = keyrail_redis::celery::TaskResult::revoked("id-1", "expired");
+    /// assert_eq!(result.status, "REVOKED");
+    /// assert_eq!(result.result["exc_type"], "TaskRevokedError");
+    /// ```
     pub fn revoked(task_id: &str, reason: &str) -> Self {
         let revoked = TaskFailure::new("TaskRevokedError", reason);
         let revoked = TaskFailure { exc_module: "celery.exceptions".into(), ..revoked };
@@ -79,6 +115,13 @@ impl TaskResult {
     }
 
     /// The task goes on, and says so: `STARTED`, `PROGRESS`.
+    ///
+    /// ```
+    /// let about = serde_json::json!({"done": 40});
+    /// let result = keyrail_redis::celery::TaskResult::progress("id-1", "PROGRESS", about);
+    /// assert!(!result.is_ready());
+    /// assert_eq!((result.outcome(), &result.result["done"]), (None, &40.into()));
+    /// ```
     pub fn progress(task_id: &str, status: &str, about: Value) -> Self {
         TaskResult::new(task_id, status, about, None)
     }
@@ -96,6 +139,14 @@ impl TaskResult {
     }
 
     /// Adds what is stored beside, `group_id` for instance.
+    ///
+    /// ```
+    /// use keyrail_redis::celery::TaskResult;
+    ///
+    /// let result = TaskResult::success("id-1", 5.into()).with("group_id", Some("g-1")).with("parent_id", None);
+    /// let stored = result.to_json();
+    /// assert_eq!((&stored["group_id"], stored.get("parent_id")), (&"g-1".into(), None));
+    /// ```
     #[must_use]
     pub fn with(mut self, name: &str, value: Option<&str>) -> Self {
         if let Some(value) = value {
@@ -110,6 +161,16 @@ impl TaskResult {
     }
 
     /// What the task returned, or why it did not; nothing as long as it is not ready.
+    ///
+    /// ```
+    /// use keyrail_redis::celery::TaskResult;
+    ///
+    /// let stored = br#"{"status": "FAILURE",
+    ///     "result": {"exc_type": "ValueError", "exc_message": ["below", 0], "exc_module": "builtins"}}"#;
+    /// let result = TaskResult::read("id-1", stored).unwrap();
+    /// let failure = result.outcome().unwrap().unwrap_err();
+    /// assert_eq!((&*failure.exc_type, &*failure.exc_message), ("ValueError", "below, 0"));
+    /// ```
     pub fn outcome(&self) -> Option<Result<&Value, TaskFailure>> {
         match (&*self.status, self.is_ready()) {
             ("SUCCESS", _) => Some(Ok(&self.result)),
@@ -166,6 +227,14 @@ impl TaskResult {
     }
 
     /// Reads what somebody stored under the key of a task.
+    ///
+    /// ```
+    /// use keyrail_redis::celery::TaskResult;
+    ///
+    /// assert_eq!(TaskResult::read("id-1", br#"{"status": "STARTED"}"#).unwrap().status, "STARTED");
+    /// let error = TaskResult::read("id-1", b"\x80\x04N.").unwrap_err();
+    /// assert!(error.to_string().starts_with("`celery-task-meta-id-1` cannot be read: a result in JSON is expected"));
+    /// ```
     ///
     /// # Errors
     /// Text that is no JSON object with a `status`: a result in pickle or YAML, which is not decoded, above all.
@@ -272,6 +341,17 @@ impl<E: Executor> Results<E> {
     }
 
     /// How long a result is kept, instead of a day; at least a second.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Command, Layout};
+    /// use keyrail_redis::{Host, Memory, celery::{Results, TaskResult}, load};
+    ///
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let results = Results::new(&host).expires(Duration::from_secs(60));
+    /// let plan = results.plan(&TaskResult::success("id-1", 5.into()));
+    /// assert!(matches!(plan.commands[0], Command::SetEx { seconds: 60, .. }));
+    /// ```
     #[must_use]
     pub const fn expires(mut self, expires: Duration) -> Self {
         self.expires = expires;
@@ -281,8 +361,25 @@ impl<E: Executor> Results<E> {
     /// Stores a result and tells whoever waits for it. As in Celery, what has succeeded stays so: false then, and nothing
     /// is written.
     ///
+    /// ```
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Host, Memory, celery::{Results, TaskResult}, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let results = Results::new(&host);
+    /// assert!(results.store(&TaskResult::success("id-1", 5.into())).await.unwrap());
+    /// assert!(!results.store(&TaskResult::success("id-1", 6.into())).await.unwrap());
+    /// assert_eq!(results.get("id-1").await.unwrap().unwrap().result, 5);
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of the executor, and what is stored there without being a result in JSON.
+    /// # Cost
+    /// A look at what is there, and one transaction.
+    /// # Source
+    /// Celery's `celery.backends.redis.RedisBackend.set` and `celery.backends.base.KeyValueStoreBackend._store_result`.
     pub async fn store(&self, result: &TaskResult) -> Result<bool, HostError> {
         if self.stored(&result.task_id).await?.is_some_and(|stored| stored.status() == "SUCCESS") {
             return Ok(false);
@@ -298,6 +395,16 @@ impl<E: Executor> Results<E> {
     }
 
     /// The commands of [`store`](Self::store).
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Host, Memory, celery::{Results, TaskResult}, load};
+    ///
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let plan = Results::new(&host).plan(&TaskResult::success("id-1", 5.into()));
+    /// let names: Vec<_> = plan.commands.iter().map(|command| (command.name(), command.key())).collect();
+    /// assert_eq!(names, [("SETEX", "celery-task-meta-id-1"), ("PUBLISH", "celery-task-meta-id-1")]);
+    /// ```
     pub fn plan(&self, result: &TaskResult) -> Plan {
         let seconds = self.expires.as_secs().max(1);
         plan::store_result(&result.task_id, result.to_text().as_bytes(), seconds)
@@ -313,6 +420,21 @@ impl<E: Executor> Results<E> {
 
     /// The same as it was stored, also where no [`TaskResult`] holds it.
     ///
+    /// ```
+    /// use keyrail_core::kombu::{Layout, plan};
+    /// use keyrail_redis::{Executor, Host, Memory, celery::Results, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// // Python stores what is no JSON.
+    /// let python = br#"{"status": "SUCCESS", "result": NaN}"#;
+    /// host.executor().run(&plan::store_result("id-1", python, 60)).await.unwrap();
+    /// let results = Results::new(&host);
+    /// assert_eq!(results.stored("id-1").await.unwrap().unwrap().status(), "SUCCESS");
+    /// assert!(results.get("id-1").await.is_err());
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of the executor, and what is no JSON object with a `status`.
     pub async fn stored(&self, task_id: &str) -> Result<Option<StoredResult>, HostError> {
@@ -322,8 +444,29 @@ impl<E: Executor> Results<E> {
 
     /// Waits until the task is ready, but no longer than this; then, what is stored.
     ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Host, Memory, celery::{Results, TaskResult}, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let results = Results::new(&host);
+    /// assert_eq!(results.wait("id-1", Duration::from_millis(20)).await.unwrap(), None, "Celery's PENDING");
+    ///
+    /// let five = TaskResult::success("id-1", 5.into());
+    /// let (waited, stored) = tokio::join!(results.wait("id-1", Duration::from_secs(60)), results.store(&five));
+    /// assert!(stored.unwrap());
+    /// assert_eq!(waited.unwrap(), Some(five));
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// As [`get`](Self::get).
+    /// # Cost
+    /// Listens to the result's channel, and looks twice a second beside.
+    /// # Source
+    /// Celery's `celery.backends.redis.ResultConsumer`.
     pub async fn wait(&self, task_id: &str, limit: Duration) -> Result<Option<TaskResult>, HostError> {
         self.wait_stored(task_id, limit).await?.map(|stored| stored.read()).transpose()
     }
@@ -354,6 +497,19 @@ impl<E: Executor> Results<E> {
     }
 
     /// Forgets a result, as `AsyncResult.forget` does.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Host, Memory, celery::{Results, TaskResult}, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let results = Results::new(&host);
+    /// results.store(&TaskResult::success("id-1", 5.into())).await.unwrap();
+    /// results.forget("id-1").await.unwrap();
+    /// assert_eq!(results.get("id-1").await.unwrap(), None);
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// Those of the executor.

@@ -10,6 +10,20 @@ use crate::HostError;
 
 /// A stored result as it is. Python stores some that no [`TaskResult`] holds: `NaN`, whole numbers of more than 64 bits, a
 /// surrogate that stands alone.
+///
+/// ```
+/// use keyrail_core::kombu::{Layout, plan};
+/// use keyrail_redis::{Executor, Host, Memory, celery::Results, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let python = br#"{"status": "SUCCESS", "result": [1, Infinity]}"#;
+/// host.executor().run(&plan::store_result("id-1", python, 60)).await.unwrap();
+/// let stored = Results::new(&host).stored("id-1").await.unwrap().unwrap();
+/// assert!(stored.is_ready() && stored.text().contains("Infinity"));
+/// assert_eq!(stored.read().unwrap_err().code(), "invalid-registry", "JSON has no such number");
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredResult {
     task_id: String,

@@ -25,8 +25,8 @@ use super::{
 
 /// Take messages from queues, or listen to a fanout exchange, and print them.
 ///
-/// Each message is registered before it is seen and acked once it is printed, so none is lost: on SIGINT or SIGTERM what
-/// is not yet printed goes back into its queue. Of several queues and priorities the most urgent comes first (0).
+/// Each message is registered before it is seen and acked once it is printed, so none is lost: on SIGINT, SIGTERM or
+/// SIGHUP what is not yet printed goes back into its queue. Of several queues and priorities the most urgent comes first (0).
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   keyrail consume --redis redis://127.0.0.1/0 --queue billing

@@ -7,7 +7,7 @@ use std::{
 use keyrail_core::{BindError, PublishError};
 use keyrail_redis::{ExecuteError, Executor, Host, HostError, LoadError, SetSize};
 
-use super::show::clean;
+use super::{log::Log, show::clean};
 
 /// Why the command did not do what was asked: what is printed, and the exit status.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Failure {
 
 /// Writes a line to standard error. Nobody may read it any more, and that keeps nobody from working: `eprintln` would panic.
 pub(crate) fn tell(line: impl fmt::Display) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+    let _ = Log.write_all(format!("{line}\n").as_bytes());
 }
 
 impl fmt::Display for Failure {

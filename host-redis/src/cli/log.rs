@@ -1,7 +1,12 @@
 //! What is logged to standard error: a line each, that begins as the command's errors do.
 
-use std::fmt::{self, Write};
+use std::{
+    fmt::{self, Write},
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -23,9 +28,47 @@ pub(crate) fn start() {
         // Else it would report a line that cannot be written where that cannot be written either, which panics.
         .log_internal_errors(false)
         .with_env_filter(filter)
-        .with_writer(std::io::stderr.with_max_level(Level::TRACE))
+        .with_writer((|| Log).with_max_level(Level::TRACE))
         .event_format(Line { style: Style::of_stderr() })
         .try_init();
+}
+
+/// Standard error.
+pub(crate) struct Log;
+
+static NEVER_WAITS: AtomicBool = AtomicBool::new(false);
+
+/// From now on a line is left out that nobody takes: Ctrl-S in a terminal, or a pager that nobody turns, must not stop who
+/// holds messages of others. Other commands wait, so that nothing they say is lost.
+pub(crate) fn never_wait() {
+    NEVER_WAITS.store(true, Ordering::Relaxed);
+}
+
+/// How long a reader may take before its lines are left out.
+const READS: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        /// Whether the last line was left out. Then there is no more waiting until one is taken.
+        static STUCK: AtomicBool = AtomicBool::new(false);
+        // Held meanwhile, or somebody else would take the room that was seen.
+        let mut stderr = io::stderr().lock();
+        if !NEVER_WAITS.load(Ordering::Relaxed) {
+            return stderr.write(bytes);
+        }
+        let limit = if STUCK.load(Ordering::Relaxed) { Timespec { tv_sec: 0, tv_nsec: 0 } } else { READS };
+        let ready = poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&limit))?;
+        STUCK.store(ready == 0, Ordering::Relaxed);
+        if ready == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        // A pipe with any room has as much.
+        stderr.write(&bytes[..bytes.len().min(rustix::pipe::PIPE_BUF)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// `keyrail: warning: row ... is ignored code=…`; an error's line has no word before it, as everywhere.

@@ -9,6 +9,7 @@ use rustix::process::{Resource, getrlimit};
 use super::{
     Failure,
     failure::tell,
+    log,
     open::{Source, limits_in_order, seconds},
     signals::Signals,
 };
@@ -105,6 +106,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     let (hard, soft) = (args.time_limit, args.soft_time_limit);
     limits_in_order(hard.map(|limit| limit.as_secs_f64()), soft.map(|limit| limit.as_secs_f64()))?;
     check(&args.tasks)?;
+    log::never_wait();
     let signals = Signals::listen()?;
     let host = tokio::select! {
         biased;

@@ -75,6 +75,17 @@ pub struct TransportOptions {
 }
 
 /// Which of several queues is taken from first.
+///
+/// ```
+/// use keyrail_redis::{ConsumerOptions, QueueOrder, TransportOptions};
+///
+/// let options: TransportOptions = r#"{"queue_order_strategy": "priority"}"#.parse().unwrap();
+/// assert_eq!(ConsumerOptions::from(&options).queue_order_strategy, QueueOrder::Priority);
+/// assert_eq!(TransportOptions::default().queue_order_strategy, QueueOrder::RoundRobin);
+/// ```
+///
+/// # Source
+/// Kombu's `kombu.utils.scheduling`, whose names these are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum QueueOrder {
     /// The queue that delivered last is the last to be asked.
@@ -87,6 +98,14 @@ pub enum QueueOrder {
 }
 
 /// A user name and a password, which is shown to nobody.
+///
+/// ```
+/// use keyrail_redis::TransportOptions;
+///
+/// let json = r#"{"sentinel_kwargs": {"username": "watch", "password": "s3cret"}}"#;
+/// let login = json.parse::<TransportOptions>().unwrap().sentinel_kwargs;
+/// assert_eq!(format!("{login:?}"), r#"Login { username: Some("watch"), password: Some("**") }"#);
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Login {
     pub(crate) username: Option<String>,
@@ -154,6 +173,15 @@ impl TransportOptions {
     /// does, and named in the log; so are `body_encoding` (bodies are written in base64, and read as each of them says)
     /// and `reauth_check_interval` (a login is made once per connection). `sentinel_fanout_compat` is refused: whoever
     /// asks for it has peers from before Kombu 5.4, which listen to channels that are not spoken here.
+    ///
+    /// ```
+    /// use keyrail_redis::TransportOptions;
+    ///
+    /// let json = serde_json::json!({"priority_steps": [0, 5], "visibility_timeout": 43_200});
+    /// let options = TransportOptions::read(json.as_object().unwrap().clone()).unwrap();
+    /// assert_eq!(options.layout.priority_steps, [0, 5]);
+    /// assert_eq!(options.visibility_timeout.as_secs(), 12 * 3600);
+    /// ```
     ///
     /// # Errors
     /// An option whose value is of another type or out of range, by its name.

@@ -22,6 +22,23 @@ use crate::{ExecuteError, ReceivedMessage, payload};
 ///
 /// It stays held until one of [`ack`](Self::ack), [`reject`](Self::reject) and [`requeue`](Self::requeue), or until its
 /// consumer is closed; dropping it settles nothing.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{ConsumerOptions, Host, Memory, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// let job = Envelope::text("resize").priority(0);
+/// host.publish(&Outgoing::new("", "jobs", job)).await.unwrap();
+/// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+/// let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+/// assert_eq!((delivery.queue(), delivery.redelivered(), delivery.delivery_count()), ("jobs", false, 0));
+/// assert_eq!(delivery.received().body, b"resize");
+/// assert_eq!(delivery.ack().await, Ok(true));
+/// # });
+/// ```
 #[derive(Clone, Debug)]
 pub struct Delivery {
     inner: Arc<Inner>,
@@ -30,6 +47,26 @@ pub struct Delivery {
 }
 
 /// Where a message goes when it is put back.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{ConsumerOptions, Host, Memory, Outgoing, Requeue, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// for text in ["a", "b"] {
+///     host.publish(&Outgoing::new("", "jobs", Envelope::text(text))).await.unwrap();
+/// }
+/// let options = ConsumerOptions { prefetch: 1, ..ConsumerOptions::default() };
+/// let mut consumer = host.consumer(vec!["jobs".into()], options).unwrap();
+/// for (expected, place) in [("a", Requeue::Front), ("a", Requeue::Last), ("b", Requeue::Last)] {
+///     let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+///     assert_eq!(delivery.message().body.as_text(), Some(expected));
+///     delivery.requeue(place).await.unwrap();
+/// }
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Requeue {
     /// Behind all others of its priority step, as Kombu's requeue does.
@@ -45,6 +82,23 @@ pub enum Requeue {
 /// at once, and says whether the delivery was still this consumer's: if not, somebody restored it in the meantime and it
 /// is delivered a second time. If the answer was lost and the delivery is gone, nobody can have restored it before the
 /// visibility timeout is over since it was taken or last renewed, and it counts as this consumer's until then.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{ConsumerOptions, Executor, Host, Memory, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// host.publish(&Outgoing::new("", "jobs", Envelope::text("resize"))).await.unwrap();
+/// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+/// let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+/// drop(delivery.ack()); // on its way all the same
+///
+/// assert_eq!(consumer.close().await.unwrap(), 0);
+/// assert!(host.executor().keys("").await.unwrap().is_empty(), "neither held nor in the queue");
+/// # });
+/// ```
 ///
 /// # Errors
 /// A broken connection is no error, the way is taken again. [`ExecuteError::Closed`] if the consumer was closed before;
@@ -118,26 +172,116 @@ impl Delivery {
 
     /// How often it was delivered before without being settled, as far as is known: keyrail counts, in the header that
     /// RabbitMQ uses (`x-delivery-count`), while Kombu only marks a message as redelivered.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, Outgoing, Requeue, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "jobs", Envelope::text("resize"))).await.unwrap();
+    /// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+    /// for count in 0..3 {
+    ///     let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+    ///     assert_eq!((delivery.delivery_count(), delivery.redelivered()), (count, count > 0));
+    ///     delivery.requeue(Requeue::Last).await.unwrap();
+    /// }
+    /// # });
+    /// ```
+    ///
+    /// # Source
+    /// RabbitMQ's header `x-delivery-count` of quorum queues.
     pub fn delivery_count(&self) -> u64 {
         crate::decode::delivery_count(&self.received)
     }
 
     /// Settles it: the message is done.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "jobs", Envelope::text("resize"))).await.unwrap();
+    /// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+    /// let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+    /// assert_eq!(delivery.ack().await, Ok(true), "it was still ours");
+    /// # });
+    /// ```
+    ///
+    /// # Source
+    /// AMQP 0-9-1 `basic.ack`, of one delivery.
     pub fn ack(&self) -> Settlement {
         self.settle(Verdict::Done)
     }
 
     /// Settles it: the message is not wanted. As in Kombu on Redis it is gone; there is no dead lettering.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "jobs", Envelope::text("resize"))).await.unwrap();
+    /// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+    /// let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+    /// assert_eq!(delivery.reject().await, Ok(true));
+    /// assert_eq!(host.count("jobs").await.unwrap(), 0);
+    /// # });
+    /// ```
+    ///
+    /// # Source
+    /// AMQP 0-9-1 `basic.reject` without `requeue`; Kombu's `kombu.transport.virtual.Channel.basic_reject`.
     pub fn reject(&self) -> Settlement {
         self.settle(Verdict::Done)
     }
 
     /// Puts it back, marked as redelivered.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, Outgoing, Requeue, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "jobs", Envelope::text("resize"))).await.unwrap();
+    /// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+    /// let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+    /// delivery.requeue(Requeue::Front).await.unwrap();
+    /// consumer.close().await.unwrap();
+    /// assert!(host.get("jobs").await.unwrap().unwrap().redelivered);
+    /// # });
+    /// ```
+    ///
+    /// # Source
+    /// AMQP 0-9-1 `basic.reject` with `requeue`.
     pub fn requeue(&self, place: Requeue) -> Settlement {
         self.settle(Verdict::Back(place))
     }
 
     /// Puts it aside for somebody to look at: into its queue's quarantine list, byte for byte.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{ConsumerOptions, Executor, Host, Memory, Outgoing, load, quarantine_list};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "jobs", Envelope::text("resize"))).await.unwrap();
+    /// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+    /// let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+    /// delivery.quarantine().await.unwrap();
+    /// let list = quarantine_list(host.layout(), "jobs");
+    /// assert_eq!(host.executor().keys("").await.unwrap(), [list]);
+    /// # });
+    /// ```
     pub fn quarantine(&self) -> Settlement {
         self.settle(Verdict::Aside)
     }

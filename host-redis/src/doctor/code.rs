@@ -272,6 +272,13 @@ impl Serialize for Code {
 }
 
 /// A word that is no [`Code`].
+///
+/// ```
+/// use keyrail_redis::doctor::Code;
+///
+/// let error = "poisson".parse::<Code>().unwrap_err();
+/// assert!(error.to_string().starts_with("`poisson` is no finding; expected amqp-orphan, "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownCode(Box<str>);
 

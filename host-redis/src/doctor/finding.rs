@@ -9,6 +9,19 @@ use super::{Code, Repair, step::Step};
 
 /// Something that is wrong in Redis, or may be.
 ///
+/// ```no_run
+/// use keyrail_redis::{Connection, doctor::{Code, Doctor, Limits}};
+///
+/// # async fn poison() -> Result<(), Box<dyn std::error::Error>> {
+/// let connection = Connection::new("redis://127.0.0.1/0")?;
+/// let report = Doctor::connect(&connection, Limits::default()).await?.examine().await?;
+/// for finding in report.findings.iter().filter(|finding| finding.code == Code::Poison) {
+///     println!("{}: {} ({})", finding.culprit, finding.sentence, finding.repair);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # JSON
 /// `{"code": "stale-twin", "severity": "warning", "culprit": {"type": "row", "exchange": "orders", "row": "…"},
 /// "sentence": "…", "repair": "takes …", "repairable": true}`
@@ -33,6 +46,15 @@ pub struct Finding {
 }
 
 /// What a finding points at. What is no text is written with `\x06` for the bytes that cannot be printed.
+///
+/// ```
+/// use keyrail_redis::doctor::Culprit;
+///
+/// let culprit = Culprit::Row { exchange: "orders".into(), row: "paid to billing".into() };
+/// assert_eq!(culprit.to_string(), "row paid to billing of exchange orders");
+/// let json = serde_json::json!({"type": "row", "exchange": "orders", "row": "paid to billing"});
+/// assert_eq!(serde_json::to_value(&culprit).unwrap(), json);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[non_exhaustive]
@@ -136,6 +158,13 @@ pub struct Report {
 }
 
 /// What was looked at. Counts are of what was read, not of what there is.
+///
+/// ```
+/// use keyrail_redis::doctor::Report;
+///
+/// let json = serde_json::to_value(Report::default()).unwrap();
+/// assert_eq!((&json["looked"]["keys"], &json["looked"]["leftOut"]), (&0.into(), &serde_json::json!([])));
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Looked {

@@ -17,6 +17,21 @@ const STEP: &str = include_str!("step.lua");
 const PAGE: usize = 50;
 
 /// What repairs came to.
+///
+/// The record of it is what [`Doctor::undo`] takes.
+///
+/// ```no_run
+/// use keyrail_redis::{Connection, doctor::{Code, Doctor, Limits}};
+///
+/// # async fn repair() -> Result<(), Box<dyn std::error::Error>> {
+/// let doctor = Doctor::connect(&Connection::new("redis://127.0.0.1/0")?, Limits::default()).await?;
+/// let repaired = doctor.repair(&doctor.examine().await?, &[Code::StaleTwin]).await?;
+/// if let Some(record) = &repaired.record {
+///     println!("keyrail doctor --undo {record} takes it back");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Repaired {
@@ -29,6 +44,15 @@ pub struct Repaired {
 }
 
 /// What became of the repair of one finding.
+///
+/// ```
+/// use keyrail_redis::doctor::{Code, Culprit, Mended};
+///
+/// let culprit = Culprit::Queue { name: "billing".into() };
+/// let mended = Mended { code: Code::Poison, culprit, done: 2, changed: 0 };
+/// let json = serde_json::to_value(&mended).unwrap();
+/// assert_eq!((&json["code"], &json["culprit"]["name"], &json["done"]), (&"poison".into(), &"billing".into(), &2.into()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Mended {
@@ -43,6 +67,13 @@ pub struct Mended {
 }
 
 /// What taking back came to.
+///
+/// ```
+/// use keyrail_redis::doctor::Undone;
+///
+/// let json = serde_json::to_string(&Undone { undone: 2, left: Vec::new() }).unwrap();
+/// assert_eq!(json, r#"{"undone":2,"left":[]}"#);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Undone {
@@ -109,6 +140,20 @@ impl Doctor {
     /// Takes back what a record holds, the last step first, each at once on the server. A step that can no longer be taken
     /// back stays in the record and is named. So does one that added rows to a binding table: a row does not say who
     /// wrote it, and a peer that has declared its queue since would lose its messages with it.
+    ///
+    /// ```no_run
+    /// use keyrail_redis::{Connection, doctor::{Code, Doctor, Limits}};
+    ///
+    /// # async fn undo() -> Result<(), Box<dyn std::error::Error>> {
+    /// let doctor = Doctor::connect(&Connection::new("redis://127.0.0.1/0")?, Limits::default()).await?;
+    /// let repaired = doctor.repair(&doctor.examine().await?, &[Code::Poison]).await?;
+    /// if let Some(record) = &repaired.record {
+    ///     let undone = doctor.undo(record).await?;
+    ///     println!("{} steps taken back, {} left", undone.undone, undone.left.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// [`HostError::RecordNotFound`]; an entry that cannot be read; those of [`repair`](Self::repair).

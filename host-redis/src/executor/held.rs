@@ -8,6 +8,24 @@ use keyrail_core::kombu::Layout;
 pub(crate) const AT_ONCE: usize = 1000;
 
 /// A delivery that goes back.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{Executor, GiveBack, Host, Memory, Outgoing, Take, Taken, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// host.publish(&Outgoing::new("", "jobs", Envelope::text("x"))).await.unwrap();
+/// let (memory, layout, queues) = (host.executor(), host.layout(), ["jobs".to_owned()]);
+/// let taken = memory.take(&Take::one(layout, &queues, "me-1")).await.unwrap();
+/// let [Taken::Message { delivery, list, payload, .. }] = &taken[..] else { panic!() };
+///
+/// let back = GiveBack { layout, delivery, list, payload, next: true };
+/// assert!(memory.give_back(&back).await.unwrap());
+/// assert!(!memory.give_back(&back).await.unwrap(), "it is registered no more");
+/// assert_eq!(host.count("jobs").await.unwrap(), 1);
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct GiveBack<'a> {
     /// How keys are named.
@@ -23,6 +41,23 @@ pub struct GiveBack<'a> {
 }
 
 /// Which registered deliveries to read.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{Executor, Host, Memory, Outgoing, Overdue, Take, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// host.publish(&Outgoing::new("", "jobs", Envelope::text("x"))).await.unwrap();
+/// let (memory, layout, queues) = (host.executor(), host.layout(), ["jobs".to_owned()]);
+/// memory.take(&Take::one(layout, &queues, "me-1")).await.unwrap();
+///
+/// let now = memory.now().await.unwrap();
+/// let overdue = async |before| memory.overdue(&Overdue { layout, before, skip: 0, limit: 10 }).await;
+/// assert_eq!(overdue(now + 1.0).await.unwrap().len(), 1);
+/// assert_eq!(overdue(now - 3600.0).await.unwrap(), [], "not for an hour");
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Overdue<'a> {
     /// How keys are named.
@@ -36,6 +71,25 @@ pub struct Overdue<'a> {
 }
 
 /// A registered delivery.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{Executor, Host, Memory, Outgoing, Take, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// host.publish(&Outgoing::new("", "jobs", Envelope::text("x"))).await.unwrap();
+/// let (memory, layout, queues) = (host.executor(), host.layout(), ["jobs".to_owned()]);
+/// memory.take(&Take::one(layout, &queues, "me-1")).await.unwrap();
+///
+/// let held = memory.owned(layout, "me-1").await.unwrap();
+/// assert!(held[0].delivery.ends_with(b"#me-1.0#jobs"));
+/// assert!(held[0].record.as_ref().unwrap().ends_with(br#", "", "jobs"]"#));
+/// # });
+/// ```
+///
+/// # Source
+/// The record is that of Kombu's `kombu.transport.redis.QoS.append`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Held {
     /// Its name, usually text; a stranger's may be anything.
@@ -47,6 +101,24 @@ pub struct Held {
 }
 
 /// Deliveries to be moved.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{Executor, Host, Memory, Outgoing, PutBack, Restore, Take, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// host.publish(&Outgoing::new("", "jobs", Envelope::text("x"))).await.unwrap();
+/// let (memory, layout, queues) = (host.executor(), host.layout(), ["jobs".to_owned()]);
+/// memory.take(&Take::one(layout, &queues, "me-1")).await.unwrap();
+///
+/// let held = memory.owned(layout, "me-1").await.unwrap().remove(0);
+/// let deliveries = [(held, vec!["jobs".to_owned()], b"the payload".to_vec())];
+/// let restore = Restore { layout, lock: None, deliveries: &deliveries };
+/// assert_eq!(memory.restore(&restore).await.unwrap(), Some(vec![PutBack::Done]));
+/// assert_eq!(host.count("jobs").await.unwrap(), 1);
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Restore<'a> {
     /// How keys are named.
@@ -58,6 +130,20 @@ pub struct Restore<'a> {
 }
 
 /// What became of one of them.
+///
+/// ```
+/// use keyrail_core::kombu::Layout;
+/// use keyrail_redis::{Executor, Held, Memory, PutBack, Restore};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let held = Held { delivery: b"tag#me-1.0#jobs".to_vec(), since: "1790000000".into(), record: None };
+/// let deliveries = [(held, vec!["jobs".to_owned()], b"the payload".to_vec())];
+/// let restore = Restore { layout: &Layout::default(), lock: None, deliveries: &deliveries };
+/// let memory = Memory::new();
+/// assert_eq!(memory.restore(&restore).await.unwrap(), Some(vec![PutBack::Gone]));
+/// assert!(memory.keys("jobs").await.unwrap().is_empty(), "nothing was put there");
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutBack {
     /// It is in its lists.

@@ -21,6 +21,19 @@ mod sweep;
 mod take;
 
 /// Queues, tables and subscribers of one process. Nothing survives it.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{Executor, Host, Memory, Outgoing, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// host.publish(&Outgoing::new("", "billing", Envelope::text("42 EUR"))).await.unwrap();
+/// // The keys that Kombu would have in Redis.
+/// assert_eq!(host.executor().keys("").await.unwrap(), ["billing"]);
+/// assert_eq!(host.executor().describe(), "memory");
+/// # });
+/// ```
 #[derive(Debug, Default)]
 pub struct Memory {
     store: Arc<Mutex<Store>>,
@@ -248,6 +261,18 @@ fn length(number: usize) -> Reply {
 }
 
 /// Waits on lists of one process.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_redis::{Executor, Memory, Waiter};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let mut waiter = Memory::new().waiter(vec!["jobs".into()]);
+/// let since = std::time::Instant::now();
+/// waiter.wait(Duration::from_millis(20)).await.unwrap();
+/// assert!(since.elapsed() >= Duration::from_millis(20), "nothing came");
+/// # });
+/// ```
 #[derive(Debug)]
 pub struct MemoryWaiter {
     store: Arc<Mutex<Store>>,

@@ -37,12 +37,38 @@ pub use wait::RedisWaiter;
 
 /// One Redis, sentinels or a cluster, by their [`Connection`]. Reconnects by itself; what was under way when the
 /// connection broke is reported, not repeated.
+///
+/// ```no_run
+/// use keyrail_core::kombu::{Command, Plan};
+/// use keyrail_redis::{Connection, Executor};
+///
+/// # async fn count() -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = Connection::new("redis://127.0.0.1/0")?.connect().await?;
+/// let count = Plan { atomic: false, commands: vec![Command::LLen { key: "billing".into() }] };
+/// println!("{}: {:?}", redis.describe(), redis.run(&count).await?);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Redis {
     link: Link,
     scripts: Scripts,
 }
 
 /// How long to wait for Redis.
+///
+/// ```
+/// use std::time::Duration;
+/// use keyrail_redis::{Redis, RedisOptions};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// // Takes connections and never says a word.
+/// let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+/// let url = format!("redis://{}", silent.local_addr().unwrap());
+/// let options = RedisOptions { connect_timeout: Duration::from_millis(50), ..RedisOptions::default() };
+/// let error = Redis::connect(&url, options).await.unwrap_err();
+/// assert_eq!(error.code(), "redis-unreachable");
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct RedisOptions {
     /// For a connection.
@@ -76,6 +102,18 @@ impl std::fmt::Debug for Redis {
 
 impl Redis {
     /// Connects, and makes sure that it is Redis who answers. Also returns the number of the database in the URL.
+    ///
+    /// ```
+    /// use keyrail_redis::{Redis, RedisOptions};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// # let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    /// let url = format!("redis://:s3cret@127.0.0.1:{port}/1"); // where nobody listens
+    /// let error = Redis::connect(&url, RedisOptions::default()).await.unwrap_err();
+    /// assert_eq!(error.code(), "redis-unreachable");
+    /// assert!(error.to_string().contains("127.0.0.1") && !error.to_string().contains("s3cret"));
+    /// # });
+    /// ```
     ///
     /// # Errors
     /// [`ExecuteError::Url`], [`Unreachable`](ExecuteError::Unreachable), [`NotRedis`](ExecuteError::NotRedis),

@@ -3,6 +3,22 @@
 use keyrail_core::kombu::Layout;
 
 /// What to take from: queues in the order of preference.
+///
+/// ```
+/// use keyrail_core::kombu::{Envelope, Layout};
+/// use keyrail_redis::{Executor, Host, Memory, Outgoing, Take, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+/// for queue in ["a", "a", "b"] {
+///     host.publish(&Outgoing::new("", queue, Envelope::text("x"))).await.unwrap();
+/// }
+/// let queues = ["a".to_owned(), "b".to_owned()];
+/// let take = Take { layout: host.layout(), queues: &queues, limit: 2, in_turn: true, owner: Some("me-1") };
+/// assert_eq!(host.executor().take(&take).await.unwrap().len(), 2);
+/// assert_eq!(host.counts(&["a", "b"]).await.unwrap(), [1, 0], "one of each");
+/// # });
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Take<'a> {
     /// How keys are named.
@@ -26,6 +42,20 @@ impl<'a> Take<'a> {
 }
 
 /// What came of taking.
+///
+/// ```
+/// use keyrail_core::kombu::{Command, Layout, Plan};
+/// use keyrail_redis::{Executor, Memory, Take, Taken};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (memory, layout, queues) = (Memory::new(), Layout::default(), ["jobs".to_owned()]);
+/// let push = Command::LPush { key: "jobs".into(), value: b"no message".to_vec() };
+/// memory.run(&Plan { atomic: false, commands: vec![push] }).await.unwrap();
+/// let taken = memory.take(&Take::one(&layout, &queues, "me-1")).await.unwrap();
+/// let list = "keyrail.quarantine.jobs".to_owned();
+/// assert_eq!(taken, [Taken::Quarantined { queue: "jobs".into(), list }]);
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken {
     /// A message, registered under `delivery`.

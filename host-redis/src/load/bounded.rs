@@ -12,6 +12,17 @@ use crate::LoadError;
 
 /// The bytes of a file, or of a pipe by the name of `/dev/stdin` or `/dev/fd/N`, as shells write `<(command)`.
 ///
+/// ```
+/// use keyrail_redis::load::{self, Limits};
+///
+/// # let path = std::env::temp_dir().join(format!("keyrail-bytes-{}", std::process::id()));
+/// std::fs::write(&path, "orders topic: # -> audit").unwrap();
+/// assert!(load::bytes(&path, &Limits::default()).unwrap().starts_with(b"orders"));
+/// let error = load::bytes(&std::env::temp_dir(), &Limits::default()).unwrap_err();
+/// assert!(error.to_string().contains("it is a directory, no file"));
+/// # std::fs::remove_file(&path).unwrap();
+/// ```
+///
 /// # Errors
 /// Anything else is refused before it is opened: a pipe by another name may have nobody who writes into it, and opening
 /// it would hang for ever; a device may have no end. Nor is more read than [`Limits::file_bytes`].
@@ -31,8 +42,18 @@ pub fn bytes(path: &Path, limits: &Limits) -> Result<Vec<u8>, LoadError> {
 
 /// What comes out of a reader that is called by this path in errors.
 ///
+/// ```
+/// use keyrail_redis::load::{self, Limits};
+///
+/// let stream = &b"orders topic: # -> audit"[..];
+/// let bytes = load::read_bytes("a socket".as_ref(), stream, &Limits::default()).unwrap();
+/// assert_eq!(bytes, stream);
+/// ```
+///
 /// # Errors
 /// More than [`Limits::file_bytes`], or what the system says.
+/// # Cost
+/// Holds what it read; at most one byte more than the limit is asked for.
 pub fn read(path: &Path, reader: impl Read, limits: &Limits) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::new();
     let read = reader.take(limits.file_bytes.saturating_add(1)).read_to_end(&mut bytes);

@@ -12,6 +12,21 @@ use super::Limits;
 use crate::LoadError;
 
 /// The formats of a topology file.
+///
+/// ```
+/// use keyrail_redis::load::{self, Format, Limits};
+///
+/// # let path = std::env::temp_dir().join(format!("keyrail-format-{}", std::process::id()));
+/// for (text, format) in [
+///     (r#"{"exchanges": [{"name": "orders", "kind": "topic"}]}"#, Format::Keyrail),
+///     (r#"{"rabbit_version": "4.1.0", "vhosts": [{"name": "/"}]}"#, Format::Rabbitmq),
+///     ("orders topic: order.*.paid -> billing", Format::Lines),
+/// ] {
+///     std::fs::write(&path, text).unwrap();
+///     assert_eq!(load::read(&path, None, &Limits::default()).unwrap().format, format);
+/// }
+/// # std::fs::remove_file(&path).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// [`Topology`].
@@ -36,6 +51,17 @@ impl Format {
 }
 
 /// A topology that was read, and the router built from it.
+///
+/// ```
+/// use keyrail_redis::load::{self, Limits};
+///
+/// # let path = std::env::temp_dir().join(format!("keyrail-loaded-{}", std::process::id()));
+/// std::fs::write(&path, "orders topic: order.*.paid -> billing").unwrap();
+/// let loaded = load::read(&path, None, &Limits::default()).unwrap();
+/// assert_eq!((&*loaded.topology.bindings[0].source, loaded.topology.bindings.len()), ("orders", 1));
+/// assert!(loaded.router.queue("billing").is_some());
+/// # std::fs::remove_file(&path).unwrap();
+/// ```
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// Which format the file has.
@@ -47,6 +73,22 @@ pub struct Loaded {
 }
 
 /// Reads a file of any format; which one, its content tells.
+///
+/// Of a RabbitMQ file the virtual host `vhost` is taken; if none is named the only one, or else `/`.
+///
+/// ```
+/// use keyrail_redis::load::{self, Limits};
+///
+/// # let path = std::env::temp_dir().join(format!("keyrail-read-{}", std::process::id()));
+/// std::fs::write(&path, "orders topic: order.*.paid -> billing").unwrap();
+/// let read = load::read(&path, None, &Limits::default()).unwrap();
+/// assert_eq!(read.topology.bindings[0].routing_key, "order.*.paid".into());
+///
+/// std::fs::write(&path, "orders topc: order.*.paid -> billing").unwrap();
+/// let error = load::read(&path, None, &Limits::default()).unwrap_err();
+/// assert!(error.to_string().contains("line 1, column 8"), "{error}");
+/// # std::fs::remove_file(&path).unwrap();
+/// ```
 ///
 /// # Errors
 /// Those of [`bytes`](super::bytes), and what is wrong in it, with line and column or the place in the document.

@@ -18,6 +18,23 @@ use crate::{
 };
 
 /// What to load, and what nobody in Redis says.
+///
+/// ```
+/// use keyrail_core::{ExchangeKind, kombu::{Layout, Member, plan}};
+/// use keyrail_redis::{Executor, Memory, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// // What a Kombu consumer leaves of a fanout exchange does not tell it from a direct one.
+/// let (memory, layout) = (Memory::new(), Layout::default());
+/// memory.run(&plan::bind(&layout, "news", &Member::plain("", "desk")).unwrap()).await.unwrap();
+///
+/// let kinds = [("news".to_owned(), ExchangeKind::Fanout)].into();
+/// let told = load::Options { kinds, ..load::Options::default() };
+/// let (router, _) = load::from_tables(&memory, &layout, None, &told).await.unwrap();
+/// let news = router.exchange("news").and_then(|id| router.exchange_properties(id));
+/// assert_eq!(news.unwrap().kind(), ExchangeKind::Fanout);
+/// # });
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Types of exchanges that no registry knows. Kombu does not store them: without a word here an exchange is a topic
@@ -29,6 +46,22 @@ pub struct Options {
 }
 
 /// A row that routes nothing, because routing by it would be wrong. Its neighbours are not affected.
+///
+/// ```
+/// use keyrail_core::kombu::{Command, Layout, Plan};
+/// use keyrail_redis::{Executor, Memory, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (memory, layout) = (Memory::new(), Layout::default());
+/// let row = Command::SAdd { key: layout.binding_table("orders"), member: b"no row".to_vec() };
+/// memory.run(&Plan { atomic: false, commands: vec![row] }).await.unwrap();
+///
+/// let options = load::Options::default();
+/// let (_, quarantine) = load::from_tables(&memory, &layout, Some("orders"), &options).await.unwrap();
+/// assert_eq!(quarantine[0].row, "no row");
+/// assert!(quarantine[0].to_string().starts_with("row `no row` of exchange `orders` is ignored: "));
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quarantined {
     /// The exchange in whose table it is.
@@ -40,6 +73,22 @@ pub struct Quarantined {
 }
 
 /// Why a row is in quarantine.
+///
+/// ```
+/// use keyrail_core::kombu::{Command, Layout, Plan};
+/// use keyrail_redis::{Executor, Memory, load::{self, Reason}};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let (memory, layout) = (Memory::new(), Layout::default());
+/// // Another library's table: a whole exchange is left out, and the others are loaded.
+/// let other = Command::ZAdd { key: layout.binding_table("orders"), score: 0.0, member: "q".into() };
+/// memory.run(&Plan { atomic: false, commands: vec![other] }).await.unwrap();
+///
+/// let (_, rows) = load::from_tables(&memory, &layout, None, &load::Options::default()).await.unwrap();
+/// assert!(matches!(&rows[0].reason, Reason::Table { found, .. } if **found == *"zset"));
+/// assert_eq!(rows[0].reason.code(), "table-type");
+/// # });
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// It is no row.
@@ -99,10 +148,31 @@ impl fmt::Display for Quarantined {
 
 /// Loads every exchange, or only what a publish to `exchange` can reach.
 ///
+/// ```
+/// use keyrail_core::{Dialect, Topology, kombu::{Layout, Member, plan}};
+/// use keyrail_redis::{Executor, Memory, load};
+///
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// // The row that Kombu's `queue_bind` writes.
+/// let (memory, layout) = (Memory::new(), Layout::default());
+/// let row = Member::topic("order.#", "audit", Dialect::Kombu57).unwrap();
+/// memory.run(&plan::bind(&layout, "orders", &row).unwrap()).await.unwrap();
+///
+/// let options = load::Options::default();
+/// let (router, quarantine) = load::from_tables(&memory, &layout, None, &options).await.unwrap();
+/// assert_eq!(Topology::of(&router).bindings[0].routing_key, "order.#".into());
+/// assert!(quarantine.is_empty());
+/// # });
+/// ```
+///
 /// # Errors
 /// A table beyond the limit, an entry of keyrail's own that cannot be read; a table that is no set (another library's), if
 /// a publish can reach it. Such a table is no error to who wants every exchange, and a bad row of Kombu's never is: they
 /// go to quarantine.
+/// # Cost
+/// Each row of the tables that are read is parsed and bound once.
+/// # Source
+/// Kombu's `kombu.transport.redis.Channel.get_table` and `_queue_bind`.
 pub async fn from_tables(
     executor: &impl Executor,
     layout: &Layout,

@@ -62,6 +62,22 @@ impl Producer {
     /// Messages for the same queue keep their order unless some of them are tried again. The copies of one message are
     /// still one step on the server. A strict producer publishes one after the other.
     ///
+    /// ```no_run
+    /// use keyrail_redis::{Connection, Message, Producer, ProducerOptions};
+    ///
+    /// # async fn publish_all() -> Result<(), Box<dyn std::error::Error>> {
+    /// let options = ProducerOptions::new().exchange("orders").routing_key("order.eu.paid");
+    /// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, options).await?;
+    /// let messages: Vec<_> = (1..=1000).map(|total| Message::text(format!("{total} EUR"))).collect();
+    /// for (message, answer) in messages.iter().zip(producer.publish_all(&messages).await) {
+    ///     if let Err(error) = answer {
+    ///         eprintln!("{message:?}: {error}");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cost
     /// About a command per copy, and no waiting between messages.
     pub async fn publish_all(&self, messages: &[Message]) -> Vec<Result<Confirm, ProduceError>> {

@@ -8,6 +8,20 @@ use super::Message;
 use crate::{ExecuteError, Fanout, HostError};
 
 /// What is known once a publish has returned: Redis has executed it.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use keyrail_redis::{Connection, Message, Producer, ProducerOptions};
+///
+/// # async fn confirm() -> Result<(), Box<dyn std::error::Error>> {
+/// let options = ProducerOptions::new().replicas(1, Duration::from_millis(100));
+/// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, options).await?;
+/// let confirm = producer.publish(&Message::text("resize").routing_key("jobs")).await?;
+/// assert_eq!(confirm.queues, ["jobs"]);
+/// println!("sent {} times, on {:?} replicas", confirm.attempts, confirm.replicas);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confirm {
     /// Routed if at least one queue or subscriber got it.
@@ -27,6 +41,15 @@ pub struct Confirm {
 }
 
 /// Why a message was not published, or not known to be.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use keyrail_redis::{Message, ProduceError};
+///
+/// let error = Message::json(&BTreeMap::from([((1, 2), 3)])).unwrap_err();
+/// assert!(matches!(error, ProduceError::Serialize { .. }));
+/// assert_eq!(error.code(), "not-serializable");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ProduceError {

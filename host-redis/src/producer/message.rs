@@ -112,6 +112,18 @@ impl Message {
 
     /// A value, written as JSON unless the message or the producer names another serializer.
     ///
+    /// ```
+    /// use keyrail_core::kombu::Json;
+    /// use keyrail_redis::Message;
+    ///
+    /// #[derive(serde::Serialize)]
+    /// struct Order { total: u32 }
+    ///
+    /// let message = Message::json(&Order { total: 42 }).unwrap();
+    /// assert_eq!(message, Message::value(serde_json::from_str::<Json>(r#"{"total": 42}"#).unwrap()));
+    /// assert!(Message::json(&std::collections::BTreeMap::from([((1, 2), 3)])).is_err(), "keys are text");
+    /// ```
+    ///
     /// # Errors
     /// [`ProduceError::Serialize`] if it is nothing that JSON can express, maps with keys that are no text for instance.
     pub fn json(value: &(impl Serialize + ?Sized)) -> Result<Self, ProduceError> {
@@ -190,6 +202,13 @@ impl Message {
     }
 
     /// Names the queue for the answer.
+    ///
+    /// ```
+    /// use keyrail_redis::Message;
+    ///
+    /// let ask = Message::text("price?").reply_to("answers").correlation_id("q-1");
+    /// assert_eq!(ask, Message::text("price?").property("reply_to", "answers").property("correlation_id", "q-1"));
+    /// ```
     #[must_use]
     pub fn reply_to(self, queue: &str) -> Self {
         self.property("reply_to", queue)
@@ -203,6 +222,15 @@ impl Message {
 
     /// Sets the priority in Kombu's sense, **0 is taken first**; see
     /// [`Priority::from_amqp`](keyrail_core::kombu::Priority::from_amqp).
+    ///
+    /// ```
+    /// use keyrail_core::kombu::Priority;
+    /// use keyrail_redis::Message;
+    ///
+    /// let urgent = Message::text("now").priority(0);
+    /// // AMQP counts the other way round.
+    /// assert_eq!(urgent, Message::text("now").priority(Priority::from_amqp(9).get()));
+    /// ```
     #[must_use]
     pub fn priority(mut self, priority: impl Into<Json>) -> Self {
         self.priority = Some(priority.into());

@@ -35,6 +35,11 @@ fn check(headers: &HeaderMap) -> Result<(), Problem> {
             format!("the host `{host}` is not this machine, expected 127.0.0.1, [::1] or localhost"),
         );
     }
+    for (name, code) in [(header::HOST, "foreign-host"), (header::ORIGIN, "foreign-origin")] {
+        if headers.get_all(&name).iter().nth(1).is_some() {
+            return forbidden(code, format!("the header `{name}` is given twice"));
+        }
+    }
     if let Some(origin) = text(header::ORIGIN)
         && origin.strip_prefix("http://") != Some(&host)
     {

@@ -7,6 +7,18 @@ use serde::Serialize;
 use crate::{ExecuteError, HostError};
 
 /// An error as RFC 9457 has it, with the stable code of the error behind it.
+///
+/// ```
+/// use axum::response::IntoResponse;
+/// use keyrail_redis::{HostError, serve::Problem};
+///
+/// let problem = Problem::from(HostError::QueueNotFound { queue: "biling".into() });
+/// let json = serde_json::to_value(&problem).unwrap();
+/// assert_eq!((&json["code"], &json["type"]), (&"queue-not-found".into(), &"urn:keyrail:queue-not-found".into()));
+/// let response = problem.into_response();
+/// assert_eq!(response.status(), 404);
+/// assert_eq!(response.headers()["content-type"], "application/problem+json");
+/// ```
 #[derive(Debug, Serialize)]
 pub struct Problem {
     r#type: String,
@@ -19,6 +31,15 @@ pub struct Problem {
 
 impl Problem {
     /// A problem with its own words.
+    ///
+    /// ```
+    /// use axum::http::StatusCode;
+    /// use keyrail_redis::serve::Problem;
+    ///
+    /// let problem = Problem::new(StatusCode::NOT_FOUND, "not-found", "there is nothing at `/v2`");
+    /// let json = serde_json::to_value(&problem).unwrap();
+    /// assert_eq!((&json["title"], &json["status"]), (&"Not Found".into(), &404.into()));
+    /// ```
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Problem {
             r#type: format!("urn:keyrail:{code}"),

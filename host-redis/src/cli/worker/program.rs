@@ -1,6 +1,7 @@
 //! A task's program: how it is started, what it is given, and what is made of what it leaves.
 
 use std::{
+    borrow::Cow,
     io,
     os::unix::process::ExitStatusExt,
     pin::pin,
@@ -170,6 +171,16 @@ impl Drop for Group {
 /// By these a system or a supervisor ends what it did not start; by others a program ends itself.
 const FROM_OUTSIDE: [Signal; 5] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::KILL, Signal::TERM];
 
+/// The most of a line that goes into a message, and into the log.
+const MESSAGE: usize = 1000;
+
+fn short(line: &str) -> Cow<'_, str> {
+    match line.char_indices().nth(MESSAGE) {
+        Some((end, _)) => format!("{}...", &line[..end]).into(),
+        None => line.into(),
+    }
+}
+
 fn outcome(
     path: &str,
     status: ExitStatus,
@@ -178,7 +189,7 @@ fn outcome(
 ) -> Result<Value, Box<TaskFailure>> {
     if !status.success() {
         let wrote = stderr.text();
-        let why = wrote.lines().next_back().map(|line| format!(": {line}")).unwrap_or_default();
+        let why = wrote.lines().next_back().map(|line| format!(": {}", short(line))).unwrap_or_default();
         let message = format!("{path}: {status}{why}");
         let signal = status.signal().and_then(Signal::from_named_raw);
         let failure = match signal.is_some_and(|signal| FROM_OUTSIDE.contains(&signal)) {

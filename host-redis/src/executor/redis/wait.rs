@@ -13,6 +13,19 @@ use super::{
 use crate::{ExecuteError, connection::link::Link};
 
 /// Waits on several lists. A blocking command keeps its connection busy, so each list has one of its own.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use keyrail_redis::{Connection, Executor, Waiter};
+///
+/// # async fn wait() -> Result<(), Box<dyn std::error::Error>> {
+/// let redis = Connection::new("redis://127.0.0.1/0")?.connect().await?;
+/// let mut waiter = redis.waiter(vec!["billing".into()]);
+/// waiter.wait(Duration::from_secs(1)).await?;
+/// println!("there may be something, and nothing was taken");
+/// # Ok(())
+/// # }
+/// ```
 pub struct RedisWaiter {
     link: Link,
     slots: Vec<Slot>,
