@@ -215,6 +215,21 @@ async fn a_change_of_a_table_is_followed_within_a_second() {
             BTreeSet::from(["a", "b"].map(String::from).each_ref())
         );
     }
+    // What was declared again is read again at once.
+    let topology: Topology = serde_json::from_value(serde_json::json!({
+        "exchanges": [{"name": "declared", "kind": "direct"}],
+        "queues": [{"name": "a"}],
+        "bindings": [{"source": "declared", "destination": {"queue": "a"}, "routingKey": "k"}],
+    }))
+    .expect("a topology");
+    let options = ProducerOptions::new().exchange("declared").declare(topology, Dialect::Kombu57);
+    let producer = Producer::connect(&connection(&nodes, ""), options).await.expect("a producer");
+    let message = Message::text("x").routing_key("k");
+    assert_eq!(producer.publish(&message).await.expect("published").queues, ["a"]);
+    let deleted = nodes.iter().filter(|node| node.command(&["DEL", "_kombu.binding.declared"]) == ":1\r\n");
+    assert_eq!(deleted.count(), 1);
+    tokio::time::sleep(Duration::from_millis(1050)).await;
+    assert_eq!(producer.publish(&message).await.expect("published").queues, ["a"]);
 }
 
 #[tokio::test]

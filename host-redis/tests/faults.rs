@@ -60,6 +60,24 @@ async fn what_is_settled_waits_for_a_server_that_takes_no_writes() {
     assert_eq!(server.command(&["DBSIZE"]), ":0\r\n");
 }
 
+/// Taking from empty lists writes nothing that would be refused, and says nothing of what is.
+#[tokio::test]
+async fn an_ack_that_is_refused_is_not_sent_without_a_rest() {
+    let server = RedisServer::start();
+    let host = host(&server).await;
+    put(&host, "x").await;
+    let mut consumer = host.consumer(vec!["q".into()], ConsumerOptions::default()).expect("a consumer");
+    let delivery = next(&mut consumer).await;
+    freeze(&server);
+    server.command(&["CONFIG", "RESETSTAT"]);
+    let acked = delivery.ack();
+    assert!(matches!(consumer.next(Duration::from_secs(1)).await, Ok(Next::Idle)));
+    let tries = server.calls(&["evalsha"])[0];
+    assert!((2..100).contains(&tries), "{tries}");
+    thaw(&server);
+    assert!(acked.await.expect("acked after all"));
+}
+
 /// A server without memory takes back what it was asked to as soon as it has some, and says so meanwhile.
 #[tokio::test]
 async fn what_is_settled_waits_for_memory_and_for_snapshots() {
@@ -123,7 +141,14 @@ async fn a_producer_waits_for_a_server_that_takes_no_writes() {
             thaw(&server);
         };
         let batch = [message.clone(), message.clone()];
-        let (one, all, ()) = tokio::join!(producer.publish(&message), producer.publish_all(&batch), later);
+        let alone = [Message::text("x").exchange("").routing_key("s")];
+        let (one, all, alone, ()) = tokio::join!(
+            producer.publish(&message),
+            producer.publish_all(&batch),
+            producer.publish_all(&alone),
+            later
+        );
+        assert_eq!(alone[0].as_ref().expect("published after all").queues, ["s"]);
         for confirm in all.into_iter().chain([one]) {
             assert_eq!(confirm.expect("published after all").queues, ["q", "r"]);
         }

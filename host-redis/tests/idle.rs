@@ -22,15 +22,37 @@ async fn an_idle_consumer_hardly_asks_and_wakes_at_once() {
     let asked: Vec<u64> = asked().iter().zip(before).map(|(after, before)| after - before).collect();
     assert!((4..=20).contains(&asked[0]) && (1..=8).contains(&asked[1]), "waits and scripts: {asked:?}");
     // The least urgent step wakes as the first does.
-    let layout = Layout::default();
+    let (layout, mut shortest) = (Layout::default(), Duration::MAX);
     for list in layout.lists("q") {
+        // In the midst of a wait.
+        assert!(matches!(consumer.next(Duration::from_millis(50)).await, Ok(Next::Idle)));
         let value = Envelope::text(&list).to_bytes("", "q", "t");
         let push = Plan { atomic: false, commands: vec![Command::LPush { key: list.clone(), value }] };
         host.executor().run(&push).await.expect("pushed");
+        let pushed = Instant::now();
         let delivery = consumer.next(PATIENCE).await.expect("a message").delivery().expect("a delivery");
+        shortest = shortest.min(pushed.elapsed());
         assert_eq!(delivery.message().body.as_text(), Some(&*list));
         assert!(delivery.ack().await.expect("acked"));
     }
+    assert!(shortest < Duration::from_millis(600), "a push wakes: {shortest:?}");
+}
+
+/// What cannot be waited for is looked at now and then, and not again and again.
+#[tokio::test]
+async fn a_key_that_is_no_list_is_not_asked_for_without_a_rest() {
+    let server = RedisServer::start();
+    server.command(&["SET", "q", "no list"]);
+    let (redis, _) = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis");
+    let host = Host::from_tables(redis, Layout::default(), load::Options::default());
+    let mut consumer = host.consumer(vec!["q".into()], ConsumerOptions::default()).expect("a consumer");
+    consumer.next(PATIENCE).await.expect_err("another type");
+    assert!(matches!(consumer.next(Duration::from_secs(1)).await, Ok(Next::Idle)));
+    let waits = server.command(&["INFO", "commandstats"]);
+    let failed = waits.lines().find(|line| line.starts_with("cmdstat_blmove:")).expect("a line");
+    let (_, failed) = failed.split_once("failed_calls=").expect("a count");
+    let failed: u64 = failed.trim_end().parse().expect("a number");
+    assert!((1..=20).contains(&failed), "{failed}");
 }
 
 /// Eight lists have a connection that waits; the others are looked at more often.

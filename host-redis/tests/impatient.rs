@@ -95,3 +95,18 @@ async fn a_connection_is_made_though_it_takes_longer_than_any_caller_waits() {
     let refused = until_published(&producer, Duration::from_millis(150)).await;
     assert!(refused > 0, "it did not take long");
 }
+
+/// Whoever waits for the whole time of an answer gets an error, and nobody after it goes on the same way.
+#[tokio::test]
+async fn a_connection_that_answers_nothing_in_time_is_given_up() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port);
+    for freshness in [Freshness::Tracked, Freshness::Strict] {
+        let producer = producer(&proxy.url(), r#"{"socket_timeout": 0.3}"#, freshness).await;
+        producer.publish(&message()).await.expect("published");
+        proxy.freeze();
+        let error = producer.publish(&message()).await.expect_err("nobody answers");
+        assert_eq!(error.code(), "redis-timeout", "{freshness:?}: {error}");
+        producer.publish(&message()).await.expect("published on a new connection");
+    }
+}

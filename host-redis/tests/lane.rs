@@ -216,3 +216,18 @@ async fn what_is_confirmed_is_there_though_connections_are_cut() {
         assert!(bodies.contains_key(&body(text)), "lost: {text}");
     }
 }
+
+/// Nothing was under way, so nothing is in doubt: no retry policy is needed.
+#[tokio::test]
+async fn a_cut_that_nothing_was_under_way_at_is_mended_unseen() {
+    let server = RedisServer::start();
+    let proxy = Proxy::to(server.port);
+    let producer = producer(&proxy.url()).await;
+    for n in 1..=3 {
+        assert_eq!(producer.publish(&message("x")).await.expect("published").attempts, 1);
+        assert_eq!(server.command(&["LLEN", "q"]), format!(":{n}\r\n"));
+        assert!(proxy.cut() > 0);
+        // The end of the connection arrives.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}

@@ -8,8 +8,10 @@ use keyrail_core::{
     Dialect, Outcome, Topology, Value,
     kombu::{Member, SEPARATOR},
 };
-use keyrail_redis::{Confirm, Connection, Freshness, Message, ProduceError, Producer, ProducerOptions};
-use support::RedisServer;
+use keyrail_redis::{
+    Confirm, Connection, Freshness, Message, ProduceError, Producer, ProducerOptions, RetryPolicy,
+};
+use support::{RedisServer, proxy::Proxy};
 
 const WAYS: [Freshness; 3] = [Freshness::Tracked, Freshness::Strict, Freshness::EachPublish];
 
@@ -69,6 +71,39 @@ async fn what_finds_nobody_is_declared_again() {
                 true => producer.publish_all(&[message.clone(), message]).await.pop().expect("an answer"),
             };
             assert_eq!(confirm.expect("published").queues, ["q"], "{freshness:?} {in_a_batch}");
+        }
+    }
+}
+
+/// The server behind the address may be another one, which knows a part of it: the message would find that alone.
+#[tokio::test]
+async fn each_new_connection_declares() {
+    let topology: Topology = serde_json::from_value(serde_json::json!({
+        "exchanges": [{"name": "e", "kind": "direct"}],
+        "queues": [{"name": "q"}, {"name": "r"}],
+        "bindings": [
+            {"source": "e", "destination": {"queue": "q"}, "routingKey": "k"},
+            {"source": "e", "destination": {"queue": "r"}, "routingKey": "k"},
+        ],
+    }))
+    .expect("a topology");
+    for freshness in WAYS {
+        let (first, second) = (RedisServer::start(), RedisServer::start());
+        second.command(&["SADD", "_kombu.binding.e", "k\x06\x16\x06\x16q"]);
+        let proxy = Proxy::to(first.port);
+        let options = ProducerOptions::new().exchange("e").routing_key("k").freshness(freshness);
+        let options = options.declare(topology.clone(), Dialect::Kombu57).retry(RetryPolicy::celery());
+        let connection = Connection::new(&proxy.url()).expect("a URL");
+        let producer = Producer::connect(&connection, options).await.expect("a producer");
+        for server in [&first, &second] {
+            let mut confirm = producer.publish(&Message::text("x")).await.expect("published");
+            confirm.queues.sort_unstable();
+            assert_eq!(confirm.queues, ["q", "r"], "{freshness:?}");
+            assert_eq!(server.command(&["LLEN", "r"]), ":1\r\n", "{freshness:?}");
+            proxy.lead_to(second.port);
+            proxy.cut();
+            // The end of the connection arrives.
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }

@@ -161,6 +161,12 @@ impl Link {
         self.0.epochs.load(Relaxed)
     }
 
+    /// The number of the connection that the next command takes, which is made now if there is none.
+    pub(crate) async fn connected(&self) -> RedisResult<u64> {
+        let live = self.live().await.map_err(|failure| failure.into_redis(self))?;
+        Ok(live.epoch)
+    }
+
     /// The present connection itself, which does not reconnect, and its number; only with [`Tracking::KeysRead`].
     pub(crate) async fn pinned(&self) -> RedisResult<(u64, MultiplexedConnection)> {
         let live = self.live().await.map_err(|failure| failure.into_redis(self))?;

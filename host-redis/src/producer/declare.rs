@@ -31,7 +31,9 @@ impl Producer {
             return Ok(());
         }
         let mut declared = self.declared.lock().await;
-        if declared.epoch != self.redis.link().epoch() {
+        // A message would connect anew only when it reads its table, and find what the new server knows by itself.
+        let epoch = self.redis.link().connected().await.map_err(|error| self.redis.error(error))?;
+        if declared.epoch != epoch {
             self.declare().await?;
             // The connection that executed it; a newer one declares again.
             *declared = Declared { epoch: self.redis.link().epoch(), refreshed: Instant::now() };
