@@ -57,8 +57,9 @@ instructions: ## count the instructions of a route and compare with the baseline
 fuzz: ## feed every importer with what breaks it (ARGS='600 snapshot': one of them for ten minutes)
 	@scripts/fuzz.sh $(ARGS)
 
-audit: ## model-check what threads share, in every order of their steps
+audit: ## model-check what threads share, in every order of their steps; look for public items without an example
 	@scripts/checks/loom.sh
+	@scripts/checks/examples.py
 
 browser: ## use the page in a real Chromium
 	@scripts/test.sh browser

@@ -25,11 +25,24 @@ pub struct ByteString(Box<[u8]>);
 
 impl ByteString {
     /// The text, if the bytes are UTF-8.
+    ///
+    /// ```
+    /// use keyrail_core::ByteString;
+    ///
+    /// assert_eq!(ByteString::from("order").as_str(), Some("order"));
+    /// assert_eq!(ByteString::from([0xff]).as_str(), None);
+    /// ```
     pub fn as_str(&self) -> Option<&str> {
         core::str::from_utf8(&self.0).ok()
     }
 
     /// The bytes.
+    ///
+    /// ```
+    /// use keyrail_core::ByteString;
+    ///
+    /// assert_eq!(ByteString::from("é").as_bytes(), [0xc3, 0xa9]);
+    /// ```
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }

@@ -131,6 +131,20 @@ enum DestinationType {
 }
 
 /// Why definitions could not be taken over.
+///
+/// ```
+/// use keyrail_core::{Definitions, DefinitionsError};
+///
+/// let json = r#"{"queues": [{"name": "mail", "vhost": "shop"}],
+///                "exchanges": [{"name": "x", "vhost": "shop", "type": "topc"}]}"#;
+/// let definitions: Definitions = serde_json::from_str(json)?;
+/// let error = definitions.topology("/").unwrap_err();
+/// assert_eq!(error.to_string(), "nothing is defined in the virtual host `/`, expected one of `shop`");
+/// let error = definitions.topology("shop").unwrap_err();
+/// assert_eq!(error.code(), "unknown-exchange-kind");
+/// assert!(error.to_string().starts_with("exchanges[0]: exchange type `topc` is unknown"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DefinitionsError {
@@ -154,6 +168,15 @@ pub enum DefinitionsError {
 
 impl Definitions {
     /// The virtual hosts in which something is defined, sorted.
+    ///
+    /// ```
+    /// use keyrail_core::Definitions;
+    ///
+    /// let json = r#"{"queues": [{"name": "mail", "vhost": "shop"}, {"name": "log", "vhost": "ops"}]}"#;
+    /// let definitions: Definitions = serde_json::from_str(json)?;
+    /// assert_eq!(definitions.vhosts(), ["ops", "shop"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn vhosts(&self) -> Vec<&str> {
         let exchanges = self.exchanges.iter().map(|exchange| name_of(&exchange.vhost));
         let queues = self.queues.iter().map(|queue| name_of(&queue.vhost));
@@ -166,6 +189,16 @@ impl Definitions {
     }
 
     /// The topology of one virtual host. Bindings of the default exchange are implicit and left out.
+    ///
+    /// ```
+    /// use keyrail_core::Definitions;
+    ///
+    /// let json = r#"{"queues": [{"name": "mail", "vhost": "shop"}, {"name": "log", "vhost": "ops"}]}"#;
+    /// let definitions: Definitions = serde_json::from_str(json)?;
+    /// let shop = definitions.topology("shop")?;
+    /// assert_eq!(shop.to_lines(), "queue mail\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A virtual host without definitions, an exchange type that is not supported, an alternate exchange that is not

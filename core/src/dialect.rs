@@ -13,6 +13,18 @@ use serde::{Deserialize, Serialize};
 /// | `a.*.c` | `a.b.x.c` | no | no | yes |
 /// | `a` | `a\n` | no | yes | yes |
 ///
+/// ```
+/// use keyrail_core::{Dialect, pattern::Language};
+///
+/// let who = |binding_key: &str, routing_key: &str| -> Vec<&str> {
+///     let matches = |dialect: &Dialect| Language::topic(binding_key, *dialect).unwrap().matches(routing_key);
+///     Dialect::ALL.into_iter().filter(matches).map(Dialect::as_str).collect()
+/// };
+/// assert_eq!(who("a.#", "a"), ["amqp"]);
+/// assert_eq!(who("a.*.c", "a.b.x.c"), ["kombu56"]);
+/// assert_eq!(who("a", "a\n"), ["kombu57", "kombu56"]);
+/// ```
+///
 /// # Source
 /// `Amqp`: RabbitMQ 3.10.8 (`tests/vectors/amqp.jsonl`). `Kombu57`: Kombu 5.7.0, `Kombu56`: Kombu 5.6.2 and older
 /// (`kombu57.jsonl`, `kombu56.jsonl`).

@@ -39,6 +39,18 @@ mod structure;
 pub use structure::{Added, Change, Changes, Structure};
 
 /// How to compare.
+///
+/// ```
+/// use keyrail_core::{Topology, diff::Options};
+///
+/// let before = Topology::from_lines("logs topic: # -> all")?;
+/// let after = Topology::from_lines("logs topic: # -> all\nlogs: *.error -> errors")?;
+/// assert!(before.diff(&after, &Options::default())?.behaves_differently());
+/// let options = Options::default().witnesses(1).line_feeds(false);
+/// let diff = before.diff(&after, &options)?;
+/// assert!(diff.behaviour.iter().all(|exchange| exchange.witnesses.len() <= 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
@@ -54,16 +66,50 @@ pub struct Options {
 
 impl Options {
     /// Sets how many witnesses to show for an exchange, at least one.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, diff::Options};
+    ///
+    /// let before = Topology::from_lines("logs topic: a -> q")?;
+    /// let after = Topology::from_lines("logs topic: a -> q\nlogs: b -> r\nlogs: c -> s")?;
+    /// let witnesses = |most: usize| {
+    ///     let diff = before.diff(&after, &Options::default().witnesses(most)).unwrap();
+    ///     diff.behaviour.into_iter().find(|exchange| &*exchange.exchange == "logs").unwrap().witnesses
+    /// };
+    /// assert_eq!((witnesses(1).len(), witnesses(5).len()), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn witnesses(self, witnesses: usize) -> Self {
         Options { witnesses, ..self }
     }
 
     /// Sets whether keys with line feeds count.
+    ///
+    /// ```
+    /// use keyrail_core::{Dialect, Topology, diff::Options};
+    ///
+    /// let before = Topology::from_lines("logs topic: a.b -> q")?;
+    /// let (after, _) = before.in_dialect(Dialect::Kombu57); // Python's `$` takes `a.b\n` too
+    /// assert!(before.diff(&after, &Options::default())?.behaves_differently());
+    /// assert!(before.diff(&after, &Options::default().line_feeds(false))?.behaves_the_same());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn line_feeds(self, line_feeds: bool) -> Self {
         Options { line_feeds, ..self }
     }
 
     /// Sets what deciding may take.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, diff::Options, pattern::Budget};
+    ///
+    /// let before = Topology::from_lines("logs topic: a.# -> q")?;
+    /// let after = Topology::from_lines("logs topic: a -> q\nlogs: a.*.# -> q")?;
+    /// assert!(before.diff(&after, &Options::default())?.behaves_the_same());
+    /// let diff = before.diff(&after, &Options::default().budget(Budget::new(0)))?;
+    /// assert!(!diff.behaves_the_same() && !diff.behaves_differently()); // undecided
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn budget(self, budget: Budget) -> Self {
         Options { budget, ..self }
     }
@@ -76,6 +122,17 @@ impl Default for Options {
 }
 
 /// What [`Topology::diff`] found.
+///
+/// ```
+/// use keyrail_core::{Topology, diff::Options};
+///
+/// let before = Topology::from_lines("logs topic: *.error -> errors\nlogs: db.error -> errors")?;
+/// let after = Topology::from_lines("logs topic: *.error -> errors")?;
+/// let diff = before.diff(&after, &Options::default())?;
+/// assert_eq!(diff.structure.bindings.removed.len(), 1);
+/// assert!(diff.behaves_the_same()); // the other binding matches all that this one did
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # JSON
 /// `{"structure": {"exchanges": {…}, "queues": {…}, "bindings": {…}}, "behaviour": [{"exchange": "logs", "verdict":
@@ -90,6 +147,17 @@ pub struct Diff {
 }
 
 /// What messages published to one exchange do on both sides.
+///
+/// ```
+/// use keyrail_core::{Topology, diff::{Options, Verdict}};
+///
+/// let before = Topology::from_lines("logs topic: # -> all\nmail direct: a -> all")?;
+/// let after = Topology::from_lines("logs topic: # -> all\nmail direct: b -> all")?;
+/// let diff = before.diff(&after, &Options::default())?;
+/// let differing = diff.behaviour.iter().filter(|exchange| exchange.verdict == Verdict::Differs);
+/// assert!(differing.map(|exchange| &*exchange.exchange).eq(["mail"]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExchangeDiff {
@@ -103,6 +171,19 @@ pub struct ExchangeDiff {
 }
 
 /// Whether any message tells two topologies apart. Messages with `CC` or `BCC` are not looked at.
+///
+/// ```
+/// use keyrail_core::{Topology, diff::{Options, Verdict}};
+///
+/// let before = Topology::from_lines("logs topic: a.* -> q")?;
+/// let verdict = |lines: &str| {
+///     let diff = before.diff(&Topology::from_lines(lines).unwrap(), &Options::default()).unwrap();
+///     diff.behaviour.iter().find(|exchange| &*exchange.exchange == "logs").unwrap().verdict
+/// };
+/// assert_eq!(verdict("logs topic: a.* -> q\nlogs: a.b -> q"), Verdict::Same);
+/// assert_eq!(verdict("logs topic: a.# -> q"), Verdict::Differs);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
@@ -116,6 +197,19 @@ pub enum Verdict {
 }
 
 /// A message that tells two topologies apart.
+///
+/// ```
+/// use keyrail_core::{Topology, diff::Options};
+///
+/// let before = Topology::from_lines("files headers: {format: \"pdf\"} -> print\nqueue view")?;
+/// let after = Topology::from_lines("files headers: {format: \"pdf\"} -> print, view")?;
+/// let diff = before.diff(&after, &Options::default())?;
+/// let files = diff.behaviour.iter().find(|exchange| &*exchange.exchange == "files").unwrap();
+/// let witness = &files.witnesses[0];
+/// assert_eq!(witness.headers.get("format").and_then(|value| value.as_str()), Some("pdf"));
+/// assert_eq!((&witness.before.queues[..], witness.after.queues.len()), (&["print".into()][..], 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Witness {
@@ -131,6 +225,18 @@ pub struct Witness {
 }
 
 /// What becomes of a message.
+///
+/// ```
+/// use keyrail_core::{Topology, diff::{Answer, Options}};
+///
+/// let before = Topology::from_lines("logs topic internal: # -> all")?;
+/// let after = Topology::from_lines("logs topic: # -> all")?;
+/// let diff = before.diff(&after, &Options::default())?;
+/// let logs = diff.behaviour.iter().find(|exchange| &*exchange.exchange == "logs").unwrap();
+/// assert_eq!(logs.witnesses[0].before, Answer { outcome: "internal-exchange", queues: vec![] });
+/// assert_eq!(logs.witnesses[0].after, Answer { outcome: "routed", queues: vec!["all".into()] });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Answer {
@@ -141,6 +247,18 @@ pub struct Answer {
 }
 
 /// One of two topologies cannot be built.
+///
+/// ```
+/// use keyrail_core::{Topology, diff::Options};
+///
+/// let good = Topology::from_lines("logs topic: # -> all")?;
+/// let mut bad = good.clone();
+/// bad.queues.clear();
+/// let error = good.diff(&bad, &Options::default()).unwrap_err();
+/// assert_eq!(error.to_string(), "the second topology: bindings[0]: there is no queue `all`");
+/// assert!(error.second && error.error.error.code() == "queue-not-found");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiffError {
     /// Whether it is the second one.
@@ -151,11 +269,29 @@ pub struct DiffError {
 
 impl Diff {
     /// Whether any message tells the two apart.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, diff::Options};
+    ///
+    /// let before = Topology::from_lines("logs topic: a.# -> q")?;
+    /// let after = Topology::from_lines("logs topic: a.*.# -> q")?; // not `a` alone
+    /// assert!(before.diff(&after, &Options::default())?.behaves_differently());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn behaves_differently(&self) -> bool {
         self.behaviour.iter().any(|exchange| exchange.verdict == Verdict::Differs)
     }
 
     /// Whether it is certain that no message tells the two apart.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, diff::Options};
+    ///
+    /// let before = Topology::from_lines("logs topic: a.#.# -> q")?;
+    /// let after = Topology::from_lines("logs topic: a.# -> q")?;
+    /// assert!(before.diff(&after, &Options::default())?.behaves_the_same());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn behaves_the_same(&self) -> bool {
         self.behaviour.iter().all(|exchange| exchange.verdict == Verdict::Same)
     }
@@ -167,6 +303,18 @@ impl Topology {
     ///
     /// Exact for direct, topic and fanout exchanges, over exchange-to-exchange bindings and alternates. Headers exchanges
     /// are decided exactly as long as the names and values in their bindings have at most 512 combinations.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, diff::Options};
+    ///
+    /// let before = Topology::from_lines("logs topic: *.error -> errors")?;
+    /// let after = Topology::from_lines("logs topic: #.error -> errors")?;
+    /// let diff = before.diff(&after, &Options::default())?;
+    /// let logs = diff.behaviour.iter().find(|exchange| &*exchange.exchange == "logs").unwrap();
+    /// assert_eq!(logs.witnesses[0].routing_key.to_string(), "error");
+    /// assert_eq!(logs.witnesses[0].after.queues, ["errors".into()]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`DiffError`] if either cannot be built.

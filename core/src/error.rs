@@ -7,9 +7,31 @@ use core::fmt;
 use crate::{ExchangeKind, PolicyError};
 
 /// Names are AMQP short strings: this many bytes at most. So are keys, unless [`Limits`](crate::Limits) say otherwise.
+///
+/// ```
+/// use keyrail_core::{MAX_SHORT_STRING, Queue, Router};
+///
+/// let mut router = Router::new();
+/// router.declare_queue(&"q".repeat(MAX_SHORT_STRING), Queue::new())?;
+/// let error = router.declare_queue(&"q".repeat(MAX_SHORT_STRING + 1), Queue::new()).unwrap_err();
+/// assert_eq!(error.to_string(), "the name has 256 bytes, at most 255 are allowed");
+/// # Ok::<(), keyrail_core::Error>(())
+/// ```
+///
+/// # Source
+/// AMQP 0-9-1 §4.2.5.3.
 pub const MAX_SHORT_STRING: usize = 255;
 
 /// What a broker answers to a method that it refuses (AMQP 0-9-1 §1.2, reply codes).
+///
+/// ```
+/// use keyrail_core::{Router, Scope};
+///
+/// let error = Router::new().message("orders", "order.paid", None).unwrap_err();
+/// let reply = error.reply();
+/// assert_eq!((reply.code, reply.name), (404, "NOT_FOUND"));
+/// assert_eq!(reply.scope, Scope::Channel); // a client goes on with another channel
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// What the error closes.
@@ -21,6 +43,17 @@ pub struct Reply {
 }
 
 /// What a refused method closes.
+///
+/// ```
+/// use keyrail_core::{ExchangeKind, Scope};
+///
+/// let reply = "topc".parse::<ExchangeKind>().unwrap_err().reply();
+/// assert_eq!((reply.code, reply.scope), (503, Scope::Connection));
+/// assert_eq!(reply.scope.as_str(), "connection");
+/// ```
+///
+/// # Source
+/// Vector `errors-004`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// The channel; the connection stays.
@@ -57,6 +90,18 @@ const COMMAND_INVALID: Reply = connection(503, "COMMAND_INVALID");
 const INTERNAL_ERROR: Reply = connection(541, "INTERNAL_ERROR");
 
 /// Why a declaration of an exchange or a queue was refused.
+///
+/// ```
+/// use keyrail_core::{DeclareError, Queue, Router};
+///
+/// let error = Router::new().declare_queue("amq.mail", Queue::new()).unwrap_err();
+/// assert_eq!(error, DeclareError::Reserved { name: "amq.mail".into() });
+/// assert_eq!((error.code(), error.reply().code), ("reserved-name", 403));
+/// assert_eq!(error.to_string(), "`amq.mail` begins with `amq.`, which is reserved");
+/// ```
+///
+/// # Source
+/// Vectors `errors-001` to `errors-015`, `alternate-011`, `consistent-hash-023`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeclareError {
@@ -116,6 +161,23 @@ pub enum DeclareError {
 }
 
 /// Why a binding was not made, or could not be removed.
+///
+/// ```
+/// use keyrail_core::{BindError, Binding, Queue, Router, Table};
+///
+/// let mut router = Router::with_predeclared_exchanges();
+/// let headers = router.exchange("amq.headers").unwrap();
+/// let mail = router.declare_queue("mail", Queue::new())?;
+/// let arguments = Table::from_iter([("x-match", "some")]);
+/// let error = router.bind(headers, mail, &Binding::new("").arguments(&arguments)).unwrap_err();
+/// assert_eq!(error, BindError::InvalidMatchMode { found: "some".into() });
+/// assert_eq!((error.code(), error.reply().code), ("invalid-match-mode", 406));
+/// assert_eq!(error.to_string(), "x-match is `some`, expected all, any, all-with-x or any-with-x");
+/// # Ok::<(), keyrail_core::Error>(())
+/// ```
+///
+/// # Source
+/// Vectors `default-004`, `e2e-013`, `headers-022` to `headers-028`, `consistent-hash-015`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BindError {
@@ -178,6 +240,19 @@ pub enum BindError {
 }
 
 /// Why an exchange or a queue was not deleted.
+///
+/// ```
+/// use keyrail_core::{DeleteError, Router};
+///
+/// let mut router = Router::new();
+/// let error = router.delete_exchange(Router::DEFAULT_EXCHANGE).unwrap_err();
+/// assert_eq!(error, DeleteError::DefaultExchange);
+/// assert_eq!((error.code(), error.reply().code), ("default-exchange", 403));
+/// assert_eq!(error.to_string(), "the default exchange cannot be deleted");
+/// ```
+///
+/// # Source
+/// Vectors `default-004`, `errors-007`, `lifecycle-008`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeleteError {
@@ -199,6 +274,20 @@ pub enum DeleteError {
 
 /// Why a message could not be routed at all. That nothing matched is no error but an
 /// [`Outcome`](crate::Outcome).
+///
+/// ```
+/// use keyrail_core::{PublishError, Router, Table};
+///
+/// let router = Router::with_predeclared_exchanges();
+/// let headers = Table::from_iter([("CC", "audit")]);
+/// let error = router.message("amq.topic", "order.paid", Some(&headers)).unwrap_err();
+/// assert_eq!(error, PublishError::InvalidSenderSelected { header: "CC", tag: 'S' });
+/// assert_eq!((error.code(), error.reply().code), ("invalid-sender-selected", 406));
+/// assert_eq!(error.to_string(), "header `CC` has the field type `S`, expected an array (A)");
+/// ```
+///
+/// # Source
+/// Vectors `errors-001`, `internal-001`, `sender-selected-004`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PublishError {
@@ -229,6 +318,20 @@ pub enum PublishError {
 }
 
 /// Any of the errors above.
+///
+/// ```
+/// use keyrail_core::{Binding, Error, Queue, Router};
+///
+/// fn set_up(router: &mut Router) -> Result<(), Error> {
+///     let mail = router.declare_queue("mail", Queue::new())?;
+///     router.bind(Router::DEFAULT_EXCHANGE, mail, &Binding::new("post"))?;
+///     Ok(())
+/// }
+/// let error = set_up(&mut Router::new()).unwrap_err();
+/// assert!(matches!(error, Error::Bind(_)) && error.code() == "default-exchange");
+/// assert_eq!(error.to_string(), "the default exchange takes no bindings of its own");
+/// assert_eq!(error.reply().code, 403);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {

@@ -36,6 +36,17 @@ pub struct Source {
 }
 
 /// Where a copy is: which history, and how far.
+///
+/// ```
+/// use keyrail_core::{Position, Router, Source};
+///
+/// let source = Source::new(Router::new(), 7, 1000);
+/// let position = Position { epoch: 7, revision: source.router().revision() };
+/// assert_eq!(source.position(), position);
+/// let json = serde_json::to_string(&position)?; // what a follower asks with
+/// assert_eq!(serde_json::from_str::<Position>(&json)?, position);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Position {
@@ -46,6 +57,18 @@ pub struct Position {
 }
 
 /// An operation that changed a router.
+///
+/// ```
+/// use keyrail_core::{Router, Source, Update};
+///
+/// let mut source = Source::new(Router::new(), 7, 1000);
+/// let start = source.position();
+/// let declare = serde_json::from_str(r#"{"op": "queue.declare", "queue": "audit"}"#)?;
+/// source.apply(&declare)?;
+/// let Update::Changes { changes, .. } = source.since(Some(start)) else { unreachable!() };
+/// assert_eq!((changes[0].revision, &changes[0].operation), (start.revision + 1, &declare));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Change {
@@ -56,6 +79,19 @@ pub struct Change {
 }
 
 /// What brings a copy up to date.
+///
+/// ```
+/// use keyrail_core::{Router, Source, Update};
+///
+/// let source = Source::new(Router::new(), 7, 1000);
+/// assert!(matches!(source.since(None), Update::Snapshot { epoch: 7, .. }));
+/// let latest = source.position();
+/// assert_eq!(source.since(Some(latest)), Update::Changes { since: latest, changes: vec![] });
+/// ```
+///
+/// # JSON
+/// `{"type": "changes", "since": {"epoch": 7, "revision": 41}, "changes": [{"revision": 42, "operation": {"op": …}}]}`, or
+/// `{"type": "snapshot", "epoch": 7, "bytes": […]}`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum Update {
@@ -79,21 +115,59 @@ impl Source {
     /// A source of this router, which keeps so many changes at most.
     ///
     /// The epoch is to differ from that of every other source that a follower may meet, one after a restart included.
+    ///
+    /// ```
+    /// use keyrail_core::{Router, Source, Update};
+    ///
+    /// let mut source = Source::new(Router::new(), 7, 1); // one change at most
+    /// let start = source.position();
+    /// for queue in ["audit", "mail"] {
+    ///     source.apply(&serde_json::from_str(&format!(r#"{{"op": "queue.declare", "queue": "{queue}"}}"#))?)?;
+    /// }
+    /// assert!(matches!(source.since(Some(start)), Update::Snapshot { .. })); // the first is forgotten
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn new(router: Router, epoch: u64, capacity: usize) -> Self {
         Source { router, epoch, log: VecDeque::new(), capacity }
     }
 
     /// The router.
+    ///
+    /// ```
+    /// use keyrail_core::{Router, Source};
+    ///
+    /// let source = Source::new(Router::with_predeclared_exchanges(), 7, 1000);
+    /// assert!(source.router().exchange("amq.topic").is_some());
+    /// ```
     pub const fn router(&self) -> &Router {
         &self.router
     }
 
     /// Where the router is now.
+    ///
+    /// ```
+    /// use keyrail_core::{Router, Source};
+    ///
+    /// let source = Source::new(Router::new(), 7, 1000);
+    /// let revision = source.router().revision();
+    /// assert_eq!(source.position().to_string(), format!("revision {revision} of epoch 7"));
+    /// ```
     pub const fn position(&self) -> Position {
         Position { epoch: self.epoch, revision: self.router.revision() }
     }
 
     /// Applies an operation to the router and writes it down if it changed anything.
+    ///
+    /// ```
+    /// use keyrail_core::{Router, Source};
+    ///
+    /// let mut source = Source::new(Router::new(), 7, 1000);
+    /// let bind = r#"{"op": "queue.bind", "queue": "mail", "exchange": "amq.topic"}"#;
+    /// let before = source.position();
+    /// assert_eq!(source.apply(&serde_json::from_str(bind)?).unwrap_err().code(), "queue-not-found");
+    /// assert_eq!(source.position(), before);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Those of [`Router::apply`]; nothing has changed then.
@@ -111,6 +185,16 @@ impl Source {
     }
 
     /// What brings a copy from this position to the latest: changes if all of them are known, or else a snapshot.
+    ///
+    /// ```
+    /// use keyrail_core::{Position, Router, Source, Update};
+    ///
+    /// let source = Source::new(Router::new(), 7, 1000);
+    /// let latest = source.position();
+    /// assert!(matches!(source.since(Some(latest)), Update::Changes { changes, .. } if changes.is_empty()));
+    /// let before_a_restart = Position { epoch: 6, ..latest };
+    /// assert!(matches!(source.since(Some(before_a_restart)), Update::Snapshot { .. }));
+    /// ```
     ///
     /// # Cost
     /// The changes are cloned; a snapshot is made anew.
@@ -138,6 +222,20 @@ impl Source {
 }
 
 /// A copy that follows a [`Source`].
+///
+/// ```
+/// use keyrail_core::{Follower, Message, Outcome, Queue, Router, Routes, Source};
+///
+/// let mut router = Router::new();
+/// router.declare_queue("mail", Queue::new())?;
+/// let source = Source::new(router, 7, 1000);
+/// let mut follower = Follower::new();
+/// follower.follow(source.since(follower.position()))?;
+/// let (copy, mut routes) = (follower.router(), Routes::new());
+/// let outcome = copy.route(Router::DEFAULT_EXCHANGE, &Message::new("mail"), &mut routes);
+/// assert_eq!(outcome, Outcome::Routed);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Follower {
     router: Router,
@@ -146,6 +244,19 @@ pub struct Follower {
 }
 
 /// Why an update was not followed. Ask the source again, from [`Follower::position`].
+///
+/// ```
+/// use keyrail_core::{FollowError, Follower, Router, Source};
+///
+/// let source = Source::new(Router::new(), 7, 1000);
+/// let mut follower = Follower::new();
+/// let position = source.position();
+/// let error = follower.follow(source.since(Some(position))).unwrap_err(); // it was not there
+/// assert_eq!(error, FollowError::Gap { at: None, since: position });
+/// assert_eq!(error.code(), "gap");
+/// assert!(error.to_string().ends_with("of epoch 7 for a copy that has no snapshot yet"));
+/// assert_eq!(follower.follow(source.since(follower.position())), Ok(()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FollowError {
@@ -170,11 +281,29 @@ pub enum FollowError {
 
 impl Follower {
     /// A copy that knows nothing yet.
+    ///
+    /// ```
+    /// use keyrail_core::Follower;
+    ///
+    /// let follower = Follower::new();
+    /// assert_eq!(follower.position(), None); // so it is sent a snapshot
+    /// assert_eq!(follower.router().counts(), (1, 0, 0)); // the default exchange
+    /// ```
     pub fn new() -> Self {
         Follower::default()
     }
 
     /// The same, with hash tables that are seeded by the host; see [`Router::with_seed`].
+    ///
+    /// ```
+    /// use keyrail_core::{Follower, Router, Source, Topology};
+    ///
+    /// let source = Source::new(Router::with_predeclared_exchanges(), 7, 1000);
+    /// let mut follower = Follower::with_seed(0x9e37_79b9_7f4a_7c15);
+    /// follower.follow(source.since(None))?;
+    /// assert_eq!(Topology::of(follower.router()), Topology::of(source.router()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_seed(seed: u64) -> Self {
         Follower { router: Router::with_seed(seed), epoch: None, seed }
     }
@@ -185,11 +314,36 @@ impl Follower {
     }
 
     /// Where the copy is; nothing if it needs a snapshot.
+    ///
+    /// ```
+    /// use keyrail_core::{Follower, Router, Source};
+    ///
+    /// let source = Source::new(Router::new(), 7, 1000);
+    /// let mut follower = Follower::new();
+    /// assert_eq!(follower.position(), None);
+    /// follower.follow(source.since(follower.position()))?;
+    /// assert_eq!(follower.position(), Some(source.position()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn position(&self) -> Option<Position> {
         self.epoch.map(|epoch| Position { epoch, revision: self.router.revision() })
     }
 
     /// Takes an update.
+    ///
+    /// ```
+    /// use keyrail_core::{Follower, Router, Source};
+    ///
+    /// let mut source = Source::new(Router::new(), 7, 1000);
+    /// let mut follower = Follower::new();
+    /// follower.follow(source.since(follower.position()))?;
+    /// source.apply(&serde_json::from_str(r#"{"op": "queue.declare", "queue": "audit"}"#)?)?;
+    /// let update = source.since(follower.position());
+    /// follower.follow(update.clone())?;
+    /// assert!(follower.router().queue("audit").is_some());
+    /// assert_eq!(follower.follow(update).unwrap_err().code(), "gap"); // it comes twice
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`FollowError`]; after each of them [`position`](Self::position) is what to ask the source with.

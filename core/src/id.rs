@@ -4,10 +4,36 @@ use core::fmt;
 ///
 /// The number of a deleted exchange may be given to a later one, so whoever keeps ids beside a router compares
 /// [`Router::revision`](crate::Router::revision) before using them again.
+///
+/// ```
+/// use keyrail_core::{ExchangeId, Message, Outcome, Router, Routes};
+///
+/// let router = Router::with_predeclared_exchanges();
+/// let topic = router.exchange("amq.topic").unwrap();
+/// let number: u32 = topic.index(); // into an array, or another language
+/// assert_eq!(ExchangeId::from_index(number), topic);
+/// let nobody = ExchangeId::from_index(u32::MAX);
+/// let outcome = router.route(nobody, &Message::new("k"), &mut Routes::new());
+/// assert_eq!(outcome, Outcome::UnknownExchange);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExchangeId(pub(crate) u32);
 
 /// Names a queue of one [`Router`](crate::Router); what is said of [`ExchangeId`] holds here too.
+///
+/// ```
+/// use keyrail_core::{Message, Routes, Topology};
+///
+/// let router = Topology::from_lines("orders topic: order.# -> audit\norders: *.paid -> billing")?.router()?;
+/// let (orders, mut routes) = (router.exchange("orders").unwrap(), Routes::new());
+/// let mut copies = vec![0; router.counts().1]; // by queue
+/// for key in ["order.paid", "stock.paid"] {
+///     let _ = router.route(orders, &Message::new(key), &mut routes);
+///     routes.queues().iter().for_each(|queue| copies[queue.index() as usize] += 1);
+/// }
+/// assert_eq!(copies[router.queue("billing").unwrap().index() as usize], 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct QueueId(pub(crate) u32);
 
@@ -16,6 +42,18 @@ pub struct QueueId(pub(crate) u32);
 pub(crate) struct BindingId(pub(crate) u32);
 
 /// The end of a binding: a queue, or an exchange that routes on.
+///
+/// ```
+/// use keyrail_core::{Destination, Topology};
+///
+/// let router = Topology::from_lines("orders topic: # -> audit, exchange archive\narchive fanout")?.router()?;
+/// let names = router.bindings().map(|binding| match binding.destination {
+///     Destination::Queue(queue) => router.queue_name(queue).unwrap(),
+///     Destination::Exchange(exchange) => router.exchange_name(exchange).unwrap(),
+/// });
+/// assert!(names.eq(["audit", "archive"]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Destination {
     /// The message is put into this queue.

@@ -22,11 +22,34 @@ pub struct Limits {
 
 impl Limits {
     /// Sets the longest key in bytes.
+    ///
+    /// ```
+    /// use keyrail_core::{Limits, Router};
+    ///
+    /// let mut router = Router::with_predeclared_exchanges();
+    /// let key = "k".repeat(300);
+    /// assert_eq!(router.message("amq.topic", &key, None).unwrap_err().code(), "key-too-long");
+    /// router.set_limits(Limits::default().key_bytes(1000));
+    /// assert!(router.message("amq.topic", &key, None).is_ok());
+    /// ```
     pub const fn key_bytes(self, key_bytes: usize) -> Self {
         Limits { key_bytes, ..self }
     }
 
     /// Sets the largest number of bindings.
+    ///
+    /// ```
+    /// use keyrail_core::{Binding, Limits, Queue, Router};
+    ///
+    /// let mut router = Router::with_predeclared_exchanges();
+    /// router.set_limits(Limits::default().bindings(1));
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// let mail = router.declare_queue("mail", Queue::new())?;
+    /// router.bind(topic, mail, &Binding::new("a"))?;
+    /// assert_eq!(router.bind(topic, mail, &Binding::new("b")).unwrap_err().code(), "table-full");
+    /// assert_eq!(router.bind(topic, mail, &Binding::new("a")), Ok(false)); // no new one
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
     pub const fn bindings(self, bindings: usize) -> Self {
         Limits { bindings, ..self }
     }

@@ -13,6 +13,14 @@ mod tests;
 mod write;
 
 /// What is wrong in a text of lines, and where. Nothing is taken from it then.
+///
+/// ```
+/// use keyrail_core::Topology;
+///
+/// let error = Topology::from_lines("logs topic: *.error -> errors\nlogs: *.info - info").unwrap_err();
+/// assert_eq!((error.line, error.code()), (2, "invalid-line"));
+/// assert!(error.to_string().starts_with("line 2, column "));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineError {
     /// Counted from 1.
@@ -69,6 +77,20 @@ impl Topology {
 
     /// Writes lines: exchanges, queues, policies, bindings, each on a line of its own.
     /// [`from_lines`](Self::from_lines) reads the same topology, if every binding's ends are in it.
+    ///
+    /// ```
+    /// use keyrail_core::Topology;
+    ///
+    /// let topology: Topology = serde_json::from_str(r#"{
+    ///     "exchanges": [{"name": "logs", "kind": "topic", "durable": true}],
+    ///     "queues": [{"name": "errors"}],
+    ///     "bindings": [{"source": "logs", "destination": {"queue": "errors"}, "routingKey": "*.error"}]
+    /// }"#)?;
+    /// let lines = topology.to_lines();
+    /// assert_eq!(lines, "logs topic durable\nqueue errors\nlogs: *.error -> errors\n");
+    /// assert_eq!(Topology::from_lines(&lines)?, topology);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_lines(&self) -> String {
         write::topology(self)
     }

@@ -43,6 +43,16 @@ mod portability;
 pub use finding::{Code, Culprit, DialectAnswer, Finding, Fix, Severity};
 
 /// How to lint.
+///
+/// ```
+/// use keyrail_core::{Topology, lint::Options};
+///
+/// let topology = Topology::from_lines("logs topic: a.# -> all")?;
+/// let findings = |options: &Options| topology.lint(options).unwrap().findings.len();
+/// assert_eq!(findings(&Options::default()), 1); // Kombu reads `#` otherwise
+/// assert_eq!(findings(&Options::default().portability(false)), 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
@@ -59,16 +69,51 @@ pub struct Options {
 
 impl Options {
     /// Sets whether to look for what other brokers read differently.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, lint::{Code, Options}};
+    ///
+    /// let topology = Topology::from_lines("logs topic: ab* -> all")?;
+    /// let report = topology.lint(&Options::default().portability(true))?;
+    /// assert!(report.findings.iter().any(|finding| finding.code == Code::DialectTrap));
+    /// assert!(topology.lint(&Options::default().portability(false))?.findings.is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn portability(self, portability: bool) -> Self {
         Options { portability, ..self }
     }
 
     /// Sets the most steps for one message at one exchange.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, lint::{Code, Options}};
+    ///
+    /// let topology = Topology::from_lines("logs topic: #.a.#.b.# -> all")?;
+    /// let costly = |options: &Options| {
+    ///     let report = topology.lint(options).unwrap();
+    ///     report.findings.iter().any(|finding| finding.code == Code::CostOverBudget)
+    /// };
+    /// assert!(!costly(&Options::default()) && costly(&Options::default().cost(10)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn cost(self, cost: u64) -> Self {
         Options { cost, ..self }
     }
 
     /// Sets what deciding may take.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, lint::{Code, Options}, pattern::Budget};
+    ///
+    /// let topology = Topology::from_lines("logs topic: a.#.b.*.# -> all\nlogs: a.#.b.# -> all")?;
+    /// let options = Options::default().portability(false);
+    /// let codes = |options: &Options| -> Vec<Code> {
+    ///     topology.lint(options).unwrap().findings.iter().map(|finding| finding.code).collect()
+    /// };
+    /// assert_eq!(codes(&options), [Code::ShadowedBinding]);
+    /// assert_eq!(codes(&options.budget(Budget::new(0))), [Code::Undecided; 2]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn budget(self, budget: Budget) -> Self {
         Options { budget, ..self }
     }
@@ -81,6 +126,16 @@ impl Default for Options {
 }
 
 /// What [`Topology::lint`] found.
+///
+/// ```
+/// use keyrail_core::{Topology, lint::Severity};
+///
+/// let topology = Topology::from_lines("logs topic else lost: * -> all\nqueue idle")?;
+/// let report = topology.lint(&Default::default())?;
+/// assert_eq!(report.worst(), Some(Severity::Error)); // there is no exchange `lost`
+/// assert_eq!(report.count(Severity::Warning), 1); // nothing leads to `idle`
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -90,11 +145,31 @@ pub struct Report {
 
 impl Report {
     /// The severity of the worst finding.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, lint::Severity};
+    ///
+    /// let worst = |lines: &str| {
+    ///     let topology = Topology::from_lines(lines).unwrap();
+    ///     topology.lint(&Default::default()).unwrap().worst()
+    /// };
+    /// assert_eq!(worst("logs fanout: -> all"), None);
+    /// assert_eq!(worst("logs fanout else lost: -> all"), Some(Severity::Error));
+    /// ```
     pub fn worst(&self) -> Option<Severity> {
         self.findings.iter().map(|finding| finding.severity).max()
     }
 
     /// How many findings have this severity.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, lint::Severity};
+    ///
+    /// let topology = Topology::from_lines("logs fanout: -> all\nqueue idle\nqueue unused")?;
+    /// let report = topology.lint(&Default::default())?;
+    /// assert_eq!((report.count(Severity::Warning), report.count(Severity::Error)), (2, 0));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn count(&self, severity: Severity) -> usize {
         self.findings.iter().filter(|finding| finding.severity == severity).count()
     }
@@ -103,6 +178,17 @@ impl Report {
 impl Topology {
     /// Looks for what is wrong: bindings that do nothing, exchanges and queues that nothing reaches, cycles, dangling
     /// names, and patterns that brokers read differently.
+    ///
+    /// ```
+    /// use keyrail_core::Topology;
+    ///
+    /// let topology = Topology::from_lines("logs direct: error -> all\nqueue idle")?;
+    /// let report = topology.lint(&Default::default())?;
+    /// let lines: Vec<String> = report.findings.iter().map(|finding| finding.to_string()).collect();
+    /// assert_eq!(lines.len(), 1);
+    /// assert!(lines[0].starts_with("warning[unreachable-queue] queue `idle`: no exchange leads to it"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The first thing that cannot be declared, with its place. A binding key that no Kombu can execute is no error but

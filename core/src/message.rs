@@ -26,6 +26,16 @@ pub struct Message<'a> {
 impl<'a> Message<'a> {
     /// A message with this routing key and no headers. The key may be any bytes of any length; AMQP's limit of 255
     /// is checked where a message enters ([`Router::message`](crate::Router::message)).
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Router, Routes};
+    ///
+    /// let router = Router::with_predeclared_exchanges();
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// let message = Message::new(b"order.\xff"); // text, or any bytes
+    /// assert!(message.routing_key() == b"order.\xff" && message.header_table().is_none());
+    /// let _ = router.route(topic, &message, &mut Routes::new());
+    /// ```
     pub fn new(routing_key: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         Message {
             routing_key: routing_key.as_ref(),
@@ -41,9 +51,23 @@ impl<'a> Message<'a> {
 
     /// Adds the headers, and the keys that the sender selected in `CC` and `BCC`.
     ///
+    /// ```
+    /// use keyrail_core::{Message, Table, Value};
+    ///
+    /// let headers = Table::from_iter([("CC", Value::from("audit"))]);
+    /// let error = Message::new("order.paid").headers(&headers).unwrap_err();
+    /// assert_eq!(error.to_string(), "header `CC` has the field type `S`, expected an array (A)");
+    /// let headers = Table::from_iter([("CC", vec![Value::from("audit"), Value::from(7)])]);
+    /// let message = Message::new("order.paid").headers(&headers)?;
+    /// assert_eq!(message.keys().count(), 2); // the number selects nothing
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`PublishError::InvalidSenderSelected`] if `CC` or `BCC` is there and not an array. Elements of the array that
     /// are not long strings are skipped.
+    /// # Source
+    /// Vectors `sender-selected-001` to `sender-selected-031`.
     pub fn headers(self, headers: &'a Table) -> Result<Self, PublishError> {
         let cc = selected(headers, "CC")?;
         let bcc = selected(headers, "BCC")?;
@@ -51,16 +75,73 @@ impl<'a> Message<'a> {
     }
 
     /// Sets the property `message_id`.
+    ///
+    /// ```
+    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Message, Queue, Router, Routes, Table};
+    ///
+    /// let mut router = Router::new();
+    /// let by_id = Table::from_iter([("hash-property", "message_id")]);
+    /// let spread = Exchange::new(ExchangeKind::ConsistentHash).arguments(by_id)?;
+    /// let spread = router.declare_exchange("spread", spread)?;
+    /// for name in ["a", "b"] {
+    ///     let queue = router.declare_queue(name, Queue::new())?;
+    ///     router.bind(spread, queue, &Binding::new("1"))?;
+    /// }
+    /// let mut ask = |key: &str| {
+    ///     let mut routes = Routes::new();
+    ///     let _ = router.route(spread, &Message::new(key).message_id("order-17"), &mut routes);
+    ///     routes.queues().to_vec()
+    /// };
+    /// assert_eq!(ask("created"), ask("paid")); // one order, one queue
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    ///
+    /// # Source
+    /// Vector `consistent-hash-020`.
     pub fn message_id(self, message_id: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         Message { message_id: Some(message_id.as_ref()), ..self }
     }
 
     /// Sets the property `correlation_id`.
+    ///
+    /// ```
+    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Message, Outcome, Queue, Router, Routes, Table};
+    ///
+    /// let mut router = Router::new();
+    /// let by_id = Table::from_iter([("hash-property", "correlation_id")]);
+    /// let spread = Exchange::new(ExchangeKind::ConsistentHash).arguments(by_id)?;
+    /// let spread = router.declare_exchange("spread", spread)?;
+    /// let queue = router.declare_queue("a", Queue::new())?;
+    /// router.bind(spread, queue, &Binding::new("1"))?;
+    /// let message = Message::new("paid").correlation_id("request-3");
+    /// assert_eq!(router.route(spread, &message, &mut Routes::new()), Outcome::Routed);
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    ///
+    /// # Source
+    /// Vector `consistent-hash-021`.
     pub fn correlation_id(self, correlation_id: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         Message { correlation_id: Some(correlation_id.as_ref()), ..self }
     }
 
     /// Sets the property `timestamp`, in seconds since 1970.
+    ///
+    /// ```
+    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Message, Outcome, Queue, Router, Routes, Table};
+    ///
+    /// let mut router = Router::new();
+    /// let by_time = Table::from_iter([("hash-property", "timestamp")]);
+    /// let spread = Exchange::new(ExchangeKind::ConsistentHash).arguments(by_time)?;
+    /// let spread = router.declare_exchange("spread", spread)?;
+    /// let queue = router.declare_queue("a", Queue::new())?;
+    /// router.bind(spread, queue, &Binding::new("1"))?;
+    /// let message = Message::new("paid").timestamp(1_700_000_000);
+    /// assert_eq!(router.route(spread, &message, &mut Routes::new()), Outcome::Routed);
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    ///
+    /// # Source
+    /// Vector `consistent-hash-022`.
     pub const fn timestamp(self, seconds: u64) -> Self {
         Message { timestamp: Some(seconds), ..self }
     }
@@ -124,6 +205,18 @@ impl<'a> Message<'a> {
     }
 
     /// Every key that routes: the routing key, then those in `CC`, then those in `BCC`.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Table, Value};
+    ///
+    /// let headers = Table::from_iter([
+    ///     ("BCC", vec![Value::from("secret")]),
+    ///     ("CC", vec![Value::from("audit"), Value::from("mail")]),
+    /// ]);
+    /// let message = Message::new("order.paid").headers(&headers)?;
+    /// assert!(message.keys().eq([&b"order.paid"[..], b"audit", b"mail", b"secret"]));
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
     pub fn keys(&self) -> impl Iterator<Item = &'a [u8]> {
         let selected = [self.cc, self.bcc].into_iter().flatten().flatten().filter_map(|value| match value {
             Value::LongString(key) => Some(key.as_bytes()),
@@ -143,6 +236,21 @@ impl<'a> Message<'a> {
     }
 
     /// The headers on every delivered copy: all but `BCC`, whose recipients are nobody's business.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Table, Value};
+    ///
+    /// let headers = Table::from_iter([
+    ///     ("CC", vec![Value::from("audit")]),
+    ///     ("BCC", vec![Value::from("secret")]),
+    /// ]);
+    /// let message = Message::new("order.paid").headers(&headers)?;
+    /// assert!(message.delivered_headers().map(|(name, _)| name).eq([b"CC"]));
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    ///
+    /// # Source
+    /// Vector `sender-selected-002`.
     pub fn delivered_headers(&self) -> impl Iterator<Item = (&'a [u8], &'a Value)> {
         self.headers.into_iter().flat_map(Table::iter).filter(|(name, _)| *name != BCC)
     }

@@ -124,6 +124,27 @@ pub enum Operation {
 }
 
 /// The binding of a queue to an exchange, as a method names it.
+///
+/// ```
+/// use keyrail_core::{Operation, Queue, QueueBinding, Router};
+///
+/// let mut router = Router::with_predeclared_exchanges();
+/// router.declare_queue("audit", Queue::new())?;
+/// let binding = QueueBinding {
+///     queue: "audit".into(),
+///     exchange: "amq.topic".into(),
+///     routing_key: "order.#".into(),
+///     ..QueueBinding::default()
+/// };
+/// router.apply(&Operation::QueueBind(binding.clone()))?;
+/// assert_eq!(router.counts().2, 1);
+/// router.apply(&Operation::QueueUnbind(binding))?;
+/// assert_eq!(router.counts().2, 0);
+/// # Ok::<(), keyrail_core::Error>(())
+/// ```
+///
+/// # Source
+/// `queue.bind` and `queue.unbind` of AMQP 0-9-1; vectors `unbind-001` to `unbind-006`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QueueBinding {
@@ -146,6 +167,25 @@ pub struct QueueBinding {
 }
 
 /// The binding of an exchange to an exchange, as a method names it.
+///
+/// ```
+/// use keyrail_core::{ExchangeBinding, Operation, Router};
+///
+/// let mut router = Router::with_predeclared_exchanges();
+/// let binding = ExchangeBinding {
+///     source: "amq.topic".into(),
+///     destination: "amq.fanout".into(),
+///     routing_key: "order.#".into(),
+///     ..ExchangeBinding::default()
+/// };
+/// router.apply(&Operation::ExchangeBind(binding))?;
+/// let fanout = router.exchange("amq.fanout").unwrap();
+/// assert_eq!(router.bindings_to(fanout).next().unwrap().key, b"order.#");
+/// # Ok::<(), keyrail_core::Error>(())
+/// ```
+///
+/// # Source
+/// `exchange.bind` and `exchange.unbind`, RabbitMQ's extension of AMQP 0-9-1; vectors `e2e-001` to `e2e-014`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExchangeBinding {
@@ -197,6 +237,20 @@ impl Router {
     ///
     /// Carriage returns and line feeds are removed from names, as RabbitMQ does everywhere but in a publish
     /// (vector `errors-011`).
+    ///
+    /// ```
+    /// use keyrail_core::{Operation, QueueBinding, Queue, Router};
+    ///
+    /// let mut router = Router::with_predeclared_exchanges();
+    /// let (queue, exchange) = ("audit".into(), "amq.fanout".into());
+    /// let bind = Operation::QueueBind(QueueBinding { queue, exchange, ..QueueBinding::default() });
+    /// let error = router.apply(&bind).unwrap_err();
+    /// assert_eq!(error.to_string(), "there is no queue `audit`");
+    /// assert_eq!((error.reply().code, error.reply().name), (404, "NOT_FOUND"));
+    /// router.declare_queue("audit", Queue::new())?;
+    /// assert_eq!(router.apply(&bind), Ok(()));
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// The [`Error`] of the verb; [`Error::reply`] is a broker's answer.

@@ -43,6 +43,20 @@ pub struct Policy {
 }
 
 /// What a policy may apply to, by RabbitMQ's words. Routing asks whether exchanges are among it.
+///
+/// ```
+/// use keyrail_core::{ApplyTo, Policy, Router};
+///
+/// let mut router = Router::with_predeclared_exchanges();
+/// let topic = router.exchange("amq.topic").unwrap();
+/// # #[cfg(feature = "regex")] {
+/// router.set_policy("lost", Policy::new("")?.alternate("lost").apply_to(ApplyTo::QuorumQueues));
+/// assert_eq!(router.applied_policy(topic), None); // it is for queues
+/// # }
+/// let words = ["all", "exchanges", "queues", "classic_queues", "quorum_queues", "streams"];
+/// assert_eq!(ApplyTo::ALL.map(ApplyTo::as_str), words);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -63,6 +77,19 @@ pub enum ApplyTo {
 }
 
 /// Why a policy was refused.
+///
+/// ```
+/// use keyrail_core::{Policy, PolicyError, Table};
+///
+/// let error = Policy::new("^(shop").unwrap_err();
+/// assert!(error.to_string().starts_with("the policy's pattern `^(shop` cannot be used: "));
+/// assert_eq!((error.code(), error.reply().code), ("invalid-policy-pattern", 406));
+/// # #[cfg(feature = "regex")] {
+/// let error = Policy::new("")?.definition(Table::from_iter([("alternate-exchange", 1)])).unwrap_err();
+/// assert_eq!(error, PolicyError::InvalidAlternate { tag: 'l' });
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PolicyError {
@@ -111,30 +138,97 @@ impl Policy {
     /// The pattern is a regular expression over bytes, as Erlang runs it, without what needs backtracking: back
     /// references, possessive quantifiers, and look-around but for looking ahead from the start, as in `^(?!amq\.)`.
     ///
+    /// ```
+    /// use keyrail_core::{Exchange, ExchangeKind, Policy, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let orders = router.declare_exchange("shop.orders", Exchange::new(ExchangeKind::Topic))?;
+    /// # #[cfg(feature = "regex")] {
+    /// router.set_policy("orders", Policy::new("orders")?); // anywhere in the name
+    /// assert_eq!(router.applied_policy(orders), Some("orders"));
+    /// # }
+    /// let error = Policy::new(r"(a)\1").unwrap_err();
+    /// assert_eq!(error.code(), "invalid-policy-pattern");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`PolicyError::InvalidPattern`]. Without the cargo feature `regex` every pattern is.
+    /// # Source
+    /// `tests/vectors/policy-patterns.tsv`.
     pub fn new(pattern: &str) -> Result<Self, PolicyError> {
         let pattern = Pattern::compile(pattern)?;
         Ok(Policy { pattern, apply_to: ApplyTo::All, priority: 0, definition: Table::new() })
     }
 
     /// Sets what it applies to.
+    ///
+    /// ```
+    /// use keyrail_core::{ApplyTo, Policy, Router};
+    ///
+    /// let mut router = Router::with_predeclared_exchanges();
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// # #[cfg(feature = "regex")] {
+    /// let policy = Policy::new("")?.alternate("lost");
+    /// router.set_policy("lost", policy.clone().apply_to(ApplyTo::Queues));
+    /// assert_eq!(router.alternate_exchange(topic), None);
+    /// router.set_policy("lost", policy.apply_to(ApplyTo::Exchanges));
+    /// assert_eq!(router.alternate_exchange(topic), Some("lost"));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn apply_to(self, apply_to: ApplyTo) -> Self {
         Policy { apply_to, ..self }
     }
 
     /// Sets its priority; the highest one applies.
+    ///
+    /// ```
+    /// use keyrail_core::{Policy, Router};
+    ///
+    /// let mut router = Router::with_predeclared_exchanges();
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// # #[cfg(feature = "regex")] {
+    /// router.set_policy("a", Policy::new("")?.alternate("low"));
+    /// router.set_policy("b", Policy::new("")?.alternate("high").priority(1));
+    /// assert_eq!(router.alternate_exchange(topic), Some("high"));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn priority(self, priority: i64) -> Self {
         Policy { priority, ..self }
     }
 
     /// Adds an alternate exchange to the definition. It need not exist.
+    ///
+    /// ```
+    /// use keyrail_core::Policy;
+    ///
+    /// # #[cfg(feature = "regex")] {
+    /// let policy = Policy::new("^shop")?.alternate("unrouted");
+    /// assert_eq!(policy.alternate_exchange(), Some("unrouted"));
+    /// assert_eq!((policy.pattern(), policy.priority_number()), ("^shop", 0));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn alternate(mut self, exchange: &str) -> Self {
         self.definition.push(ALTERNATE_EXCHANGE, exchange);
         self
     }
 
     /// Replaces the definition.
+    ///
+    /// ```
+    /// use keyrail_core::{Policy, Table, Value};
+    ///
+    /// # #[cfg(feature = "regex")] {
+    /// let definition = Table::from_iter([("max-length", Value::from(10)), ("alternate-exchange", "lost".into())]);
+    /// let policy = Policy::new("^shop")?.definition(definition)?;
+    /// assert_eq!(policy.alternate_exchange(), Some("lost"));
+    /// assert_eq!(policy.definition_table().get("max-length"), Some(&Value::I64(10))); // kept for a broker
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`PolicyError::InvalidAlternate`].

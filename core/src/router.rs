@@ -93,6 +93,18 @@ struct QueueEntry {
 }
 
 /// A binding of a [`Router`], seen from outside.
+///
+/// ```
+/// use keyrail_core::{Destination, Topology};
+///
+/// let router = Topology::from_lines("orders topic: order.# -> audit")?.router()?;
+/// let binding = router.bindings().next().unwrap();
+/// assert_eq!(router.exchange_name(binding.source), Some("orders"));
+/// assert_eq!(binding.destination, Destination::Queue(router.queue("audit").unwrap()));
+/// assert_eq!(binding.key, b"order.#");
+/// assert!(binding.arguments.is_empty() && binding.pattern.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct BindingRef<'a> {
     /// The exchange that asks it.
@@ -117,6 +129,20 @@ impl Default for Router {
 
 impl Router {
     /// The nameless exchange: it is always there, and every queue is bound to it by its own name.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Outcome, Queue, Router, Routes};
+    ///
+    /// let mut router = Router::new();
+    /// let mail = router.declare_queue("mail", Queue::new())?;
+    /// let mut routes = Routes::new();
+    /// let outcome = router.route(Router::DEFAULT_EXCHANGE, &Message::new("mail"), &mut routes);
+    /// assert_eq!((outcome, routes.queues()), (Outcome::Routed, &[mail][..]));
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    ///
+    /// # Source
+    /// AMQP 0-9-1 §3.1.3.1; vectors `default-001` to `default-006`.
     pub const DEFAULT_EXCHANGE: ExchangeId = ExchangeId(0);
 
     /// The exchanges that RabbitMQ declares in every virtual host, and whether they are internal.
@@ -130,12 +156,33 @@ impl Router {
     ];
 
     /// A router with the default exchange and nothing else.
+    ///
+    /// ```
+    /// use keyrail_core::Router;
+    ///
+    /// let router = Router::new();
+    /// assert_eq!(router.counts(), (1, 0, 0)); // exchanges, queues, bindings
+    /// assert_eq!(router.exchange(""), Some(Router::DEFAULT_EXCHANGE));
+    /// assert_eq!(router.exchange("amq.topic"), None);
+    /// ```
     pub fn new() -> Self {
         Router::with_seed(0)
     }
 
     /// A router whose hash tables are seeded by the host, so that whoever chooses names and keys cannot choose
     /// collisions. The seed never changes an answer or an order.
+    ///
+    /// ```
+    /// use keyrail_core::{Queue, Router};
+    ///
+    /// let (mut plain, mut seeded) = (Router::new(), Router::with_seed(0x9e37_79b9_7f4a_7c15));
+    /// for router in [&mut plain, &mut seeded] {
+    ///     router.declare_queue("mail", Queue::new())?;
+    ///     router.declare_queue("audit", Queue::new())?;
+    /// }
+    /// assert!(seeded.queues().eq(plain.queues()));
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
     pub fn with_seed(seed: u64) -> Self {
         let mut router = Router {
             exchanges: Slots::default(),
@@ -160,6 +207,18 @@ impl Router {
 
     /// A router as a fresh RabbitMQ virtual host: with `amq.direct`, `amq.fanout`, `amq.headers`, `amq.match`,
     /// `amq.topic` and `amq.rabbitmq.trace`.
+    ///
+    /// ```
+    /// use keyrail_core::Router;
+    ///
+    /// let router = Router::with_predeclared_exchanges();
+    /// let names: Vec<_> = router.exchanges().map(|(_, name, _)| name).collect();
+    /// let theirs = ["amq.direct", "amq.fanout", "amq.headers", "amq.match", "amq.rabbitmq.trace", "amq.topic"];
+    /// assert_eq!(names[1..], theirs); // the first is the default exchange
+    /// ```
+    ///
+    /// # Source
+    /// Vectors `direct-008`, `fanout-005`, `headers-030`, `errors-010`.
     pub fn with_predeclared_exchanges() -> Self {
         let mut router = Router::new();
         router.predeclare_exchanges();
@@ -167,6 +226,17 @@ impl Router {
     }
 
     /// Adds those exchanges of a fresh RabbitMQ virtual host that are not there, to a seeded router for instance.
+    ///
+    /// ```
+    /// use keyrail_core::Router;
+    ///
+    /// let mut router = Router::with_seed(7);
+    /// router.predeclare_exchanges();
+    /// let trace = router.exchange("amq.rabbitmq.trace").unwrap();
+    /// assert!(router.exchange_properties(trace).unwrap().is_internal());
+    /// router.predeclare_exchanges(); // nothing is missing any more
+    /// assert_eq!(router.counts().0, 7);
+    /// ```
     pub fn predeclare_exchanges(&mut self) {
         for (name, kind, internal) in Self::PREDECLARED {
             if self.exchange(name).is_none() {
@@ -176,12 +246,31 @@ impl Router {
     }
 
     /// Whether this is one of the exchanges that every router, or every RabbitMQ virtual host, has from the start.
+    ///
+    /// ```
+    /// use keyrail_core::Router;
+    ///
+    /// assert!(Router::is_predeclared("amq.topic") && Router::is_predeclared(""));
+    /// assert!(!Router::is_predeclared("amq.orders")); // reserved, and not there
+    /// ```
     pub fn is_predeclared(name: &str) -> bool {
         name.is_empty() || Self::PREDECLARED.iter().any(|(predeclared, ..)| *predeclared == name)
     }
 
     /// A number that grows with every change to exchanges, queues, bindings and policies. Whoever keeps ids or results beside
     /// the router drops them when it moves.
+    ///
+    /// ```
+    /// use keyrail_core::{Queue, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let before = router.revision();
+    /// router.declare_queue("mail", Queue::new())?;
+    /// assert_eq!(router.revision(), before + 1);
+    /// router.declare_queue("mail", Queue::new())?; // it is there already
+    /// assert_eq!(router.revision(), before + 1);
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
     pub const fn revision(&self) -> u64 {
         self.revision
     }
@@ -228,11 +317,31 @@ impl Router {
     }
 
     /// What this router takes in.
+    ///
+    /// ```
+    /// use keyrail_core::Router;
+    ///
+    /// let limits = Router::new().limits();
+    /// assert_eq!((limits.key_bytes, limits.bindings, limits.steps), (255, 4_000_000, u64::MAX));
+    /// ```
     pub const fn limits(&self) -> Limits {
         self.limits
     }
 
     /// Sets what this router takes in from now on; what it holds already stays.
+    ///
+    /// ```
+    /// use keyrail_core::{Binding, Limits, Queue, Router};
+    ///
+    /// let mut router = Router::with_predeclared_exchanges();
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// let mail = router.declare_queue("mail", Queue::new())?;
+    /// router.set_limits(Limits::default().key_bytes(8));
+    /// router.bind(topic, mail, &Binding::new("mail.*"))?;
+    /// let error = router.bind(topic, mail, &Binding::new("order.mail")).unwrap_err();
+    /// assert_eq!(error.to_string(), "the binding key has 10 bytes, at most 8 are allowed");
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
     pub fn set_limits(&mut self, limits: Limits) {
         self.limits = limits;
     }
@@ -240,6 +349,17 @@ impl Router {
     // --- Declare, bind, delete -----------------------------------------------------------------------------------
 
     /// Declares an exchange, or finds that it is there with the same properties.
+    ///
+    /// ```
+    /// use keyrail_core::{Exchange, ExchangeKind, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let orders = router.declare_exchange("orders", Exchange::new(ExchangeKind::Topic))?;
+    /// assert_eq!(router.declare_exchange("orders", Exchange::new(ExchangeKind::Topic)), Ok(orders));
+    /// let error = router.declare_exchange("orders", Exchange::new(ExchangeKind::Fanout)).unwrap_err();
+    /// assert_eq!(error.to_string(), "`orders` exists with another `type`");
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`DeclareError::Inequivalent`] if it exists with another type, flag or alternate exchange (other arguments are
@@ -261,6 +381,17 @@ impl Router {
 
     /// Declares a queue, or finds that it is there with the same properties.
     ///
+    /// ```
+    /// use keyrail_core::{Queue, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let mail = router.declare_queue("mail", Queue::new())?;
+    /// assert_eq!(router.declare_queue("mail", Queue::new()), Ok(mail));
+    /// let error = router.declare_queue("mail", Queue::new().durable(true)).unwrap_err();
+    /// assert_eq!(error.to_string(), "`mail` exists with another `durable`");
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`declare_exchange`](Self::declare_exchange).
     /// # Source
@@ -280,6 +411,20 @@ impl Router {
     /// Adds a binding from an exchange to a queue or another exchange; false if it was there already.
     ///
     /// A binding is identified by its ends, key, arguments (typed, in any order), dialect and pattern.
+    ///
+    /// ```
+    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Queue, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let orders = router.declare_exchange("orders", Exchange::new(ExchangeKind::Topic))?;
+    /// let archive = router.declare_exchange("archive", Exchange::new(ExchangeKind::Fanout))?;
+    /// let billing = router.declare_queue("billing", Queue::new())?;
+    /// assert!(router.bind(orders, billing, &Binding::new("order.*.paid"))?);
+    /// assert!(!router.bind(orders, billing, &Binding::new("order.*.paid"))?); // it is there already
+    /// assert!(router.bind(orders, archive, &Binding::new("order.#"))?); // from exchange to exchange
+    /// assert_eq!(router.bindings_from(orders).count(), 2);
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// [`BindError`], and nothing is changed then.
@@ -350,6 +495,19 @@ impl Router {
     ///
     /// An auto-delete exchange that loses its last binding as a source goes with it, and so on up the line.
     ///
+    /// ```
+    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Queue, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let orders = router.declare_exchange("orders", Exchange::new(ExchangeKind::Topic).auto_delete(true))?;
+    /// let billing = router.declare_queue("billing", Queue::new())?;
+    /// router.bind(orders, billing, &Binding::new("order.#"))?;
+    /// assert!(!router.unbind(orders, billing, &Binding::new("order.*"))?); // another binding
+    /// assert!(router.unbind(orders, billing, &Binding::new("order.#"))?);
+    /// assert_eq!(router.exchange("orders"), None); // that was its last one
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// [`BindError::DefaultExchange`], for the implicit bindings too.
     /// # Source
@@ -374,6 +532,20 @@ impl Router {
     }
 
     /// Deletes a queue and its bindings; false if there is none, which is no error in AMQP.
+    ///
+    /// ```
+    /// use keyrail_core::Topology;
+    ///
+    /// let mut router = Topology::from_lines("orders topic: order.# -> audit, billing")?.router()?;
+    /// let audit = router.queue("audit").unwrap();
+    /// assert!(router.delete_queue(audit));
+    /// assert!(!router.delete_queue(audit)); // it is gone
+    /// assert_eq!(router.bindings().count(), 1); // that of the other queue
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Source
+    /// Vectors `unbind-007`, `lifecycle-003`, `lifecycle-012`.
     pub fn delete_queue(&mut self, queue: QueueId) -> bool {
         let Some(entry) = self.remove_queue(queue) else { return false };
         let sources = self.remove_incoming(&entry.incoming);
@@ -384,8 +556,23 @@ impl Router {
 
     /// Deletes an exchange and its bindings on both sides; false if there is none, which is no error in AMQP.
     ///
+    /// ```
+    /// use keyrail_core::Topology;
+    ///
+    /// let lines = "orders topic: order.# -> exchange archive\narchive fanout: -> files";
+    /// let mut router = Topology::from_lines(lines)?.router()?;
+    /// let archive = router.exchange("archive").unwrap();
+    /// assert_eq!(router.delete_exchange(archive), Ok(true));
+    /// assert_eq!(router.bindings().count(), 0); // those to it and those from it
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// assert_eq!(router.delete_exchange(topic).unwrap_err().code(), "reserved-name");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`DeleteError::DefaultExchange`], and [`DeleteError::Reserved`] for names that begin with `amq.`.
+    /// # Source
+    /// Vectors `unbind-008`, `errors-007`, `lifecycle-013`.
     pub fn delete_exchange(&mut self, exchange: ExchangeId) -> Result<bool, DeleteError> {
         if exchange == Self::DEFAULT_EXCHANGE {
             return Err(DeleteError::DefaultExchange);
@@ -405,6 +592,20 @@ impl Router {
     /// Writes the queues that get `message` into `routes`, each once.
     ///
     /// Clears `routes` first, so that one value serves every publish; once it has grown, a call allocates nothing.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Outcome, Routes, Topology};
+    ///
+    /// let lines = "orders topic: order.*.paid -> billing\norders: order.# -> audit";
+    /// let router = Topology::from_lines(lines)?.router()?;
+    /// let orders = router.exchange("orders").unwrap();
+    /// let mut routes = Routes::new(); // kept from message to message
+    /// assert_eq!(router.route(orders, &Message::new("order.eu.paid"), &mut routes), Outcome::Routed);
+    /// let names = routes.queues().iter().filter_map(|queue| router.queue_name(*queue));
+    /// assert!(names.eq(["billing", "audit"]));
+    /// assert_eq!(router.route(orders, &Message::new("stock.eu"), &mut routes), Outcome::Unroutable);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Cost
     /// Time ≤ words × live trie nodes for a topic exchange, also with several `#`.
@@ -442,11 +643,41 @@ impl Router {
 
     /// Routes `message` and writes down why into `trace`: which exchanges were asked, which bindings matched, what
     /// became of duplicates, cycles and alternates. The same walk as [`route`](Self::route), so the two agree.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Outcome, Topology, Trace};
+    ///
+    /// let lines = "orders topic else lost: order.*.paid -> billing\nlost fanout: -> unrouted";
+    /// let router = Topology::from_lines(lines)?.router()?;
+    /// let orders = router.exchange("orders").unwrap();
+    /// let mut trace = Trace::new();
+    /// assert_eq!(router.explain(orders, &Message::new("order.paid"), &mut trace), Outcome::Routed);
+    /// assert!(trace.queues().eq(["unrouted"]));
+    /// let why = trace.to_string();
+    /// assert_eq!(why.lines().nth(1), Some("  no binding matches; alternate exchange `lost`"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Cost
+    /// That of a route without what it remembers, and the names of all that it meets, which are allocated.
     pub fn explain(&self, exchange: ExchangeId, message: &Message<'_>, trace: &mut Trace) -> Outcome {
         trace.record(self, exchange, message)
     }
 
     /// Makes a message for [`route`](Self::route) with the checks of a broker's `basic.publish`.
+    ///
+    /// ```
+    /// use keyrail_core::{Outcome, Router, Routes};
+    ///
+    /// let router = Router::with_predeclared_exchanges();
+    /// let (exchange, message) = router.message("amq.topic", "order.paid", None)?;
+    /// let mut routes = Routes::new();
+    /// assert_eq!(router.route(exchange, &message, &mut routes), Outcome::Unroutable);
+    /// let error = router.message("amq.rabbitmq.trace", "order.paid", None).unwrap_err();
+    /// assert_eq!(error.to_string(), "exchange `amq.rabbitmq.trace` is internal and takes no publishes");
+    /// assert_eq!(error.reply().code, 403);
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
     ///
     /// # Errors
     /// In this order: [`PublishError::ExchangeNotFound`], [`InternalExchange`](PublishError::InternalExchange),

@@ -19,6 +19,20 @@ use crate::{
 /// costly to match, four at most, the *states* of an automaton over words that it builds while it matches: up to 12
 /// megabytes each; [`without_memory`](Self::without_memory) keeps neither. What is remembered changes no answer, and not
 /// the order of the queues either.
+///
+/// ```
+/// use keyrail_core::{Message, Routes, Topology};
+///
+/// let router = Topology::from_lines("orders topic: order.# -> audit\norders: *.paid -> billing")?.router()?;
+/// let orders = router.exchange("orders").unwrap();
+/// let mut routes = Routes::new();
+/// let counts = ["order.paid", "stock.paid", "stock"].map(|key| {
+///     let _ = router.route(orders, &Message::new(key), &mut routes);
+///     routes.len()
+/// });
+/// assert_eq!(counts, [2, 1, 0]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Routes {
     pub(crate) queues: Vec<QueueId>,
@@ -35,6 +49,12 @@ impl Default for Routes {
 
 impl Routes {
     /// An empty result.
+    ///
+    /// ```
+    /// use keyrail_core::Routes;
+    ///
+    /// assert!(Routes::new().is_empty() && Routes::new().queues().is_empty()); // until a message is routed
+    /// ```
     pub fn new() -> Self {
         Routes {
             queues: Vec::new(),
@@ -76,6 +96,19 @@ impl Routes {
 
     /// The queues, each once. The order depends on the topology, on how it came about and on the message alone, and is
     /// the same on every target.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Routes, Topology};
+    ///
+    /// let router = Topology::from_lines("news fanout: -> a, b\nnews: again -> a")?.router()?;
+    /// let mut routes = Routes::new();
+    /// let _ = router.route(router.exchange("news").unwrap(), &Message::new(""), &mut routes);
+    /// assert_eq!(routes.queues(), [router.queue("a").unwrap(), router.queue("b").unwrap()]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Source
+    /// Vectors `direct-002`, `topic-016`, `e2e-005`.
     pub fn queues(&self) -> &[QueueId] {
         &self.queues
     }
@@ -389,6 +422,20 @@ impl<'a> IntoIterator for &'a Routes {
 /// What routing a message came to.
 ///
 /// Exhaustive on purpose: a further case must be seen by whoever decides what becomes of a message.
+///
+/// ```
+/// use keyrail_core::{ExchangeId, Message, Outcome, Router, Routes};
+///
+/// let router = Router::with_predeclared_exchanges();
+/// let topic = router.exchange("amq.topic").unwrap();
+/// let outcome = router.route(topic, &Message::new("order.paid"), &mut Routes::new());
+/// let returned = match outcome {
+///     Outcome::Routed => false,
+///     Outcome::Unroutable => true, // if it is mandatory
+///     Outcome::UnknownExchange => unreachable!(),
+/// };
+/// assert!(returned && outcome.as_str() == "unroutable");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {

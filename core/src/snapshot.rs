@@ -24,6 +24,17 @@ const VERSION: u8 = 2;
 const CHECKSUM: usize = 8;
 
 /// Why bytes are no snapshot that can be loaded. Nothing is built then.
+///
+/// ```
+/// use keyrail_core::{Router, SnapshotError};
+///
+/// let mut bytes = Router::new().snapshot();
+/// let last = bytes.len() - 1;
+/// bytes[last] ^= 1;
+/// let error = Router::from_snapshot(&bytes).unwrap_err();
+/// assert_eq!((&error, error.code()), (&SnapshotError::Damaged, "damaged-snapshot"));
+/// assert_eq!(error.to_string(), "the snapshot is cut off or damaged: its checksum is wrong");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SnapshotError {
@@ -85,13 +96,35 @@ impl Router {
     /// Builds the router that a [`snapshot`](Self::snapshot) was taken of: it answers alike, and goes on from the same
     /// revision.
     ///
+    /// ```
+    /// use keyrail_core::{Router, Topology};
+    ///
+    /// let router = Topology::from_lines("orders topic: order.# -> audit")?.router()?;
+    /// let copy = Router::from_snapshot(&router.snapshot())?;
+    /// assert_eq!(Topology::of(&copy), Topology::of(&router));
+    /// assert_eq!(copy.revision(), router.revision());
+    /// assert_eq!(Router::from_snapshot(b"{}").unwrap_err().to_string(), "this is no keyrail snapshot");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`SnapshotError`]. Bytes of whatever origin never panic, and take memory in proportion to their length at most.
+    /// # Cost
+    /// Linear; see `core/DESIGN.md`, "Loading a snapshot".
     pub fn from_snapshot(bytes: &[u8]) -> Result<Self, SnapshotError> {
         Self::from_snapshot_with_seed(bytes, 0)
     }
 
     /// The same, with hash tables that are seeded by the host; see [`with_seed`](Self::with_seed).
+    ///
+    /// ```
+    /// use keyrail_core::{Router, Topology};
+    ///
+    /// let router = Topology::from_lines("orders topic: order.# -> audit")?.router()?;
+    /// let copy = Router::from_snapshot_with_seed(&router.snapshot(), 0x9e37_79b9_7f4a_7c15)?;
+    /// assert_eq!(copy.snapshot(), router.snapshot()); // the seed is not in it
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// As [`from_snapshot`](Self::from_snapshot).
@@ -100,6 +133,13 @@ impl Router {
     }
 
     /// Whether bytes begin as a snapshot does, of whatever version.
+    ///
+    /// ```
+    /// use keyrail_core::Router;
+    ///
+    /// assert!(Router::is_snapshot(&Router::new().snapshot()));
+    /// assert!(!Router::is_snapshot(br#"{"exchanges": []}"#));
+    /// ```
     pub fn is_snapshot(bytes: &[u8]) -> bool {
         bytes.starts_with(&MAGIC)
     }

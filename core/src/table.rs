@@ -9,6 +9,19 @@ mod json;
 ///
 /// Entries keep their wire order and may repeat a name, because RabbitMQ's headers exchange looks at both.
 ///
+/// The same as JSON, where the types matter and where they do not:
+///
+/// ```
+/// use keyrail_core::{Table, Value};
+///
+/// let plain: Table = serde_json::from_str(r#"{"format": "pdf", "pages": 3}"#)?;
+/// assert_eq!(plain.get("pages"), Some(&Value::I64(3)));
+/// let typed: Table = serde_json::from_str(r#"[["pages", "I", 3], ["due", "T", 1700000000]]"#)?;
+/// assert_eq!(typed.get("pages"), Some(&Value::I32(3)));
+/// assert_eq!(typed.get("due"), Some(&Value::Timestamp(1_700_000_000)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # JSON
 /// Usually an object (`{"format": "pdf", "pages": 3}`): strings are long strings, whole numbers 64-bit integers,
 /// other numbers doubles, `null` is void. Where the AMQP type matters, a list of `[name, tag, value]` with the field
@@ -20,10 +33,31 @@ mod json;
 /// let table = Table::from_iter([("format", Value::from("pdf")), ("pages", Value::from(3))]);
 /// assert_eq!(table.get("pages"), Some(&Value::I64(3)));
 /// ```
+/// # Source
+/// AMQP 0-9-1 §4.2.5.5; vectors `headers-004` to `headers-013`.
 #[derive(Clone, Debug, Default)]
 pub struct Table(Vec<(ByteString, Value)>);
 
 /// One value of a [`Table`], with its AMQP 0-9-1 type.
+///
+/// ```
+/// use keyrail_core::{Binding, Message, Outcome, Queue, Router, Routes, Table, Value};
+///
+/// let mut router = Router::with_predeclared_exchanges();
+/// let headers = router.exchange("amq.headers").unwrap();
+/// let print = router.declare_queue("print", Queue::new())?;
+/// let three = Table::from_iter([("pages", Value::U8(3))]);
+/// router.bind(headers, print, &Binding::new("").arguments(&three))?;
+/// for (pages, outcome) in [(Value::F64(3.0), Outcome::Routed), (Value::from("3"), Outcome::Unroutable)] {
+///     let headers_of_it = Table::from_iter([("pages", pages)]);
+///     let message = Message::new("").headers(&headers_of_it)?;
+///     assert_eq!(router.route(headers, &message, &mut Routes::new()), outcome);
+/// }
+/// # Ok::<(), keyrail_core::Error>(())
+/// ```
+///
+/// # Source
+/// AMQP 0-9-1 §4.2.5.5; vectors `headers-004`, `headers-005`.
 #[derive(Clone, Debug)]
 pub enum Value {
     /// `S`: text, or any bytes.
@@ -69,22 +103,59 @@ pub enum Value {
 
 impl Table {
     /// An empty table.
+    ///
+    /// ```
+    /// use keyrail_core::Table;
+    ///
+    /// assert!(Table::new().is_empty());
+    /// assert_eq!(Table::new().get("format"), None);
+    /// ```
     pub const fn new() -> Self {
         Table(Vec::new())
     }
 
     /// Appends an entry; an entry of the same name stays where it is.
+    ///
+    /// ```
+    /// use keyrail_core::{Table, Value};
+    ///
+    /// let mut table = Table::new();
+    /// table.push("format", "pdf");
+    /// table.push("format", "ps"); // a second one of this name
+    /// assert_eq!((table.len(), table.get("format")), (2, Some(&Value::from("pdf"))));
+    /// ```
+    ///
+    /// # Source
+    /// Vector `headers-031`.
     pub fn push(&mut self, name: impl Into<ByteString>, value: impl Into<Value>) {
         self.0.push((name.into(), value.into()));
     }
 
     /// The first entry with this name, as RabbitMQ looks arguments up.
+    ///
+    /// ```
+    /// use keyrail_core::{Table, Value};
+    ///
+    /// let table = Table::from_iter([("format", "pdf")]);
+    /// assert_eq!(table.get("format").and_then(Value::as_str), Some("pdf"));
+    /// assert_eq!(table.get("Format"), None); // names are compared byte by byte
+    /// ```
+    ///
+    /// # Cost
+    /// One comparison for each entry before it.
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<&Value> {
         let name = name.as_ref();
         self.iter().find(|(key, _)| *key == name).map(|(_, value)| value)
     }
 
     /// The entries in wire order.
+    ///
+    /// ```
+    /// use keyrail_core::Table;
+    ///
+    /// let table = Table::from_iter([("pages", 3), ("copies", 2)]);
+    /// assert!(table.iter().map(|(name, _)| name).eq([&b"pages"[..], b"copies"]));
+    /// ```
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&[u8], &Value)> + ExactSizeIterator {
         self.0.iter().map(|(name, value)| (name.as_bytes(), value))
     }
@@ -131,6 +202,12 @@ impl<N: Into<ByteString>, V: Into<Value>> FromIterator<(N, V)> for Table {
 
 impl Value {
     /// The field type octet of AMQP 0-9-1, as RabbitMQ reads it.
+    ///
+    /// ```
+    /// use keyrail_core::Value;
+    ///
+    /// assert_eq!((Value::from("pdf").tag(), Value::from(3).tag(), Value::I32(3).tag()), ('S', 'l', 'I'));
+    /// ```
     pub const fn tag(&self) -> char {
         match self {
             Value::LongString(_) => 'S',
@@ -154,6 +231,14 @@ impl Value {
     }
 
     /// The text of a long string, if it is one and is UTF-8.
+    ///
+    /// ```
+    /// use keyrail_core::Value;
+    ///
+    /// assert_eq!(Value::from("pdf").as_str(), Some("pdf"));
+    /// assert_eq!(Value::LongString([0xff].into()).as_str(), None);
+    /// assert_eq!(Value::from(3).as_str(), None);
+    /// ```
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::LongString(text) => text.as_str(),

@@ -42,6 +42,16 @@ pub struct Topology {
 }
 
 /// One exchange of a [`Topology`].
+///
+/// ```
+/// use keyrail_core::{ExchangeDefinition, ExchangeKind};
+///
+/// let json = r#"{"name": "orders", "kind": "topic", "alternateExchange": "lost"}"#;
+/// let orders: ExchangeDefinition = serde_json::from_str(json)?;
+/// assert_eq!((orders.kind, orders.alternate_exchange.as_deref()), (ExchangeKind::Topic, Some("lost")));
+/// assert!(!orders.durable && orders.arguments.is_empty()); // what may be left out
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExchangeDefinition {
@@ -67,6 +77,18 @@ pub struct ExchangeDefinition {
 }
 
 /// One queue of a [`Topology`].
+///
+/// ```
+/// use keyrail_core::{QueueDefinition, Topology, Value};
+///
+/// let json = r#"{"name": "mail", "durable": true, "arguments": {"x-max-length": 1000}}"#;
+/// let mail: QueueDefinition = serde_json::from_str(json)?;
+/// let router = Topology { queues: vec![mail], ..Topology::default() }.router()?;
+/// let mail = router.queue_properties(router.queue("mail").unwrap()).unwrap();
+/// assert!(mail.is_durable() && !mail.is_exclusive());
+/// assert_eq!(mail.argument_table().get("x-max-length"), Some(&Value::I64(1000)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct QueueDefinition {
@@ -87,6 +109,18 @@ pub struct QueueDefinition {
 }
 
 /// One binding of a [`Topology`].
+///
+/// ```
+/// use keyrail_core::{BindingDefinition, Dialect, DestinationName};
+///
+/// let json = r##"{"source": "orders", "destination": {"queue": "audit"}, "routingKey": "order.#"}"##;
+/// let binding: BindingDefinition = serde_json::from_str(json)?;
+/// assert_eq!(binding.destination, DestinationName::Queue("audit".into()));
+/// assert_eq!(binding.dialect, Dialect::Amqp); // unless it is said
+/// assert_eq!(binding.to_string(), "binding `order.#` of `orders` to queue `audit`");
+/// assert_eq!(serde_json::to_string(&binding)?, json.replace(": ", ":").replace(", ", ","));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BindingDefinition {
@@ -109,6 +143,19 @@ pub struct BindingDefinition {
 }
 
 /// One policy of a [`Topology`]; see [`Policy`].
+///
+/// ```
+/// use keyrail_core::{ApplyTo, PolicyDefinition, Topology};
+///
+/// let json = r#"{"name": "lost", "pattern": "^shop", "definition": {"alternate-exchange": "unrouted"}}"#;
+/// let lost: PolicyDefinition = serde_json::from_str(json)?;
+/// assert_eq!((lost.apply_to, lost.priority), (ApplyTo::All, 0)); // unless it is said
+/// # #[cfg(feature = "regex")] {
+/// let router = Topology { policies: vec![lost.clone()], ..Topology::default() }.router()?;
+/// assert_eq!(Topology::of(&router).policies, [lost]);
+/// # }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyDefinition {
@@ -128,6 +175,16 @@ pub struct PolicyDefinition {
 }
 
 /// The end of a binding by name: `{"queue": "audit"}` or `{"exchange": "audit"}`.
+///
+/// ```
+/// use keyrail_core::DestinationName;
+///
+/// let audit: DestinationName = serde_json::from_str(r#"{"exchange": "audit"}"#)?;
+/// assert_eq!(audit, DestinationName::Exchange("audit".into()));
+/// assert_eq!((audit.kind(), audit.name()), ("exchange", "audit"));
+/// assert_eq!(audit.to_string(), "exchange audit");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum DestinationName {
@@ -138,6 +195,19 @@ pub enum DestinationName {
 }
 
 /// Why a [`Topology`] could not be built, and where in it the culprit stands.
+///
+/// ```
+/// use keyrail_core::Topology;
+///
+/// let topology: Topology = serde_json::from_str(r#"{
+///     "queues": [{"name": "audit"}],
+///     "bindings": [{"source": "orders", "destination": {"queue": "audit"}}]
+/// }"#)?;
+/// let error = topology.router().unwrap_err();
+/// assert_eq!(error.to_string(), "bindings[0]: there is no exchange `orders`");
+/// assert_eq!((error.path.as_str(), error.error.code()), ("bindings[0]", "exchange-not-found"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopologyError {
     /// The place in the document, `bindings[3]` for instance.
@@ -148,6 +218,20 @@ pub struct TopologyError {
 
 impl Topology {
     /// Everything that `router` holds, the predeclared exchanges apart.
+    ///
+    /// ```
+    /// use keyrail_core::{Queue, Router, Topology};
+    ///
+    /// let mut router = Router::with_predeclared_exchanges();
+    /// router.declare_queue("mail", Queue::new().durable(true))?;
+    /// let topology = Topology::of(&router);
+    /// assert!(topology.exchanges.is_empty());
+    /// assert_eq!(serde_json::to_string(&topology.queues)?, r#"[{"name":"mail","durable":true}]"#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Cost
+    /// Everything is copied; the bindings of consistent-hash exchanges are also sorted.
     pub fn of(router: &Router) -> Self {
         let exchanges = router.exchanges().filter(|(_, name, _)| !Router::is_predeclared(name));
         Topology {
@@ -159,6 +243,18 @@ impl Topology {
     }
 
     /// Builds a router, RabbitMQ's predeclared exchanges included.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Outcome, Routes, Topology};
+    ///
+    /// let topology = Topology::from_lines("orders topic: order.# -> audit")?;
+    /// let router = topology.router()?;
+    /// let mut routes = Routes::new();
+    /// let orders = router.exchange("orders").unwrap();
+    /// assert_eq!(router.route(orders, &Message::new("order.eu"), &mut routes), Outcome::Routed);
+    /// assert!(router.exchange("amq.topic").is_some());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// The first thing that cannot be declared, with its place; names that begin with `amq.` are allowed here.
@@ -307,6 +403,16 @@ impl BindingDefinition {
     }
 
     /// A binding of `router`, by names.
+    ///
+    /// ```
+    /// use keyrail_core::{BindingDefinition, Topology};
+    ///
+    /// let topology = Topology::from_lines("orders topic: order.# -> audit")?;
+    /// let router = topology.router()?;
+    /// let definitions = router.bindings().map(|binding| BindingDefinition::of(&router, &binding));
+    /// assert!(definitions.eq(topology.bindings));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn of(router: &Router, binding: &BindingRef<'_>) -> Self {
         BindingDefinition {
             source: router.exchange_name(binding.source).unwrap_or_default().into(),
@@ -332,6 +438,17 @@ impl BindingDefinition {
     }
 
     /// The binding without its ends.
+    ///
+    /// ```
+    /// use keyrail_core::Topology;
+    ///
+    /// let topology = Topology::from_lines("orders topic: order.# -> audit")?;
+    /// let mut router = topology.router()?;
+    /// let (orders, mail) = (router.exchange("orders").unwrap(), router.declare_queue("mail", Default::default())?);
+    /// router.bind(orders, mail, &topology.bindings[0].binding())?; // the same for another queue
+    /// assert_eq!(router.bindings_to(mail).next().unwrap().key, b"order.#");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn binding(&self) -> Binding<'_> {
         let mut binding = Binding::new(&self.routing_key).dialect(self.dialect);
         if !self.arguments.is_empty() {
@@ -358,6 +475,16 @@ impl BindingDefinition {
 
 impl PolicyDefinition {
     /// A policy as data.
+    ///
+    /// ```
+    /// use keyrail_core::{Policy, PolicyDefinition};
+    ///
+    /// # #[cfg(feature = "regex")] {
+    /// let policy = PolicyDefinition::of("lost", &Policy::new("^shop")?.priority(2));
+    /// assert_eq!(serde_json::to_string(&policy)?, r#"{"name":"lost","pattern":"^shop","priority":2}"#);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn of(name: &str, policy: &Policy) -> Self {
         PolicyDefinition {
             name: name.into(),
@@ -377,6 +504,17 @@ impl PolicyDefinition {
 
 impl DestinationName {
     /// The name of a destination of `router`; empty if there is no such queue or exchange.
+    ///
+    /// ```
+    /// use keyrail_core::{DestinationName, QueueId, Topology};
+    ///
+    /// let router = Topology::from_lines("orders topic: order.# -> audit")?.router()?;
+    /// let binding = router.bindings().next().unwrap();
+    /// let audit = DestinationName::of(&router, binding.destination);
+    /// assert_eq!(audit, DestinationName::Queue("audit".into()));
+    /// assert_eq!(DestinationName::of(&router, QueueId::from_index(99).into()).name(), "");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn of(router: &Router, destination: Destination) -> Self {
         match destination {
             Destination::Queue(id) => {
@@ -389,6 +527,16 @@ impl DestinationName {
     }
 
     /// The queue or exchange of this name.
+    ///
+    /// ```
+    /// use keyrail_core::{DestinationName, Topology};
+    ///
+    /// let router = Topology::from_lines("orders topic: order.# -> audit")?.router()?;
+    /// let find = |queue: &str| DestinationName::Queue(queue.into()).find(&router);
+    /// assert_eq!(find("audit"), Ok(router.queue("audit").unwrap().into()));
+    /// assert_eq!(find("orders").unwrap_err().to_string(), "there is no queue `orders`");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`BindError::QueueNotFound`] or [`BindError::ExchangeNotFound`].

@@ -66,6 +66,20 @@ pub struct Trace {
 }
 
 /// One exchange on the way of a message.
+///
+/// ```
+/// use keyrail_core::{Arrival, Message, Topology, Trace};
+///
+/// let lines = "orders topic: # -> exchange archive\narchive fanout: -> files";
+/// let router = Topology::from_lines(lines)?.router()?;
+/// let mut trace = Trace::new();
+/// router.explain(router.exchange("orders").unwrap(), &Message::new("order.paid"), &mut trace);
+/// let hop = &trace.hops()[1];
+/// assert_eq!((&*hop.exchange, &hop.via), ("archive", &Arrival::Binding { exchange: "orders".into() }));
+/// assert_eq!(hop.matches[0].binding.destination.name(), "files");
+/// assert_eq!(hop.alternate, None); // something matched
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Hop {
@@ -83,6 +97,18 @@ pub struct Hop {
 }
 
 /// How a message came to an exchange.
+///
+/// ```
+/// use keyrail_core::{Arrival, Message, Topology, Trace};
+///
+/// let lines = "orders topic else lost: order.# -> audit\nlost fanout: -> unrouted";
+/// let router = Topology::from_lines(lines)?.router()?;
+/// let mut trace = Trace::new();
+/// router.explain(router.exchange("orders").unwrap(), &Message::new("stock"), &mut trace);
+/// let ways: Vec<&Arrival> = trace.hops().iter().map(|hop| &hop.via).collect();
+/// assert_eq!(ways, [&Arrival::Publish, &Arrival::Alternate { exchange: "orders".into() }]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Arrival {
@@ -101,6 +127,19 @@ pub enum Arrival {
 }
 
 /// A binding that matched.
+///
+/// ```
+/// use keyrail_core::{MatchEffect, Message, Topology, Trace};
+///
+/// let router = Topology::from_lines("orders topic: order.*.paid -> billing")?.router()?;
+/// let mut trace = Trace::new();
+/// router.explain(router.exchange("orders").unwrap(), &Message::new("order.eu.paid"), &mut trace);
+/// let matched = &trace.hops()[0].matches[0];
+/// assert_eq!(matched.effect, MatchEffect::Delivered);
+/// assert_eq!(matched.how.to_string(), "`*` took `eu`");
+/// assert_eq!(matched.to_string(), "`order.*.paid` matches: queue `billing`");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Match {
@@ -116,6 +155,23 @@ pub struct Match {
 }
 
 /// What came of a match.
+///
+/// ```
+/// use keyrail_core::{MatchEffect, Message, Topology, Trace};
+///
+/// let lines = "orders topic: # -> audit\norders: order.* -> audit\norders: order.# -> exchange orders";
+/// let router = Topology::from_lines(lines)?.router()?;
+/// let mut trace = Trace::new();
+/// router.explain(router.exchange("orders").unwrap(), &Message::new("order.paid"), &mut trace);
+/// let mut effects: Vec<MatchEffect> = trace.hops()[0].matches.iter().map(|m| m.effect).collect();
+/// effects.sort_by_key(|effect| *effect as u8);
+/// let expected = [MatchEffect::Delivered, MatchEffect::DuplicateSuppressed, MatchEffect::CycleCut];
+/// assert_eq!(effects, expected);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Source
+/// Vectors `topic-016`, `e2e-003`, `e2e-005`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MatchEffect {
@@ -130,6 +186,20 @@ pub enum MatchEffect {
 }
 
 /// What became of an alternate exchange.
+///
+/// ```
+/// use keyrail_core::{AlternateStep, Message, Topology, Trace};
+///
+/// let router = Topology::from_lines("orders topic else lost: order.# -> audit")?.router()?;
+/// let mut trace = Trace::new();
+/// router.explain(router.exchange("orders").unwrap(), &Message::new("stock"), &mut trace);
+/// assert_eq!(trace.hops()[0].alternate, Some(AlternateStep::Missing { exchange: "lost".into() }));
+/// assert!(trace.to_string().contains("there is no alternate exchange `lost`"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Source
+/// Vectors `alternate-003`, `alternate-005`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum AlternateStep {
@@ -154,11 +224,34 @@ pub enum AlternateStep {
 
 impl Trace {
     /// An empty trace; one may serve many calls.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Router, Trace};
+    ///
+    /// let router = Router::with_predeclared_exchanges();
+    /// let mut trace = Trace::new();
+    /// for name in ["amq.topic", "amq.direct"] {
+    ///     router.explain(router.exchange(name).unwrap(), &Message::new("k"), &mut trace);
+    ///     assert_eq!(&*trace.hops()[0].exchange, name); // the one before is forgotten
+    /// }
+    /// ```
     pub fn new() -> Self {
         Trace::default()
     }
 
     /// Looks for near misses too, and keeps this many.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Topology, Trace};
+    ///
+    /// let router = Topology::from_lines("orders topic: order.*.paid -> billing\norders: mail -> mail")?.router()?;
+    /// let mut trace = Trace::new().with_near_misses(1);
+    /// router.explain(router.exchange("orders").unwrap(), &Message::new("order.eu.payed"), &mut trace);
+    /// let why = "`orders` to queue `billing` by `order.*.paid`: word 3 is `payed`, expected `paid`";
+    /// assert_eq!(trace.near_misses().len(), 1);
+    /// assert!(trace.near_misses()[0].to_string().starts_with(why));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Cost
     /// Every binding of every exchange on the way is looked at, not only those that match: with 100,000 bindings tens of
@@ -170,17 +263,50 @@ impl Trace {
     /// The bindings that did not match, nearest first: by [`NearMiss::distance`], then by how many letters of the word
     /// that failed are others, then in the order of exchanges and bindings. What an exchange did not choose, at random or
     /// by a hash, counts as a whole key off and comes last at that distance. None unless they were [asked for](Self::with_near_misses).
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Topology, Trace};
+    ///
+    /// let router = Topology::from_lines("orders direct: a.b.c -> far\norders: a.x -> near")?.router()?;
+    /// let mut trace = Trace::new().with_near_misses(10);
+    /// router.explain(router.exchange("orders").unwrap(), &Message::new("a.b"), &mut trace);
+    /// let misses = trace.near_misses().iter().map(|miss| miss.binding.destination.name());
+    /// assert_eq!(misses.count(), 2);
+    /// assert!(trace.near_misses().iter().all(|miss| miss.distance == 1));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn near_misses(&self) -> &[NearMiss] {
         &self.near_misses
     }
 
     /// The exchanges that were asked, in order.
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Topology, Trace};
+    ///
+    /// let lines = "orders topic: # -> exchange archive\narchive fanout: -> files";
+    /// let router = Topology::from_lines(lines)?.router()?;
+    /// let mut trace = Trace::new();
+    /// router.explain(router.exchange("orders").unwrap(), &Message::new("order.paid"), &mut trace);
+    /// assert!(trace.hops().iter().map(|hop| &*hop.exchange).eq(["orders", "archive"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn hops(&self) -> &[Hop] {
         &self.hops
     }
 
     /// The names of the queues that get the message, each once, in the order of
     /// [`Routes::queues`](crate::Routes::queues).
+    ///
+    /// ```
+    /// use keyrail_core::{Message, Topology, Trace};
+    ///
+    /// let router = Topology::from_lines("orders topic: order.# -> audit, mail")?.router()?;
+    /// let mut trace = Trace::new();
+    /// router.explain(router.exchange("orders").unwrap(), &Message::new("order.paid"), &mut trace);
+    /// assert!(trace.queues().eq(["audit", "mail"]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn queues(&self) -> impl Iterator<Item = &str> {
         self.queues.iter().map(|name| &**name)
     }

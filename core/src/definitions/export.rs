@@ -16,9 +16,23 @@ impl Definitions {
     ///
     /// Arguments become plain JSON, as in RabbitMQ's own exports: a number keeps its value and not its AMQP type.
     ///
+    /// ```
+    /// use keyrail_core::{Definitions, Dialect, Topology};
+    ///
+    /// let topology = Topology::from_lines("orders topic durable: order.# -> audit")?;
+    /// let definitions = Definitions::of("shop", &topology)?;
+    /// assert_eq!(definitions.vhosts(), ["shop"]);
+    /// assert_eq!(definitions.topology("shop")?, topology);
+    /// let (kombus, _) = topology.in_dialect(Dialect::Kombu57);
+    /// assert_eq!(Definitions::of("shop", &kombus).unwrap_err().code(), "not-expressible");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// [`DefinitionsError::NotExpressible`]: a binding of a Kombu dialect, a table that plain JSON cannot hold, an
     /// exclusive queue.
+    /// # Source
+    /// `tests/vectors/definitions`: what RabbitMQ 3.10.8 exports after importing these.
     pub fn of(vhost: &str, topology: &Topology) -> Result<Self, DefinitionsError> {
         let mut definitions = Definitions::default();
         let vhosts = Json::Array(Vec::from([Json::from_iter([("name", Json::from(vhost))])]));
@@ -29,6 +43,18 @@ impl Definitions {
 
     /// Replaces one virtual host. What stays by name (a binding by all that it is) keeps the fields that routing does not
     /// ask for; other virtual hosts, users, permissions and the like stay as they are.
+    ///
+    /// ```
+    /// use keyrail_core::{Definitions, Topology};
+    ///
+    /// let json = r#"{"users": [{"name": "guest"}], "queues": [{"name": "log", "vhost": "ops"}]}"#;
+    /// let mut definitions: Definitions = serde_json::from_str(json)?;
+    /// definitions.set_topology("shop", &Topology::from_lines("queue mail")?)?;
+    /// assert_eq!(definitions.vhosts(), ["ops", "shop"]);
+    /// let json = serde_json::to_value(&definitions)?;
+    /// assert_eq!(json["users"][0]["name"], "guest");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// [`DefinitionsError::NotExpressible`]; nothing has changed then.

@@ -9,6 +9,15 @@ use serde::Serialize;
 use crate::{BindingDefinition, BindingRef, ExchangeDefinition, PolicyDefinition, QueueDefinition, Router};
 
 /// What was added, removed and changed. Orders and duplicates do not count.
+///
+/// ```
+/// use keyrail_core::{Topology, diff::Options};
+///
+/// let before = Topology::from_lines("logs topic: a -> q\nlogs: b -> q")?;
+/// let after = Topology::from_lines("logs topic: b -> q\nlogs: a -> q")?; // another order
+/// assert!(before.diff(&after, &Options::default())?.structure.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Structure {
@@ -23,6 +32,17 @@ pub struct Structure {
 }
 
 /// What is only on one side.
+///
+/// ```
+/// use keyrail_core::{Topology, diff::Options};
+///
+/// let before = Topology::from_lines("logs topic: a -> q")?;
+/// let after = Topology::from_lines("logs topic: b -> q")?;
+/// let bindings = before.diff(&after, &Options::default())?.structure.bindings;
+/// assert_eq!(bindings.removed[0].routing_key.as_str(), Some("a"));
+/// assert_eq!(bindings.added[0].routing_key.as_str(), Some("b"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Added<T> {
@@ -33,6 +53,19 @@ pub struct Added<T> {
 }
 
 /// What is only on one side, and what has one name and other properties.
+///
+/// ```
+/// use keyrail_core::{Topology, diff::Options};
+///
+/// let before = Topology::from_lines("queue old\nqueue mail")?;
+/// let after = Topology::from_lines("queue new\nqueue mail durable")?;
+/// let structure = before.diff(&after, &Options::default())?.structure;
+/// let queues = structure.queues;
+/// assert_eq!((&*queues.removed[0].name, &*queues.added[0].name), ("old", "new"));
+/// assert_eq!(&*queues.changed[0].after.name, "mail");
+/// assert!(structure.exchanges.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Changes<T> {
@@ -45,6 +78,17 @@ pub struct Changes<T> {
 }
 
 /// Two states of one thing.
+///
+/// ```
+/// use keyrail_core::{ExchangeKind, Topology, diff::Options};
+///
+/// let before = Topology::from_lines("logs direct")?;
+/// let after = Topology::from_lines("logs topic")?;
+/// let exchanges = before.diff(&after, &Options::default())?.structure.exchanges;
+/// let change = &exchanges.changed[0];
+/// assert_eq!((change.before.kind, change.after.kind), (ExchangeKind::Direct, ExchangeKind::Topic));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change<T> {

@@ -14,6 +14,21 @@ use crate::{
 
 /// How a binding matched.
 ///
+/// ```
+/// use keyrail_core::{How, Message, Topology, Trace};
+///
+/// let lines = "a topic: order.* -> q\nb direct: order.paid -> q\nc fanout: -> q";
+/// let router = Topology::from_lines(lines)?.router()?;
+/// let how = |exchange: &str| {
+///     let mut trace = Trace::new();
+///     router.explain(router.exchange(exchange).unwrap(), &Message::new("order.paid"), &mut trace);
+///     trace.hops()[0].matches[0].how.clone()
+/// };
+/// assert!(matches!(how("a"), How::Words { words } if words.len() == 2));
+/// assert_eq!((how("b"), how("c")), (How::Key, How::Always));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # JSON
 /// `{"type": "words", "words": [{"token": "order", "kind": "literal", "took": ["order"]}, …]}`; the other types are
 /// `always`, `key`, `expression`, `chosen`, `channel` and `headers`.
@@ -49,6 +64,18 @@ pub enum How {
 }
 
 /// A word of a binding key, and the words of the routing key that it took.
+///
+/// ```
+/// use keyrail_core::{How, Message, Topology, Trace};
+///
+/// let router = Topology::from_lines("orders topic: order.#.paid -> billing")?.router()?;
+/// let mut trace = Trace::new();
+/// router.explain(router.exchange("orders").unwrap(), &Message::new("order.eu.at.paid"), &mut trace);
+/// let How::Words { words } = &trace.hops()[0].matches[0].how else { unreachable!() };
+/// assert_eq!((words[1].token.as_str(), words[1].took.len()), (Some("#"), 2));
+/// assert_eq!(words[1].to_string(), "`#` took `eu.at`");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WordMatch {
@@ -61,6 +88,17 @@ pub struct WordMatch {
 }
 
 /// What a word of a binding key is.
+///
+/// ```
+/// use keyrail_core::{How, Message, Topology, Trace, WordKind};
+///
+/// let router = Topology::from_lines("orders topic: order.*.# -> audit")?.router()?;
+/// let mut trace = Trace::new();
+/// router.explain(router.exchange("orders").unwrap(), &Message::new("order.eu"), &mut trace);
+/// let How::Words { words } = &trace.hops()[0].matches[0].how else { unreachable!() };
+/// assert!(words.iter().map(|word| word.kind).eq([WordKind::Literal, WordKind::Star, WordKind::Hash]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum WordKind {
@@ -73,6 +111,20 @@ pub enum WordKind {
 }
 
 /// How many arguments of a headers binding have to agree: `x-match`, its `-with-x` apart.
+///
+/// ```
+/// use keyrail_core::{How, MatchMode, Message, Table, Topology, Trace};
+///
+/// let router = Topology::from_lines(r#"files headers: {x-match: "any", format: "pdf"} -> print"#)?.router()?;
+/// let (headers, mut trace) = (Table::from_iter([("format", "pdf")]), Trace::new());
+/// let message = Message::new("").headers(&headers)?;
+/// router.explain(router.exchange("files").unwrap(), &message, &mut trace);
+/// assert!(matches!(trace.hops()[0].matches[0].how, How::Headers { mode: MatchMode::Any, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Source
+/// Vectors `headers-001`, `headers-015`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MatchMode {
@@ -83,6 +135,19 @@ pub enum MatchMode {
 }
 
 /// An argument of a headers binding, and the header of the message that it is compared with.
+///
+/// ```
+/// use keyrail_core::{How, Message, Table, Topology, Trace, Verdict};
+///
+/// let router = Topology::from_lines(r#"files headers: {format: "pdf", pages: null} -> print"#)?.router()?;
+/// let headers = Table::from_iter([("format", "pdf"), ("pages", "many")]);
+/// let (message, mut trace) = (Message::new("").headers(&headers)?, Trace::new());
+/// router.explain(router.exchange("files").unwrap(), &message, &mut trace);
+/// let How::Headers { headers, .. } = &trace.hops()[0].matches[0].how else { unreachable!() };
+/// assert_eq!((headers[0].verdict, headers[1].verdict), (Verdict::Equal, Verdict::Present));
+/// assert_eq!(headers[0].to_string(), "`format` is `pdf`");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeaderVerdict {
@@ -99,6 +164,23 @@ pub struct HeaderVerdict {
 }
 
 /// What came of comparing an argument with a header.
+///
+/// ```
+/// use keyrail_core::{Message, Mismatch, Table, Topology, Trace, Verdict};
+///
+/// let router = Topology::from_lines("files headers: {pages: 3, format: null} -> print")?.router()?;
+/// let headers = Table::from_iter([("pages", "3")]);
+/// let (message, mut trace) = (Message::new("").headers(&headers)?, Trace::new().with_near_misses(1));
+/// router.explain(router.exchange("files").unwrap(), &message, &mut trace);
+/// let Mismatch::Headers { headers, .. } = &trace.near_misses()[0].mismatch else { unreachable!() };
+/// let verdicts: Vec<Verdict> = headers.iter().map(|header| header.verdict).collect();
+/// assert_eq!(verdicts, [Verdict::Missing, Verdict::DifferentType]); // in the order of names
+/// assert!(!verdicts[0].agrees() && Verdict::Present.agrees());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Source
+/// Vectors `headers-004` to `headers-007`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Verdict {
@@ -115,6 +197,21 @@ pub enum Verdict {
 }
 
 /// A key that the sender selected beside the routing key, and the header that names it.
+///
+/// ```
+/// use keyrail_core::{Message, Topology, Trace, Table, Value};
+///
+/// let router = Topology::from_lines("orders direct: audit -> audit")?.router()?;
+/// let headers = Table::from_iter([("CC", vec![Value::from("audit")])]);
+/// let (message, mut trace) = (Message::new("paid").headers(&headers)?, Trace::new());
+/// router.explain(router.exchange("orders").unwrap(), &message, &mut trace);
+/// let selected = trace.hops()[0].matches[0].selected.as_ref().unwrap();
+/// assert_eq!((selected.header, selected.key.as_str()), ("CC", Some("audit")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Source
+/// Vectors `sender-selected-001` to `sender-selected-031`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SelectedKey {

@@ -21,6 +21,19 @@ use crate::{
 };
 
 /// A binding of an exchange on the way of a message that did not match it.
+///
+/// ```
+/// use keyrail_core::{Message, Topology, Trace};
+///
+/// let router = Topology::from_lines("orders topic: order.*.paid -> billing")?.router()?;
+/// let mut trace = Trace::new().with_near_misses(1);
+/// router.explain(router.exchange("orders").unwrap(), &Message::new("order.eu.payed"), &mut trace);
+/// let miss = &trace.near_misses()[0];
+/// assert_eq!((miss.distance, miss.mismatch.to_string()), (1, "word 3 is `payed`, expected `paid`".into()));
+/// let suggestion = miss.suggestion.as_ref().unwrap();
+/// assert_eq!(suggestion.routing_key.as_str(), Some("order.*.*"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NearMiss {
@@ -41,6 +54,18 @@ pub struct NearMiss {
 }
 
 /// Where a binding failed.
+///
+/// ```
+/// use keyrail_core::{Message, Mismatch, Topology, Trace};
+///
+/// let router = Topology::from_lines("orders direct: paid -> billing")?.router()?;
+/// let mut trace = Trace::new().with_near_misses(1);
+/// router.explain(router.exchange("orders").unwrap(), &Message::new("payed"), &mut trace);
+/// let mismatch = &trace.near_misses()[0].mismatch;
+/// assert_eq!(*mismatch, Mismatch::Key { expected: "paid".into(), found: "payed".into() });
+/// assert_eq!(mismatch.to_string(), "the key is `payed`, expected `paid`");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # JSON
 /// `{"type": "word", "words": […], "at": 2, "expected": "paid", "found": "cancelled"}`, for instance.

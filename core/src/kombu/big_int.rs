@@ -31,6 +31,14 @@ impl BigInt {
     }
 
     /// The same number, if it fits without a sign.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::BigInt;
+    ///
+    /// let largest = BigInt::new("18446744073709551615").unwrap();
+    /// assert_eq!((largest.as_u64(), largest.as_str()), (Some(u64::MAX), "18446744073709551615"));
+    /// assert_eq!(BigInt::new("18446744073709551616").unwrap().as_u64(), None);
+    /// ```
     pub fn as_u64(&self) -> Option<u64> {
         self.0.parse().ok()
     }

@@ -33,6 +33,16 @@ use crate::{
 pub struct BindingSets(pub BTreeMap<Box<str>, BTreeSet<Box<str>>>);
 
 /// Why a dump and a topology do not go together. Nothing is taken over then.
+///
+/// ```
+/// use keyrail_core::{Dialect, Topology, kombu::{BindingSets, Layout}};
+///
+/// let topology = Topology::from_lines("orders topic else lost: order.# -> audit")?;
+/// let error = BindingSets::of(&topology, &Layout::default(), Dialect::Kombu57).unwrap_err();
+/// assert_eq!(error.to_string(), "exchanges[0]: Kombu's sets know no alternate exchange");
+/// assert_eq!((&*error.path, error.code()), ("exchanges[0]", "invalid-binding-sets"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BindingSetsError {
     /// The place: a key and a member of the dump, or `bindings[3]` of the topology.
@@ -46,6 +56,17 @@ impl BindingSets {
     ///
     /// A dump does not say what kind an exchange has. It is what `kinds` says of it, or else topic if a member has a
     /// pattern, and direct if none has.
+    ///
+    /// ```
+    /// use keyrail_core::{ExchangeKind, kombu::{BindingSets, Layout}};
+    ///
+    /// let sets: BindingSets = serde_json::from_str(r#"{"_kombu.binding.news": ["\u0006\u0016\u0006\u0016reader"]}"#)?;
+    /// let kinds = [("news".into(), ExchangeKind::Fanout)].into();
+    /// let topology = sets.topology(&Layout::default(), &kinds)?;
+    /// assert_eq!(topology.exchanges[0].kind, ExchangeKind::Fanout); // not a direct one
+    /// assert_eq!(topology.bindings[0].destination.name(), "reader");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// A key that is no binding set, a member that Kombu did not write, a pattern that cannot be executed.
@@ -89,6 +110,16 @@ impl BindingSets {
     }
 
     /// The sets that hold these bindings. Bindings of the dialect `amqp` are written in `dialect`.
+    ///
+    /// ```
+    /// use keyrail_core::{Dialect, Topology, kombu::{BindingSets, Layout}};
+    ///
+    /// let topology = Topology::from_lines("stock topic: usd.* -> prices")?;
+    /// let sets = BindingSets::of(&topology, &Layout::default(), Dialect::Kombu57)?;
+    /// let member = sets.0["_kombu.binding.stock"].first().unwrap();
+    /// assert_eq!(&**member, "usd.*\x06\x16^usd\\.[^\\.]+$\x06\x16prices");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// What Kombu's sets cannot say: bindings between exchanges, alternate exchanges, policies, kinds but direct, topic

@@ -110,6 +110,17 @@ impl BindingTable {
     ///
     /// Kombu stores no types. Without a `kind` it is a topic exchange if any row has a stored text, else a direct one.
     ///
+    /// ```
+    /// use keyrail_core::{ExchangeKind, kombu::{BindingTable, Layout}};
+    ///
+    /// let table = BindingTable::read("news", None, [b"red\x06\x16\x06\x16q1"], &Layout::default())?;
+    /// let kind = table.router.exchange_properties(table.exchange).map(|exchange| exchange.kind());
+    /// assert_eq!(kind, Some(ExchangeKind::Direct)); // no row has a stored text
+    /// let error = BindingTable::read("", None, [b"red\x06\x16\x06\x16q1"], &Layout::default()).unwrap_err();
+    /// assert_eq!(error.error.code(), "empty-name");
+    /// # Ok::<(), keyrail_core::TopologyError>(())
+    /// ```
+    ///
     /// # Errors
     /// The name of the exchange is empty or too long. A bad row is no error, it goes to quarantine.
     ///

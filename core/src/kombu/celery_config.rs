@@ -99,6 +99,17 @@ impl<'de> Deserialize<'de> for Queues {
 }
 
 /// What in the settings cannot be taken over.
+///
+/// ```
+/// use keyrail_core::{Dialect, kombu::CeleryConfig};
+///
+/// let json = r#"{"task_queues": [{"name": "mail", "exchange": "tasks", "exchange_type": "tpoic"}]}"#;
+/// let config: CeleryConfig = serde_json::from_str(json)?;
+/// let error = config.topology(Dialect::Kombu57).unwrap_err();
+/// assert!(error.to_string().starts_with("task_queues[0]: ") && error.reason.contains("`tpoic`"));
+/// assert_eq!(error.code(), "invalid-celery-config");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CeleryConfigError {
     /// The place, `task_queues[2]` for instance.
@@ -109,12 +120,28 @@ pub struct CeleryConfigError {
 
 impl CeleryConfig {
     /// Whether a JSON object with these names is such settings.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::CeleryConfig;
+    ///
+    /// assert!(["broker_url", "task_routes"].into_iter().any(CeleryConfig::is_setting));
+    /// assert!(!["exchanges", "queues"].into_iter().any(CeleryConfig::is_setting)); // another format
+    /// ```
     pub fn is_setting(name: &str) -> bool {
         matches!(name, "task_queues" | "task_routes" | "task_default_queue" | "task_default_exchange")
     }
 
     /// The topology that Celery declares. `dialect` is how topic exchanges read keys: `amqp` where the broker is RabbitMQ,
     /// one of Kombu's where it is Redis.
+    ///
+    /// ```
+    /// use keyrail_core::{Dialect, kombu::CeleryConfig};
+    ///
+    /// let config: CeleryConfig = serde_json::from_str(r#"{"task_default_queue": "main"}"#)?;
+    /// let topology = config.topology(Dialect::Amqp)?;
+    /// assert_eq!(topology.to_lines(), "main direct durable\nqueue main durable\nmain: main -> main\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// An exchange type that is unknown, an exchange that is declared with two types, a route without a queue.

@@ -11,6 +11,14 @@ use super::recognise::{self, Recognised, Unread};
 use crate::Dialect;
 
 /// What stands between the fields of a member, and between a queue name and its priority step: Kombu's option `sep`.
+///
+/// ```
+/// use keyrail_core::kombu::{Layout, Member, SEPARATOR};
+///
+/// let row = ["usd.*", r"^usd\.[^\.]+$", "prices"].join(SEPARATOR);
+/// assert_eq!(&*Member::parse(row.as_bytes(), SEPARATOR).unwrap().queue, "prices");
+/// assert_eq!(&*Layout::default().sep, SEPARATOR); // unless a Kombu is set up otherwise
+/// ```
 pub const SEPARATOR: &str = "\x06\x16";
 
 /// A member of the set `_kombu.binding.<exchange>`: three fields with two separators between them.

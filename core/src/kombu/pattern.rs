@@ -162,6 +162,13 @@ impl PatternError {
     }
 
     /// The byte of the binding key at which the fault lies.
+    ///
+    /// ```
+    /// use keyrail_core::{Dialect, kombu};
+    ///
+    /// let error = kombu::translate("stock.a**", Dialect::Kombu57).unwrap_err();
+    /// assert_eq!(error.position(), 8); // to point at it
+    /// ```
     pub const fn position(&self) -> usize {
         match self {
             PatternError::NothingToRepeat { position, .. }

@@ -107,7 +107,14 @@ impl Lint<'_> {
         let mut routes = Routes::new();
         for (place, at) in group.iter().enumerate() {
             let Some(own) = &languages[place] else { continue };
-            let Found::Key(sample) = self.ask(&[own], &[]) else { continue };
+            let sample = match self.ask(&[own], &[]) {
+                Found::Key(sample) => sample,
+                Found::None => continue,
+                Found::Undecided => {
+                    self.report_undecided(*at);
+                    continue;
+                }
+            };
             let _ = probe.route(exchange, &Message::new(&sample), &mut routes);
             let others =
                 routes.into_iter().map(|queue| queue.index() as usize).filter(|other| *other != place);
@@ -124,16 +131,20 @@ impl Lint<'_> {
                         false
                     }
                     // Of two that match the same, the later one is needless.
-                    Found::None => *other < place || matches!(self.ask(&[language], &[own]), Found::Key(_)),
+                    Found::None if *other < place => true,
+                    Found::None => match self.ask(&[language], &[own]) {
+                        Found::Key(_) => true,
+                        Found::None => false,
+                        Found::Undecided => {
+                            undecided = true;
+                            false
+                        }
+                    },
                 }
             });
             match shadow {
                 Some(other) => self.report_shadowed(*at, group[other]),
-                None if undecided => {
-                    let sentence =
-                        "whether another binding makes it needless was not decided within the budget";
-                    self.report_binding(Code::Undecided, *at, sentence);
-                }
+                None if undecided => self.report_undecided(*at),
                 None => {}
             }
         }
@@ -181,10 +192,14 @@ impl Lint<'_> {
             if let Some(other) = shadow {
                 self.report_shadowed(*at, group[other]);
             } else if self.budget.left() < HEADERS_QUESTION {
-                let sentence = "whether another binding makes it needless was not decided within the budget";
-                self.report_binding(Code::Undecided, *at, sentence);
+                self.report_undecided(*at);
             }
         }
+    }
+
+    fn report_undecided(&mut self, at: usize) {
+        let sentence = "whether another binding makes it needless was not decided within the budget";
+        self.report_binding(Code::Undecided, at, sentence);
     }
 }
 
@@ -228,3 +243,35 @@ fn least_messages(pattern: &HeadersPattern) -> Option<Vec<Table>> {
 
 /// A value that no binding names.
 const FRESH: [u8; 3] = [0xff, 0, 0xfe];
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use crate::{
+        Topology,
+        lint::{Code, Options},
+        pattern::Budget,
+    };
+
+    #[test]
+    fn a_spent_budget_is_told() {
+        let topology = Topology::from_lines("x topic: a.#.b.*.# -> q\nx: a.#.b.# -> q\nx: c -> q").unwrap();
+        let codes = |units: u64| -> Vec<(Code, u32)> {
+            let options = Options::default().portability(false).budget(Budget::new(units));
+            let findings = topology.lint(&options).unwrap().findings;
+            let told = findings.iter().map(|finding| match finding.culprit {
+                crate::lint::Culprit::Binding { at, .. } => (finding.code, at),
+                _ => unreachable!(),
+            });
+            told.collect()
+        };
+        assert_eq!(codes(1_000_000), [(Code::ShadowedBinding, 0)]);
+        // Nothing suffices for anything, then for some of it: each binding is decided or told, whatever is left.
+        assert_eq!(codes(0), [(Code::Undecided, 0), (Code::Undecided, 1), (Code::Undecided, 2)]);
+        for units in 1..200 {
+            let told = codes(units);
+            assert!(told.iter().any(|(_, at)| *at == 0), "{units} units: {told:?}");
+        }
+    }
+}

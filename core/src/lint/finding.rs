@@ -7,6 +7,18 @@ use crate::{BindingDefinition, ByteString, Dialect, Topology};
 
 /// Something that is wrong, or will be.
 ///
+/// ```
+/// use keyrail_core::{Topology, lint::{Code, Severity}};
+///
+/// let topology = Topology::from_lines("logs direct: a -> all\nlogs: a -> all")?;
+/// let report = topology.lint(&Default::default())?;
+/// let finding = &report.findings[0];
+/// assert_eq!((finding.code, finding.severity), (Code::DuplicateBinding, Severity::Warning));
+/// assert_eq!(finding.sentence, "it is written a second time; the first is `bindings[0]`");
+/// assert!(finding.fix.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # JSON
 /// `{"code": "shadowed-binding", "severity": "warning", "culprit": {"type": "binding", "at": 1, "binding": {…}},
 /// "sentence": "…", "fix": {"type": "removeBinding", "at": 1}}`
@@ -30,6 +42,16 @@ pub struct Finding {
 }
 
 /// What a finding is about. The words are stable.
+///
+/// ```
+/// use keyrail_core::{Topology, lint::Code};
+///
+/// let topology = Topology::from_lines("a fanout: -> exchange b\nb fanout: -> exchange a")?;
+/// let report = topology.lint(&Default::default())?;
+/// assert!(report.findings.iter().any(|finding| finding.code == Code::ExchangeCycle));
+/// assert_eq!(Code::ExchangeCycle.as_str(), "exchange-cycle"); // to name it in a list of exceptions
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
@@ -71,6 +93,16 @@ pub enum Code {
 }
 
 /// How bad a finding is. The order is that of badness.
+///
+/// ```
+/// use keyrail_core::{Topology, lint::Severity};
+///
+/// assert!(Severity::Error > Severity::Warning && Severity::Warning > Severity::Info);
+/// let report = Topology::from_lines("logs fanout else lost: -> all")?.lint(&Default::default())?;
+/// let fails = report.worst() >= Some(Severity::Warning); // as a pipeline may ask
+/// assert!(fails && report.findings[0].severity.as_str() == "error");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -83,6 +115,17 @@ pub enum Severity {
 }
 
 /// What a finding points at.
+///
+/// ```
+/// use keyrail_core::{Topology, lint::Culprit};
+///
+/// let topology = Topology::from_lines("logs fanout else lost: -> all\nqueue idle")?;
+/// let report = topology.lint(&Default::default())?;
+/// let culprits: Vec<&Culprit> = report.findings.iter().map(|finding| &finding.culprit).collect();
+/// assert_eq!(*culprits[0], Culprit::Exchange { name: "logs".into() });
+/// assert_eq!(culprits[1].to_string(), "queue `idle`");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Culprit {
@@ -111,6 +154,18 @@ pub enum Culprit {
 }
 
 /// A routing key, and who takes it for a match of the binding key.
+///
+/// ```
+/// use keyrail_core::{Dialect, Topology, lint::Code};
+///
+/// let topology = Topology::from_lines("logs topic: a.# -> all")?;
+/// let report = topology.lint(&Default::default())?;
+/// let trap = report.findings.iter().find(|finding| finding.code == Code::DialectTrap).unwrap();
+/// let answer = &trap.keys[0];
+/// assert_eq!((answer.key.as_str(), &answer.matches[..]), (Some("a"), &[Dialect::Amqp][..]));
+/// assert_eq!(answer.misses, [Dialect::Kombu57, Dialect::Kombu56]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DialectAnswer {
@@ -123,6 +178,18 @@ pub struct DialectAnswer {
 }
 
 /// What to do about a finding. A fix never changes the way of a message.
+///
+/// ```
+/// use keyrail_core::{Topology, lint::Fix};
+///
+/// let mut topology = Topology::from_lines("logs direct: a -> all\nlogs: a -> all")?;
+/// let report = topology.lint(&Default::default())?;
+/// let fix = report.findings[0].fix.as_ref().unwrap();
+/// assert!(matches!(fix, Fix::RemoveBinding { at: 1 }));
+/// assert!(fix.apply(&mut topology));
+/// assert!(topology.lint(&Default::default())?.findings.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Fix {
@@ -153,6 +220,21 @@ impl Finding {
 
 impl Fix {
     /// Changes the topology; false if there is no binding at the place. To apply several, begin with the last place.
+    ///
+    /// ```
+    /// use keyrail_core::{Topology, lint::{Code, Fix}};
+    ///
+    /// let mut topology = Topology::from_lines("logs topic: # -> all\nlogs: a.* -> all\nlogs: b -> all")?;
+    /// let mut fixes: Vec<Fix> =
+    ///     topology.lint(&Default::default())?.findings.into_iter().filter_map(|finding| finding.fix).collect();
+    /// fixes.sort_by_key(|fix| match fix {
+    ///     Fix::RemoveBinding { at } | Fix::ReplaceBinding { at, .. } => std::cmp::Reverse(*at),
+    /// });
+    /// assert!(fixes.iter().all(|fix| fix.apply(&mut topology)));
+    /// assert_eq!(topology.to_lines(), "logs topic\nqueue all\nlogs: # -> all\n");
+    /// assert!(!Fix::RemoveBinding { at: 9 }.apply(&mut topology));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn apply(&self, topology: &mut Topology) -> bool {
         let (Fix::RemoveBinding { at } | Fix::ReplaceBinding { at, .. }) = self;
         let at = *at as usize;

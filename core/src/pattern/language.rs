@@ -32,6 +32,15 @@ pub struct Language {
 impl Language {
     /// The keys that a topic binding matches.
     ///
+    /// ```
+    /// use keyrail_core::{Dialect, pattern::Language};
+    ///
+    /// let kombus = Language::topic("a.*.c", Dialect::Kombu56)?;
+    /// assert!(kombus.matches("a.b.x.c")); // `*` is as many words as there are
+    /// assert_eq!(Language::topic("a.**", Dialect::Kombu57).unwrap_err().code(), "invalid-pattern");
+    /// # Ok::<(), keyrail_core::kombu::PatternError>(())
+    /// ```
+    ///
     /// # Errors
     /// Those of [`translate`](crate::kombu::translate): a glued `*` that Kombu cannot execute, and a key that is longer
     /// than 255 bytes.
@@ -49,18 +58,43 @@ impl Language {
     }
 
     /// One key and no other: what a direct binding matches.
+    ///
+    /// ```
+    /// use keyrail_core::pattern::Language;
+    ///
+    /// let star = Language::key("a.*");
+    /// assert!(star.matches("a.*") && !star.matches("a.b")); // no wildcard
+    /// ```
     pub fn key(key: &str) -> Self {
         let atoms = key.chars().map(|c| Atom::once(Class::Char(c))).collect();
         Language { atoms, start: 0, empty: None, line_feed: false }
     }
 
     /// Every key: what a fanout binding matches.
+    ///
+    /// ```
+    /// use keyrail_core::{Dialect, pattern::{Budget, Found, Language, find_key}};
+    ///
+    /// let hash = Language::topic("#", Dialect::Amqp)?;
+    /// let beyond = find_key(&[&Language::everything()], &[&hash], &mut Budget::default());
+    /// assert_eq!(beyond, Found::None); // so `#` on a topic exchange is a fanout
+    /// # Ok::<(), keyrail_core::kombu::PatternError>(())
+    /// ```
     pub fn everything() -> Self {
         let atoms = Vec::from([Atom { class: Class::Anything, times: Times::Any }]);
         Language { atoms, start: 0, empty: None, line_feed: false }
     }
 
     /// Whether this routing key is in it.
+    ///
+    /// ```
+    /// use keyrail_core::{Dialect, pattern::Language};
+    ///
+    /// let stars = Language::topic("*.error", Dialect::Amqp)?;
+    /// assert!(stars.matches("db.error") && stars.matches(b"\xff.error") && stars.matches(".error"));
+    /// assert!(!stars.matches("error"));
+    /// # Ok::<(), keyrail_core::kombu::PatternError>(())
+    /// ```
     ///
     /// # Cost
     /// Characters of the key × positions.

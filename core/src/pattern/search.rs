@@ -13,6 +13,17 @@ use crate::{ByteString, MAX_SHORT_STRING};
 ///
 /// A unit is one block of 64 positions of one automaton taken one character on: a few nanoseconds and at most eight
 /// bytes.
+///
+/// ```
+/// use keyrail_core::{Dialect, pattern::{Budget, Found, Language, find_key}};
+///
+/// let all = Language::everything();
+/// let errors = Language::topic("#.error.#", Dialect::Amqp)?;
+/// let mut budget = Budget::new(1_000_000); // for all questions together
+/// assert_ne!(find_key(&[&all], &[&errors], &mut budget), Found::Undecided);
+/// assert!(budget.left() < 1_000_000);
+/// # Ok::<(), keyrail_core::kombu::PatternError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Budget {
     left: u64,
@@ -56,6 +67,16 @@ impl Default for Budget {
 }
 
 /// What a search came to.
+///
+/// ```
+/// use keyrail_core::{Dialect, pattern::{Budget, Found, Language, find_key}};
+///
+/// let [stars, hash] = ["a.*", "a.#"].map(|key| Language::topic(key, Dialect::Amqp).unwrap());
+/// let ask = |inside, outside, units| find_key(&[inside], &[outside], &mut Budget::new(units));
+/// assert_eq!(ask(&hash, &stars, 1_000), Found::Key("a".into()));
+/// assert_eq!(ask(&stars, &hash, 1_000), Found::None);
+/// assert_eq!(ask(&stars, &hash, 1), Found::Undecided);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Found {
@@ -68,6 +89,18 @@ pub enum Found {
 }
 
 /// Finds a shortest routing key that every language of `inside` has and none of `outside` has.
+///
+/// ```
+/// use keyrail_core::{Dialect, pattern::{Budget, Found, Language, find_key}};
+///
+/// let paid = Language::topic("order.*.paid", Dialect::Amqp)?;
+/// let eu = Language::topic("*.eu.*", Dialect::Amqp)?;
+/// let key = Language::key("order.eu.paid");
+/// let mut budget = Budget::default();
+/// assert_eq!(find_key(&[&paid, &eu], &[], &mut budget), Found::Key("order.eu.paid".into()));
+/// assert_eq!(find_key(&[&paid, &eu], &[&key], &mut budget), Found::None); // that is the only one
+/// # Ok::<(), keyrail_core::kombu::PatternError>(())
+/// ```
 ///
 /// # Cost
 /// At most the budget. Patterns with one `#` and few stars take hundreds of units; the states of several patterns with a

@@ -28,8 +28,24 @@ impl Applied {
 impl Router {
     /// Sets a policy, or replaces the one of this name; false if it was there as it is.
     ///
+    /// ```
+    /// use keyrail_core::{Exchange, ExchangeKind, Policy, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let orders = router.declare_exchange("shop.orders", Exchange::new(ExchangeKind::Topic))?;
+    /// # #[cfg(feature = "regex")] {
+    /// assert!(router.set_policy("lost", Policy::new("^shop")?.alternate("unrouted")));
+    /// assert!(!router.set_policy("lost", Policy::new("^shop")?.alternate("unrouted"))); // as it is
+    /// assert!(router.set_policy("late", Policy::new("^shop")?.alternate("later").priority(1)));
+    /// assert_eq!(router.alternate_exchange(orders), Some("later"));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Cost
     /// The name of every exchange is matched with the pattern once; with all policies where the replaced one applied.
+    /// # Source
+    /// Vectors `policy-001` to `policy-003`.
     pub fn set_policy(&mut self, name: &str, policy: Policy) -> bool {
         if self.policies.get(name) == Some(&policy) {
             return false;
@@ -47,6 +63,22 @@ impl Router {
     }
 
     /// Removes a policy; false if there is none.
+    ///
+    /// ```
+    /// use keyrail_core::{Exchange, ExchangeKind, Policy, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let orders = router.declare_exchange("shop.orders", Exchange::new(ExchangeKind::Topic))?;
+    /// # #[cfg(feature = "regex")] {
+    /// router.set_policy("lost", Policy::new("^shop")?.alternate("unrouted"));
+    /// assert!(router.clear_policy("lost") && !router.clear_policy("lost"));
+    /// assert_eq!(router.alternate_exchange(orders), None);
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Source
+    /// Vector `policy-001`.
     pub fn clear_policy(&mut self, name: &str) -> bool {
         let cleared = self.drop_policy(name);
         self.revision += u64::from(cleared);
@@ -73,16 +105,57 @@ impl Router {
     }
 
     /// Every policy, in the order of names.
+    ///
+    /// ```
+    /// use keyrail_core::{ApplyTo, Policy, Router};
+    ///
+    /// let mut router = Router::new();
+    /// # #[cfg(feature = "regex")] {
+    /// router.set_policy("b", Policy::new("^shop")?.apply_to(ApplyTo::Queues));
+    /// router.set_policy("a", Policy::new("")?.priority(-1));
+    /// let policies = router.policies().map(|(name, policy)| (name, policy.priority_number()));
+    /// assert!(policies.eq([("a", -1), ("b", 0)]));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn policies(&self) -> impl Iterator<Item = (&str, &Policy)> {
         self.policies.iter().map(|(name, policy)| (&**name, policy))
     }
 
     /// The name of the policy that applies to an exchange.
+    ///
+    /// ```
+    /// use keyrail_core::{Policy, Router};
+    ///
+    /// let mut router = Router::with_predeclared_exchanges();
+    /// let topic = router.exchange("amq.topic").unwrap();
+    /// # #[cfg(feature = "regex")] {
+    /// router.set_policy("all", Policy::new("")?);
+    /// assert_eq!(router.applied_policy(topic), Some("all"));
+    /// router.set_policy("topics", Policy::new("topic$")?.priority(1)); // one applies, and hides the other
+    /// assert_eq!(router.applied_policy(topic), Some("topics"));
+    /// # }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn applied_policy(&self, exchange: ExchangeId) -> Option<&str> {
         self.exchange_entry(exchange)?.policy.as_ref().map(|applied| &*applied.name)
     }
 
     /// The name of the exchange that is asked when nothing matches: what was declared, or else what the policy says.
+    ///
+    /// ```
+    /// use keyrail_core::{Exchange, ExchangeKind, Router};
+    ///
+    /// let mut router = Router::new();
+    /// let orders = Exchange::new(ExchangeKind::Topic).alternate("lost");
+    /// let orders = router.declare_exchange("orders", orders)?;
+    /// assert_eq!(router.alternate_exchange(orders), Some("lost")); // whether or not it exists
+    /// assert_eq!(router.alternate_exchange(Router::DEFAULT_EXCHANGE), None);
+    /// # Ok::<(), keyrail_core::Error>(())
+    /// ```
+    ///
+    /// # Source
+    /// Vectors `alternate-005`, `policy-002`.
     pub fn alternate_exchange(&self, exchange: ExchangeId) -> Option<&str> {
         self.exchange_entry(exchange)?.alternate_exchange()
     }
