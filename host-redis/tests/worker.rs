@@ -93,6 +93,18 @@ impl Site {
         (part(&stored["result"]["exc_type"]), part(&stored["result"]["exc_message"][0]))
     }
 
+    /// More of the task `fail` than a worker takes ahead, each with a line in its log.
+    fn a_dozen_fail(&self) {
+        let ids: Vec<String> = (0..12).map(|n| format!("f{n}")).collect();
+        for id in &ids {
+            self.publish("fail", id);
+        }
+        for id in &ids {
+            assert_eq!(self.failure(id).0, "RuntimeError");
+        }
+        self.all_is_acked();
+    }
+
     fn all_is_acked(&self) {
         until("all is acked", || self.number("EXISTS unacked unacked_index celery") == 0);
     }
@@ -171,14 +183,7 @@ fn a_log_that_nobody_reads_strands_nothing() {
     let mut command = site.command(&["-c", "2", "--task", &format!("fail={fail}")]);
     command.stderr(writer.try_clone().expect("a clone"));
     let mut worker = Worker { child: command.spawn().expect("a worker"), log: site.folder.path("none") };
-    let ids: Vec<String> = (0..12).map(|n| format!("f{n}")).collect();
-    for id in &ids {
-        site.publish("fail", id);
-    }
-    for id in &ids {
-        assert_eq!(site.failure(id).0, "RuntimeError");
-    }
-    site.all_is_acked();
+    site.a_dozen_fail();
     worker.tell(Signal::TERM);
     worker.ends_well();
     // Other commands that warn go on, too.
@@ -211,14 +216,7 @@ fn a_log_that_takes_no_more_stops_no_worker() {
     let mut command = site.command(&["-c", "2", "--task", &format!("fail={fail}")]);
     command.stderr(writer);
     let mut worker = Worker { child: command.spawn().expect("a worker"), log: site.folder.path("none") };
-    let ids: Vec<String> = (0..12).map(|n| format!("f{n}")).collect();
-    for id in &ids {
-        site.publish("fail", id);
-    }
-    for id in &ids {
-        assert_eq!(site.failure(id).0, "RuntimeError");
-    }
-    site.all_is_acked();
+    site.a_dozen_fail();
     worker.tell(Signal::TERM);
     worker.ends_well();
 }
@@ -301,6 +299,34 @@ fn a_task_that_is_killed_runs_again_and_not_for_ever() {
     site.all_is_acked();
     let runs = |name: &str| fs::read_to_string(site.folder.path(name)).expect("a file").lines().count();
     assert_eq!((runs("once.runs"), runs("always.runs"), runs("fault.runs")), (2, 3, 1));
+}
+
+/// It runs again, and not beside what it had started the first time.
+#[test]
+fn what_a_killed_program_started_is_killed_too() {
+    let site = Site::new();
+    let body = "cat >/dev/null; [ ! -e $0.child ] || { echo again; exit; }\n\
+                sleep 300 >/dev/null 2>&1 & echo $! > $0.child; kill -KILL $$";
+    let killed = site.script("killed", body);
+    let _worker = site.worker(&["-c", "1", "--task", &format!("killed={killed}")]);
+    site.publish("killed", "k");
+    site.assert_succeeds("k", "again");
+    let child = site.written_pid("killed.child");
+    until("what it had started is dead", || !lives(child));
+}
+
+/// It is JSON, and no result here: it must not become a text.
+#[test]
+fn json_that_no_value_holds_fails() {
+    let site = Site::new();
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    for (name, printed) in [("deep", &*deep), ("wide", "[1e400]")] {
+        let prints = site.script(name, &format!("cat >/dev/null; echo '{printed}'"));
+        let _worker = site.worker(&["--task", &format!("{name}={prints}")]);
+        site.publish(name, name);
+        let (kind, message) = site.failure(name);
+        assert!(kind == "OverflowError" && message.contains("it printed JSON"), "{kind}: {message}");
+    }
 }
 
 #[test]

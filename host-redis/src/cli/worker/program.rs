@@ -11,12 +11,13 @@ use std::{
 
 use keyrail_redis::{
     celery::{Call, TaskFailure},
-    wide_number,
+    json_error, wide_number,
 };
 use rustix::{
     io::Errno,
     process::{Pid, Signal, kill_process_group},
 };
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::{
     io::AsyncWriteExt,
@@ -73,6 +74,10 @@ impl Runner {
                     }
                 }
             };
+            if !asked && status.as_ref().is_ok_and(is_lost) {
+                // It may run again, and not beside what is left of it. Its number was free for no time.
+                group.signal(Signal::KILL);
+            }
             group.ended();
             // It ended in time, and nothing of this is its.
             let linger = call.time_left().map_or(LINGER, |left| LINGER.min(left / 2));
@@ -171,6 +176,10 @@ impl Drop for Group {
 /// By these a system or a supervisor ends what it did not start; by others a program ends itself.
 const FROM_OUTSIDE: [Signal; 5] = [Signal::HUP, Signal::INT, Signal::QUIT, Signal::KILL, Signal::TERM];
 
+fn is_lost(status: &ExitStatus) -> bool {
+    status.signal().and_then(Signal::from_named_raw).is_some_and(|signal| FROM_OUTSIDE.contains(&signal))
+}
+
 /// The most of a line that goes into a message, and into the log.
 const MESSAGE: usize = 1000;
 
@@ -191,8 +200,7 @@ fn outcome(
         let wrote = stderr.text();
         let why = wrote.lines().next_back().map(|line| format!(": {}", short(line))).unwrap_or_default();
         let message = format!("{path}: {status}{why}");
-        let signal = status.signal().and_then(Signal::from_named_raw);
-        let failure = match signal.is_some_and(|signal| FROM_OUTSIDE.contains(&signal)) {
+        let failure = match is_lost(&status) {
             true => TaskFailure::lost(&message),
             false => TaskFailure::new("RuntimeError", &message),
         };
@@ -210,6 +218,11 @@ fn outcome(
             Err(TaskFailure::new("OverflowError", &message).into())
         }
         (Ok(value), _) => Ok(value),
+        // It nests deeper than is read, or a number has no end.
+        (Err(error), _) if serde_json::from_slice::<IgnoredAny>(stdout.bytes()).is_ok() => {
+            let message = format!("{path}: it printed JSON that cannot be a result: {}", json_error(&error));
+            Err(TaskFailure::new("OverflowError", &message).into())
+        }
         (Err(_), _) => Ok(printed.into()),
     }
 }
