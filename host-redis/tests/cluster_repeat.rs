@@ -150,6 +150,15 @@ async fn with_one_a_lost_answer_leaves_its_copy(cluster: &Trapped) {
             assert_eq!(cluster.drained(&format!("{prefix}q")), copies, "{prefix} {loses}");
         }
     }
+    // Those that have their copy would get a second one.
+    let producer = cluster.producer("", retry()).await;
+    match cluster.traps[0].around(ANSWER, producer.publish(&message())).await {
+        Err(ProduceError::PartlyPublished { queues, .. }) => assert!(!queues.is_empty()),
+        other => panic!("{other:?}"),
+    }
+    for queue in QUEUES {
+        assert_eq!(cluster.drained(queue), 1, "{queue}");
+    }
 }
 
 async fn once_leaves_one_copy_whatever_was_lost(cluster: &Trapped) {

@@ -328,3 +328,44 @@ async fn what_is_beyond_the_limit_is_trimmed() {
     assert_eq!(got, (1000 - kept..1000).collect::<Vec<_>>());
     slow.close().await.expect("closed");
 }
+
+/// What was read ahead may be gone when its turn comes.
+#[tokio::test]
+async fn what_was_deleted_meanwhile_is_not_handed_out() {
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let timeout = Duration::from_millis(800);
+    let mut audit = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    for body in ["1", "2", "3"] {
+        fanout.publish("k", &Envelope::text(body)).await.expect("published");
+    }
+    let first = audit.next(PATIENCE).await.expect("read").expect("a message");
+    let second =
+        server.command(&["XRANGE", "keyrail.stream.news", &format!("({}", first.id), "+", "COUNT", "1"]);
+    let second = second.lines().find(|line| line.contains('-')).expect("a place").to_owned();
+    assert_eq!(server.command(&["XDEL", "keyrail.stream.news", &second]), ":1\r\n");
+    // So long that it is claimed anew before it is handed out.
+    tokio::time::sleep(timeout / 3).await;
+    let next = audit.next(PATIENCE).await.expect("read").expect("a message");
+    assert_eq!(next.message.body.as_text(), Some("3"));
+}
+
+/// Whoever was away for too long has nothing to give back of what others have claimed since.
+#[tokio::test]
+async fn who_leaves_late_takes_nothing_from_others() {
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let timeout = Duration::from_millis(50);
+    let mut late = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    for body in ["1", "2"] {
+        fanout.publish("k", &Envelope::text(body)).await.expect("published");
+    }
+    late.next(PATIENCE).await.expect("read").expect("a message");
+    tokio::time::sleep(timeout * 2).await;
+    let mut other = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    assert!(other.next(PATIENCE).await.expect("read").is_some());
+    let holders = || server.command(&["XPENDING", "keyrail.stream.news", "audit"]);
+    let before = holders();
+    late.close().await.expect("closed");
+    assert_eq!(holders(), before, "all of it is the other one's");
+}
