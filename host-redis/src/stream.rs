@@ -310,7 +310,8 @@ impl DurableSubscription {
     /// What was read ahead, if it is still this consumer's.
     ///
     /// While somebody worked, another one of this name may have claimed it. Its time begins anew when it is handed out;
-    /// what has little time left is left to whoever claims it, so that two never have it in hand.
+    /// what has little time left is left to whoever claims it, and what was claimed to who did, so that two never have it in
+    /// hand.
     async fn next_ahead(&mut self) -> Result<Option<StreamMessage>, ExecuteError> {
         while let Some((since, message)) = self.ahead.front() {
             let age = since.elapsed();
@@ -321,12 +322,11 @@ impl DurableSubscription {
             // It stays in front meanwhile: whoever awaits this may go away.
             if age > self.visibility_timeout / 4 {
                 let redis = self.host.executor();
-                let mut touch = Cmd::new();
-                touch.arg("XCLAIM").arg(&self.key).arg(&self.name).arg(&self.consumer);
-                touch.arg(0).arg(&message.id).arg("JUSTID");
-                let touched: RedisResult<Vec<String>> = touch.query_async(&mut redis.link().clone()).await;
-                // Acked by somebody, or trimmed.
-                if touched.map_err(|error| redis.error(error))?.is_empty() {
+                let script = Script::new(include_str!("stream/touch.lua"));
+                let mut script = script.key(&self.key);
+                script.arg(&self.name).arg(&self.consumer).arg(&message.id);
+                let touched: RedisResult<u64> = script.invoke_async(&mut redis.link().clone()).await;
+                if touched.map_err(|error| redis.error(error))? == 0 {
                     self.ahead.pop_front();
                     continue;
                 }

@@ -4,9 +4,9 @@ mod support;
 
 use std::time::Duration;
 
-use keyrail_core::{Value, kombu::Envelope};
+use keyrail_core::{ExchangeKind, Value, kombu::Envelope};
 use keyrail_redis::{
-    Connection, DurableFanout, Freshness, Host, Message, ProduceError, Producer, ProducerOptions,
+    Connection, DurableFanout, Freshness, Host, Message, News, ProduceError, Producer, ProducerOptions,
     RetryPolicy, load,
 };
 use support::{
@@ -150,6 +150,15 @@ async fn with_one_a_lost_answer_leaves_its_copy(cluster: &Trapped) {
             assert_eq!(cluster.drained(&format!("{prefix}q")), copies, "{prefix} {loses}");
         }
     }
+    // Those that have their copy would get a second one.
+    let producer = cluster.producer("", retry()).await;
+    match cluster.traps[0].around(ANSWER, producer.publish(&message())).await {
+        Err(ProduceError::PartlyPublished { queues, .. }) => assert!(!queues.is_empty()),
+        other => panic!("{other:?}"),
+    }
+    for queue in QUEUES {
+        assert_eq!(cluster.drained(queue), 1, "{queue}");
+    }
 }
 
 async fn once_leaves_one_copy_whatever_was_lost(cluster: &Trapped) {
@@ -163,6 +172,32 @@ async fn once_leaves_one_copy_whatever_was_lost(cluster: &Trapped) {
                 assert_eq!(cluster.drained(&format!("{prefix}{queue}")), 1, "{prefix}{queue} {loses}");
             }
         }
+    }
+}
+
+/// A channel lies on no node, and who listens hears each message once all the same.
+#[tokio::test]
+async fn once_sends_one_fanout_message_whatever_was_lost() {
+    let cluster = Trapped::start().await;
+    let listening = connection(&cluster.nodes.each_ref().map(|node| node.port), "");
+    let redis = listening.connect().await.expect("a cluster");
+    let host = Host::from_tables(redis, listening.options().layout.clone(), load::Options::default());
+    let mut listener = host.listen("news", "#").await.expect("a listener");
+    let kinds = [("news".to_owned(), ExchangeKind::Fanout)].into();
+    let options =
+        retry().once(Duration::from_secs(60)).tables(load::Options { kinds, ..load::Options::default() });
+    let producer = cluster.producer("", options).await;
+    let message = marked("x").exchange("news").routing_key("k");
+    // So that every node knows the script.
+    for _ in 0..20 {
+        producer.publish(&message).await.expect("published");
+        assert!(matches!(listener.next(PATIENCE).await, Ok(News::Message(_))));
+    }
+    for loses in [ANSWER, REQUEST] {
+        let confirm = cluster.traps[0].around(loses, producer.publish(&message)).await.expect("published");
+        assert_eq!(confirm.attempts, 2);
+        assert!(matches!(listener.next(PATIENCE).await, Ok(News::Message(_))));
+        assert_eq!(listener.next(Duration::from_millis(100)).await, Ok(News::Idle), "{loses}");
     }
 }
 

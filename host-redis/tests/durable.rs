@@ -237,6 +237,51 @@ async fn what_is_being_touched_is_not_lost_when_nobody_waits_for_it() {
     assert_eq!(bodies(&got), ["1", "2", "3"]);
 }
 
+/// The server took its time: when it hears that a message is kept, somebody else has it already.
+#[tokio::test]
+async fn what_another_has_claimed_is_not_taken_back_from_it() {
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let timeout = Duration::from_secs(2);
+    let mut slow = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    let mut other = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    for body in ["1", "2"] {
+        fanout.publish("k", &Envelope::text(body)).await.expect("published");
+    }
+    let first = slow.next(PATIENCE).await.expect("read").expect("a message");
+    assert!(slow.ack(&first).await.expect("acked"));
+    // Long enough that it would be kept, and not so long that it is passed over.
+    tokio::time::sleep(timeout * 2 / 5).await;
+    assert_eq!(server.command(&["CLIENT", "PAUSE", "1600", "WRITE"]), "+OK\r\n");
+    let (others, own) = tokio::join!(other.next(PATIENCE), async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        slow.next(Duration::from_millis(100)).await
+    });
+    let others = others.expect("read").expect("a message");
+    assert_eq!((others.message.body.as_text(), others.message.redelivered), (Some("2"), true));
+    assert_eq!(own.expect("read"), None, "both have it in hand");
+    assert!(other.ack(&others).await.expect("acked"));
+}
+
+/// What was read ahead of that is gone with it.
+#[tokio::test]
+async fn a_database_that_was_emptied_stops_nobody_who_has_read_ahead() {
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let timeout = Duration::from_secs(4);
+    let mut audit = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    for body in ["1", "2"] {
+        fanout.publish("k", &Envelope::text(body)).await.expect("published");
+    }
+    let first = audit.next(PATIENCE).await.expect("read").expect("a message");
+    tokio::time::sleep(timeout / 3).await;
+    assert!(audit.ack(&first).await.expect("acked"));
+    server.command(&["FLUSHALL"]);
+    fanout.publish("k", &Envelope::text("3")).await.expect("published");
+    let third = audit.next(PATIENCE).await.expect("read").expect("a message");
+    assert_eq!(third.message.body.as_text(), Some("3"));
+}
+
 /// The read goes on without whoever began it, and gives back what it gets.
 #[tokio::test]
 async fn who_leaves_gives_back_what_it_did_not_wait_for() {
@@ -282,4 +327,45 @@ async fn what_is_beyond_the_limit_is_trimmed() {
     assert!((100..400).contains(&kept), "{kept}");
     assert_eq!(got, (1000 - kept..1000).collect::<Vec<_>>());
     slow.close().await.expect("closed");
+}
+
+/// What was read ahead may be gone when its turn comes.
+#[tokio::test]
+async fn what_was_deleted_meanwhile_is_not_handed_out() {
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let timeout = Duration::from_millis(800);
+    let mut audit = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    for body in ["1", "2", "3"] {
+        fanout.publish("k", &Envelope::text(body)).await.expect("published");
+    }
+    let first = audit.next(PATIENCE).await.expect("read").expect("a message");
+    let second =
+        server.command(&["XRANGE", "keyrail.stream.news", &format!("({}", first.id), "+", "COUNT", "1"]);
+    let second = second.lines().find(|line| line.contains('-')).expect("a place").to_owned();
+    assert_eq!(server.command(&["XDEL", "keyrail.stream.news", &second]), ":1\r\n");
+    // So long that it is claimed anew before it is handed out.
+    tokio::time::sleep(timeout / 3).await;
+    let next = audit.next(PATIENCE).await.expect("read").expect("a message");
+    assert_eq!(next.message.body.as_text(), Some("3"));
+}
+
+/// Whoever was away for too long has nothing to give back of what others have claimed since.
+#[tokio::test]
+async fn who_leaves_late_takes_nothing_from_others() {
+    let server = RedisServer::start();
+    let (_, fanout) = fanout(&server).await;
+    let timeout = Duration::from_millis(50);
+    let mut late = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    for body in ["1", "2"] {
+        fanout.publish("k", &Envelope::text(body)).await.expect("published");
+    }
+    late.next(PATIENCE).await.expect("read").expect("a message");
+    tokio::time::sleep(timeout * 2).await;
+    let mut other = fanout.subscribe("audit", "#", timeout).await.expect("a subscription");
+    assert!(other.next(PATIENCE).await.expect("read").is_some());
+    let holders = || server.command(&["XPENDING", "keyrail.stream.news", "audit"]);
+    let before = holders();
+    late.close().await.expect("closed");
+    assert_eq!(holders(), before, "all of it is the other one's");
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use keyrail_core::kombu::{Command, Envelope, Layout, Plan};
 use keyrail_redis::{
     Body, Consumer, ConsumerOptions, Delivery, Executor, Host, Memory, Next, Redis, RedisOptions, Reply,
-    Requeue, Take, load, quarantine_list,
+    Requeue, SimpleQueue, Take, load, quarantine_list,
 };
 use support::{PATIENCE, RedisServer, on_both};
 
@@ -63,6 +63,17 @@ async fn poison_waits_in_redis_for_its_reader(executor: impl Executor) {
         assert!(next(&mut consumer).await.ack().await.expect("acked"));
         consumer.close().await.expect("closed");
     }
+}
+
+/// Whoever gets one message at a time gets the next good one.
+async fn a_simple_queue_goes_on_behind_poison(executor: impl Executor) {
+    let host = hosted(executor);
+    let mut queue = SimpleQueue::open(&host, "q").await.expect("a queue");
+    let poison = Command::LPush { key: "q".into(), value: b"poison".to_vec() };
+    run(host.executor(), vec![poison; 3]).await;
+    good(host.executor()).await;
+    let got = queue.get(PATIENCE).await.expect("got").expect("a message");
+    assert!(got.ack().await.expect("acked"));
 }
 
 /// Bodies that only a decoder could make dangerous, and codecs that nobody has.
@@ -278,6 +289,7 @@ on_both!(
     clocks_that_disagree_lose_nothing,
     shapes_without_measure_go_their_way,
     poison_waits_in_redis_for_its_reader,
+    a_simple_queue_goes_on_behind_poison,
 );
 
 /// A reader of JSON makes thirty times its size of it, and Redis' limit of memory knows nothing of what scripts take.

@@ -29,9 +29,11 @@ fn follow(replica: &RedisServer, port: u16) {
 #[tokio::test]
 async fn consumers_and_producers_follow_a_failover_behind_one_address() {
     let (old, new) = (RedisServer::start(), RedisServer::start());
+    old.command(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
     follow(&new, old.port);
     until("the replica follows", || new.command(&["INFO", "replication"]).contains("master_link_status:up"))
         .await;
+    old.command(&["SADD", "_kombu.binding.e", "q\x06\x16\x06\x16q"]);
     let proxy = Proxy::to(old.port);
     let host = host(&proxy.url()).await;
     let mut consumer = consumer(&host);
@@ -57,11 +59,14 @@ async fn consumers_and_producers_follow_a_failover_behind_one_address() {
     proxy.lead_to(new.port);
     assert!(timeout(PATIENCE, held.ack()).await.expect("an end").expect("acked"), "the new one knew of it");
     for producer in &producers {
-        let message = Message::text("x").exchange("").routing_key("q");
-        timeout(PATIENCE, producer.publish(&message)).await.expect("an end").expect("published");
-        assert!(next(&mut consumer).await.ack().await.expect("acked"));
+        for exchange in ["e", ""] {
+            let message = Message::text("x").exchange(exchange).routing_key("q");
+            timeout(PATIENCE, producer.publish(&message)).await.expect("an end").expect("published");
+            assert!(next(&mut consumer).await.ack().await.expect("acked"));
+        }
     }
     assert_eq!(consumer.close().await.expect("closed"), 0);
+    assert_eq!(new.command(&["DEL", "_kombu.binding.e"]), ":1\r\n");
     assert_eq!(new.command(&["DBSIZE"]), ":0\r\n");
 }
 

@@ -171,6 +171,26 @@ async fn once_is_true_of_a_batch_and_of_fanout() {
     assert!(matches!(listener.next(Duration::from_millis(100)).await, Ok(News::Idle)));
 }
 
+/// What was told is told again: that nobody was bound, too.
+#[tokio::test]
+async fn once_remembers_that_it_was_dead_lettered() {
+    let server = RedisServer::start();
+    tables(&server);
+    let trap = Trap::before(server.port);
+    let connection =
+        trap.connection().transport_options(r#"{"deadletter_queue": "dead"}"#.parse().expect("options"));
+    for freshness in WAYS {
+        let options = options(freshness).once(WINDOW);
+        let producer = Producer::connect(&connection, options).await.expect("a producer");
+        producer.publish(&message("warm", "nobody")).await.expect("published");
+        let confirm =
+            trap.around(ANSWER, producer.publish(&message("x", "nobody"))).await.expect("published");
+        assert_eq!((confirm.attempts, confirm.dead_lettered), (2, true), "{freshness:?}");
+        assert_eq!(confirm.queues, ["dead"]);
+        assert_eq!(drained(&server, "dead").await.len(), 2, "{freshness:?}");
+    }
+}
+
 /// Whoever finds a marker takes the message for published.
 #[tokio::test]
 async fn what_was_refused_leaves_no_marker() {

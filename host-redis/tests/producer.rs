@@ -467,6 +467,7 @@ async fn a_server_that_forgot_its_scripts_gets_each_copy_once() {
 #[tokio::test]
 async fn a_confirm_counts_the_replicas() {
     let primary = RedisServer::start();
+    primary.command(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
     import(&primary, &orders(1)).await;
     let replica =
         RedisServer::start_on(free_port(), &["--replicaof", "127.0.0.1", &primary.port.to_string()]);

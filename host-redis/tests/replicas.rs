@@ -80,3 +80,16 @@ async fn a_connection_that_breaks_while_it_waits_is_no_error_of_the_publish() {
     assert_eq!((confirm.replicas, confirm.attempts), (Some(0), 1));
     assert_eq!(server.command(&["LLEN", "q"]), ":1\r\n");
 }
+
+#[tokio::test]
+async fn a_batch_waits_for_replicas_too() {
+    let server = RedisServer::start();
+    for freshness in [Freshness::Tracked, Freshness::Strict, Freshness::EachPublish] {
+        let producer = producer(&server.url(), Duration::from_millis(50), freshness).await;
+        let message = Message::text("x").exchange("").routing_key("q");
+        for answer in producer.publish_all(&[message.clone(), message]).await {
+            assert_eq!(answer.expect("published").replicas, Some(0), "{freshness:?}");
+        }
+    }
+    assert_eq!(server.command(&["LLEN", "q"]), ":6\r\n");
+}

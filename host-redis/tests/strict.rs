@@ -5,6 +5,8 @@ mod support;
 
 use std::{
     collections::BTreeSet,
+    io::Write,
+    net::TcpStream,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
@@ -18,7 +20,7 @@ use keyrail_core::{
     kombu::{Command, Layout, Member, SEPARATOR},
 };
 use keyrail_redis::{Connection, Freshness, Message, ProduceError, Producer, ProducerOptions, registry};
-use support::RedisServer;
+use support::{RedisServer, cluster::until};
 
 const EXCHANGES: &str = "keyrail.exchange";
 const TABLE: &str = "_kombu.binding.x";
@@ -248,4 +250,31 @@ async fn an_exchange_that_is_deleted_and_declared_again_in_one_step_is_never_unk
     }
     stop();
     assert_eq!(answers, BTreeSet::from([Ok(BTreeSet::from(["q".into()])), Err("no-route")]));
+}
+
+/// The watch of one publish ends with the transaction of another one on the same connection.
+#[tokio::test]
+async fn publishes_of_one_producer_do_not_share_a_watch() {
+    let server = RedisServer::start();
+    let producer = strict(&server).await;
+    server.command(&["HSET", EXCHANGES, "x", &definition(ExchangeKind::Topic, false, None)]);
+    server.command(&["SADD", TABLE, &row("k", "before")]);
+    assert_eq!(publish(&producer, "k").await, Ok(["before".to_owned()].into()));
+    // Writes wait, and are executed in the order in which they came: the change before both transactions.
+    server.command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+    let mut changes = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
+    changes.write_all(format!("SADD {TABLE} {}\r\n", row("k", "after")).as_bytes()).expect("sent");
+    let blocked = || {
+        let clients = server.command(&["CLIENT", "LIST"]);
+        let flags = clients.split(' ').filter_map(|fact| fact.strip_prefix("flags="));
+        flags.filter(|flags| flags.contains('b')).count()
+    };
+    until("the change waits", || blocked() == 1).await;
+    let goes_on = async {
+        until("a transaction waits", || blocked() == 2).await;
+        server.command(&["CLIENT", "UNPAUSE"]);
+    };
+    let (one, other, ()) = tokio::join!(publish(&producer, "k"), publish(&producer, "k"), goes_on);
+    let both = ["after".to_owned(), "before".to_owned()].into();
+    assert_eq!([&one, &other], [&Ok(both); 2]);
 }

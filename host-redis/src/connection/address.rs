@@ -321,6 +321,12 @@ mod tests {
         let address = Address::read("sentinel://:pw@a:1;sentinel://b;sentinel://c:3/2").unwrap();
         assert_eq!(address.place, Place::Sentinels(vec![node("a", 1), node("b", 26379), node("c", 3)]));
         assert_eq!((address.login, address.db), (login(None, Some("pw")), 2));
+        let address = Address::read("sentinel://a?db=3;sentinel://u:pw@b/4;sentinel://:no@c").unwrap();
+        assert_eq!((address.login, address.db), (login(Some("u"), Some("pw")), 4));
+        let address = Address::read("rediss+cluster://a;rediss+cluster://b?ssl_cert_reqs=none").unwrap();
+        assert!(address.tls.unwrap().verified, "the first one's");
+        let address = Address::read("sentinel://a;sentinel://b?ssl_cert_reqs=none").unwrap();
+        assert!(!address.tls.unwrap().verified, "of who has one");
         let address = Address::read("redis+cluster://a:1;redis+cluster://b:2").unwrap();
         assert_eq!(address.place, Place::Cluster(vec![node("a", 1), node("b", 2)]));
         let tls = Address::read("rediss://h?ssl_cert_reqs=none&ssl_ca_certs=/ca.pem").unwrap().tls.unwrap();

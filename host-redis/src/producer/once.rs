@@ -64,35 +64,48 @@ impl Producer {
         self.confirm(&prepared.asked, ways, &commands, &replies, noted.dead_lettered)
     }
 
-    /// On a cluster, where each copy is a step of its own: its marker lies beside its list, and is that list's alone. Which
-    /// of the copies it is may be another number when it is tried again.
+    /// On a cluster, where each copy and each fanout message is a step of its own: its marker lies beside its list, and is
+    /// that list's alone, or that channel's. Which of the copies it is may be another number when it is tried again.
     pub(super) async fn copy_once(
         &self,
         prepared: &Prepared<'_>,
         command: &Command,
     ) -> Result<Reply, ExecuteError> {
         let plan = Plan { commands: vec![command.clone()], atomic: false };
-        // Listening and living on are not done twice by being asked for twice, or cannot be undone.
-        let Some(window) = self.options.once.filter(|_| matches!(command, Command::LPush { .. })) else {
+        let marker = match (self.options.once, command) {
+            (None, _) => None,
+            (Some(_), Command::LPush { key, .. }) => Some(self.marker_beside(prepared, key)?),
+            // A channel lies in no slot, and its marker in any.
+            (Some(_), Command::Publish { channel, .. }) => {
+                Some(format!("{}.{channel}", self.marker(prepared)))
+            }
+            // Living on is not done twice by being asked for twice.
+            _ => None,
+        };
+        let (Some(window), Some(marker)) = (self.options.once, marker) else {
             let mut replies = crate::Executor::run(&self.redis, &plan).await?;
             return Ok(replies.pop().unwrap_or(Reply::Value(None)));
         };
-        let key = command.key();
-        let Some(tag) = tag_beside(key) else {
-            let message =
-                format!("no marker can lie in the slot of `{key}`, whose name has a `}}` and no hash tag");
-            return Err(ExecuteError::Server { message: message.into() });
-        };
-        let mut marker = format!("{}.{{{tag}}}", self.marker(prepared));
-        // Other lists may have this tag, too.
-        if tag != key {
-            marker.push_str(key);
-        }
         let once = Once { marker, window, note: "{}".into() };
         let reply = match self.redis.run_once(&plan, &once).await? {
             Ran::Now(mut replies) => replies.pop(),
             Ran::Before { counts, .. } => counts.first().copied().map(Reply::Count),
         };
         Ok(reply.unwrap_or(Reply::Value(None)))
+    }
+
+    /// The marker of the copy in this list, in the list's slot.
+    fn marker_beside(&self, prepared: &Prepared<'_>, list: &str) -> Result<String, ExecuteError> {
+        let Some(tag) = tag_beside(list) else {
+            let message =
+                format!("no marker can lie in the slot of `{list}`, whose name has a `}}` and no hash tag");
+            return Err(ExecuteError::Server { message: message.into() });
+        };
+        let mut marker = format!("{}.{{{tag}}}", self.marker(prepared));
+        // Other lists may have this tag, too.
+        if tag != list {
+            marker.push_str(list);
+        }
+        Ok(marker)
     }
 }

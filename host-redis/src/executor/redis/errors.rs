@@ -170,6 +170,11 @@ mod tests {
             assert_eq!(told("ERR", odd), server(&format!("ERR {odd}")));
         }
         assert_eq!(told("CLUSTERDOWN", ""), unavailable("CLUSTERDOWN"));
+        // Nothing was executed, and it passes by itself.
+        for code in ["LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOREPLICAS"] {
+            let (long, said) = (format!("Error running script {at}{code} wait."), format!("{code} wait"));
+            assert_eq!([told(code, "wait."), told("ERR", &long)], [unavailable(&said), unavailable(&said)]);
+        }
         assert_eq!(server_error("here", "OOM", None), server("OOM"));
     }
 }
