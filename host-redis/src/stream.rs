@@ -223,6 +223,19 @@ const GLANCE: Duration = Duration::from_secs(1);
 impl DurableSubscription {
     /// The next message, waiting for it at most so long. May be abandoned: what was on its way comes with the next call.
     ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use keyrail_redis::{DurableSubscription, ExecuteError};
+    ///
+    /// # async fn read(mut desk: DurableSubscription) -> Result<(), ExecuteError> {
+    /// while let Some(next) = desk.next(Duration::from_secs(1)).await? {
+    ///     println!("{:?}", next.message.body);
+    ///     desk.ack(&next).await?; // else it comes again
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of the executor. After one, what had been read ahead comes again when the visibility timeout has passed.
     pub async fn next(&mut self, limit: Duration) -> Result<Option<StreamMessage>, ExecuteError> {
