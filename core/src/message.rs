@@ -162,6 +162,9 @@ impl<'a> Message<'a> {
     /// assert_eq!(routes.len(), 1);
     /// # Ok::<(), keyrail_core::Error>(())
     /// ```
+    ///
+    /// # Source
+    /// Vectors `random-001`, `random-002`.
     pub const fn random(self, random: u64) -> Self {
         Message { random, ..self }
     }
