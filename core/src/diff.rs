@@ -207,7 +207,8 @@ pub enum Verdict {
 /// let files = diff.behaviour.iter().find(|exchange| &*exchange.exchange == "files").unwrap();
 /// let witness = &files.witnesses[0];
 /// assert_eq!(witness.headers.get("format").and_then(|value| value.as_str()), Some("pdf"));
-/// assert_eq!((&witness.before.queues[..], witness.after.queues.len()), (&["print".into()][..], 2));
+/// assert_eq!(witness.before.queues, ["print".into()]);
+/// assert_eq!(witness.after.queues, ["print".into(), "view".into()]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize)]

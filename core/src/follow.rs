@@ -171,6 +171,8 @@ impl Source {
     ///
     /// # Errors
     /// Those of [`Router::apply`]; nothing has changed then.
+    /// # Cost
+    /// That of [`Router::apply`], and a copy of the operation.
     pub fn apply(&mut self, operation: &Operation) -> Result<(), Error> {
         let before = self.router.revision();
         self.router.apply(operation)?;
@@ -347,6 +349,8 @@ impl Follower {
     ///
     /// # Errors
     /// [`FollowError`]; after each of them [`position`](Self::position) is what to ask the source with.
+    /// # Cost
+    /// A snapshot is loaded whole, and both copies are there until it is; of changes each costs what [`Router::apply`] does.
     pub fn follow(&mut self, update: Update) -> Result<(), FollowError> {
         match update {
             Update::Snapshot { epoch, bytes } => {

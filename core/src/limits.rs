@@ -32,6 +32,9 @@ impl Limits {
     /// router.set_limits(Limits::default().key_bytes(1000));
     /// assert!(router.message("amq.topic", &key, None).is_ok());
     /// ```
+    ///
+    /// # Source
+    /// AMQP 0-9-1 §4.2.5.3; vectors `topic-017`, `sender-selected-012`. Kombu knows no limit.
     pub const fn key_bytes(self, key_bytes: usize) -> Self {
         Limits { key_bytes, ..self }
     }

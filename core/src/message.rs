@@ -28,13 +28,14 @@ impl<'a> Message<'a> {
     /// is checked where a message enters ([`Router::message`](crate::Router::message)).
     ///
     /// ```
-    /// use keyrail_core::{Message, Router, Routes};
+    /// use keyrail_core::{Message, Outcome, Routes, Topology};
     ///
-    /// let router = Router::with_predeclared_exchanges();
-    /// let topic = router.exchange("amq.topic").unwrap();
+    /// let router = Topology::from_lines("orders topic: order.* -> audit")?.router()?;
+    /// let orders = router.exchange("orders").unwrap();
     /// let message = Message::new(b"order.\xff"); // text, or any bytes
     /// assert!(message.routing_key() == b"order.\xff" && message.header_table().is_none());
-    /// let _ = router.route(topic, &message, &mut Routes::new());
+    /// assert_eq!(router.route(orders, &message, &mut Routes::new()), Outcome::Routed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn new(routing_key: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
         Message {
@@ -77,23 +78,18 @@ impl<'a> Message<'a> {
     /// Sets the property `message_id`.
     ///
     /// ```
-    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Message, Queue, Router, Routes, Table};
+    /// use keyrail_core::{Message, Routes, Topology};
     ///
-    /// let mut router = Router::new();
-    /// let by_id = Table::from_iter([("hash-property", "message_id")]);
-    /// let spread = Exchange::new(ExchangeKind::ConsistentHash).arguments(by_id)?;
-    /// let spread = router.declare_exchange("spread", spread)?;
-    /// for name in ["a", "b"] {
-    ///     let queue = router.declare_queue(name, Queue::new())?;
-    ///     router.bind(spread, queue, &Binding::new("1"))?;
-    /// }
-    /// let mut ask = |key: &str| {
-    ///     let mut routes = Routes::new();
-    ///     let _ = router.route(spread, &Message::new(key).message_id("order-17"), &mut routes);
-    ///     routes.queues().to_vec()
+    /// let lines = "spread x-consistent-hash {hash-property: \"message_id\"}: 1 -> a\nspread: 1 -> b";
+    /// let router = Topology::from_lines(lines)?.router()?;
+    /// let (spread, mut routes) = (router.exchange("spread").unwrap(), Routes::new());
+    /// let mut queue = |key: &str, message_id: &str| {
+    ///     let _ = router.route(spread, &Message::new(key).message_id(message_id), &mut routes);
+    ///     router.queue_name(routes.queues()[0]).unwrap()
     /// };
-    /// assert_eq!(ask("created"), ask("paid")); // one order, one queue
-    /// # Ok::<(), keyrail_core::Error>(())
+    /// let queues = [queue("created", "order-1"), queue("paid", "order-1"), queue("paid", "order-2")];
+    /// assert_eq!(queues, ["a", "a", "b"]); // whatever the key
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Source
@@ -105,17 +101,18 @@ impl<'a> Message<'a> {
     /// Sets the property `correlation_id`.
     ///
     /// ```
-    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Message, Outcome, Queue, Router, Routes, Table};
+    /// use keyrail_core::{Message, Routes, Topology};
     ///
-    /// let mut router = Router::new();
-    /// let by_id = Table::from_iter([("hash-property", "correlation_id")]);
-    /// let spread = Exchange::new(ExchangeKind::ConsistentHash).arguments(by_id)?;
-    /// let spread = router.declare_exchange("spread", spread)?;
-    /// let queue = router.declare_queue("a", Queue::new())?;
-    /// router.bind(spread, queue, &Binding::new("1"))?;
-    /// let message = Message::new("paid").correlation_id("request-3");
-    /// assert_eq!(router.route(spread, &message, &mut Routes::new()), Outcome::Routed);
-    /// # Ok::<(), keyrail_core::Error>(())
+    /// let lines = "spread x-consistent-hash {hash-property: \"correlation_id\"}: 1 -> a\nspread: 1 -> b";
+    /// let router = Topology::from_lines(lines)?.router()?;
+    /// let (spread, mut routes) = (router.exchange("spread").unwrap(), Routes::new());
+    /// let mut queue = |key: &str, correlation_id: &str| {
+    ///     let _ = router.route(spread, &Message::new(key).correlation_id(correlation_id), &mut routes);
+    ///     router.queue_name(routes.queues()[0]).unwrap()
+    /// };
+    /// let queues = [queue("created", "request-1"), queue("paid", "request-1"), queue("paid", "request-2")];
+    /// assert_eq!(queues, ["a", "a", "b"]); // whatever the key
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Source
@@ -127,17 +124,18 @@ impl<'a> Message<'a> {
     /// Sets the property `timestamp`, in seconds since 1970.
     ///
     /// ```
-    /// use keyrail_core::{Binding, Exchange, ExchangeKind, Message, Outcome, Queue, Router, Routes, Table};
+    /// use keyrail_core::{Message, Routes, Topology};
     ///
-    /// let mut router = Router::new();
-    /// let by_time = Table::from_iter([("hash-property", "timestamp")]);
-    /// let spread = Exchange::new(ExchangeKind::ConsistentHash).arguments(by_time)?;
-    /// let spread = router.declare_exchange("spread", spread)?;
-    /// let queue = router.declare_queue("a", Queue::new())?;
-    /// router.bind(spread, queue, &Binding::new("1"))?;
-    /// let message = Message::new("paid").timestamp(1_700_000_000);
-    /// assert_eq!(router.route(spread, &message, &mut Routes::new()), Outcome::Routed);
-    /// # Ok::<(), keyrail_core::Error>(())
+    /// let lines = "spread x-consistent-hash {hash-property: \"timestamp\"}: 1 -> a\nspread: 1 -> b";
+    /// let router = Topology::from_lines(lines)?.router()?;
+    /// let (spread, mut routes) = (router.exchange("spread").unwrap(), Routes::new());
+    /// let mut queue = |key: &str, seconds: u64| {
+    ///     let _ = router.route(spread, &Message::new(key).timestamp(seconds), &mut routes);
+    ///     router.queue_name(routes.queues()[0]).unwrap()
+    /// };
+    /// let queues = [queue("created", 1_700_000_002), queue("paid", 1_700_000_002), queue("paid", 1_700_000_004)];
+    /// assert_eq!(queues, ["a", "a", "b"]); // whatever the key
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
     /// # Source
@@ -164,6 +162,9 @@ impl<'a> Message<'a> {
     /// assert_eq!(routes.len(), 1);
     /// # Ok::<(), keyrail_core::Error>(())
     /// ```
+    ///
+    /// # Source
+    /// Vectors `random-001`, `random-002`.
     pub const fn random(self, random: u64) -> Self {
         Message { random, ..self }
     }

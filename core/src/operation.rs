@@ -254,6 +254,8 @@ impl Router {
     ///
     /// # Errors
     /// The [`Error`] of the verb; [`Error::reply`] is a broker's answer.
+    /// # Cost
+    /// What the method of [`Router`] costs to which the operation leads; names are looked up, arguments copied.
     pub fn apply(&mut self, operation: &Operation) -> Result<(), Error> {
         match operation {
             Operation::ExchangeDeclare {

@@ -367,6 +367,8 @@ impl Router {
     /// [`EmptyName`](DeclareError::EmptyName) and [`NameTooLong`](DeclareError::NameTooLong).
     /// # Source
     /// Vectors `errors-003`, `errors-005`, `alternate-012`.
+    /// # Cost
+    /// A look-up; a new name is matched with the pattern of every policy.
     pub fn declare_exchange(&mut self, name: &str, exchange: Exchange) -> Result<ExchangeId, DeclareError> {
         check_name(name)?;
         if let Some((id, entry)) = self.exchange(name).and_then(|id| Some((id, self.exchange_entry(id)?))) {
@@ -396,6 +398,8 @@ impl Router {
     /// As [`declare_exchange`](Self::declare_exchange).
     /// # Source
     /// Vectors `errors-006`, `errors-009`.
+    /// # Cost
+    /// A look-up, whatever the number of queues.
     pub fn declare_queue(&mut self, name: &str, queue: Queue) -> Result<QueueId, DeclareError> {
         check_name(name)?;
         if let Some((id, entry)) = self.queue(name).and_then(|id| Some((id, self.queues.get(id.0)?))) {
@@ -684,6 +688,8 @@ impl Router {
     /// [`InvalidSenderSelected`](PublishError::InvalidSenderSelected), [`KeyTooLong`](PublishError::KeyTooLong).
     /// # Source
     /// Vectors `errors-001`, `internal-003`, `sender-selected-004`.
+    /// # Cost
+    /// A look-up of the name, and a search through the headers for `CC` and `BCC`.
     pub fn message<'a>(
         &self,
         exchange: &str,

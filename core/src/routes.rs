@@ -436,6 +436,9 @@ impl<'a> IntoIterator for &'a Routes {
 /// };
 /// assert!(returned && outcome.as_str() == "unroutable");
 /// ```
+///
+/// # Source
+/// Vectors `direct-001`, `direct-010`: what is not mandatory is dropped in silence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Outcome {

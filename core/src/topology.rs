@@ -113,12 +113,12 @@ pub struct QueueDefinition {
 /// ```
 /// use keyrail_core::{BindingDefinition, Dialect, DestinationName};
 ///
-/// let json = r##"{"source": "orders", "destination": {"queue": "audit"}, "routingKey": "order.#"}"##;
+/// let json = r##"{"source":"orders","destination":{"queue":"audit"},"routingKey":"order.#"}"##;
 /// let binding: BindingDefinition = serde_json::from_str(json)?;
 /// assert_eq!(binding.destination, DestinationName::Queue("audit".into()));
 /// assert_eq!(binding.dialect, Dialect::Amqp); // unless it is said
 /// assert_eq!(binding.to_string(), "binding `order.#` of `orders` to queue `audit`");
-/// assert_eq!(serde_json::to_string(&binding)?, json.replace(": ", ":").replace(", ", ","));
+/// assert_eq!(serde_json::to_string(&binding)?, json);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -258,6 +258,8 @@ impl Topology {
     ///
     /// # Errors
     /// The first thing that cannot be declared, with its place; names that begin with `amq.` are allowed here.
+    /// # Cost
+    /// Everything is declared and bound one by one; a [snapshot](Router::snapshot) of the router is loaded faster.
     pub fn router(&self) -> Result<Router, TopologyError> {
         self.router_without(|_, error| Err(error))
     }

@@ -200,6 +200,24 @@ impl<E: Executor> Worker<E> {
     }
 
     /// The queues to take from, instead of `celery`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Layout, Task};
+    /// use keyrail_redis::{Host, Memory, Outgoing, celery::Worker, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// for queue in ["shop", "celery"] {
+    ///     host.publish(&Outgoing::new("", queue, Task::new("shop.hello", queue).envelope())).await.unwrap();
+    /// }
+    /// let worker = Worker::new(&host, "w1@here").queues(vec!["shop".into()]);
+    /// let worker = worker.task("shop.hello", async |_| Ok("hello".into()));
+    /// # let results = keyrail_redis::celery::Results::new(&host);
+    /// worker.run(async { drop(results.wait("shop", Duration::from_secs(10)).await) }).await.unwrap();
+    /// assert_eq!(host.counts(&["shop", "celery"]).await.unwrap(), [0, 1]);
+    /// # });
+    /// ```
     #[must_use]
     pub fn queues(mut self, queues: Vec<String>) -> Self {
         self.queues = queues;
@@ -207,6 +225,30 @@ impl<E: Executor> Worker<E> {
     }
 
     /// How many tasks run at once, at least one. Four times as many are taken ahead.
+    ///
+    /// ```
+    /// use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    /// use keyrail_core::kombu::{Layout, Task};
+    /// use keyrail_redis::{Host, Memory, Outgoing, celery::{Results, Worker}, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// for id in ["1", "2", "3"] {
+    ///     host.publish(&Outgoing::new("", "celery", Task::new("shop.count", id).envelope())).await.unwrap();
+    /// }
+    /// static AT_WORK: AtomicUsize = AtomicUsize::new(0);
+    /// let worker = Worker::new(&host, "w1@here").concurrency(1).task("shop.count", async |_| {
+    ///     assert_eq!(AT_WORK.fetch_add(1, Relaxed), 0, "nobody else");
+    ///     tokio::task::yield_now().await;
+    ///     Ok(AT_WORK.fetch_sub(1, Relaxed).into())
+    /// });
+    /// let results = Results::new(&host);
+    /// worker.run(async { drop(results.wait("3", std::time::Duration::from_secs(10)).await) }).await.unwrap();
+    /// for id in ["1", "2", "3"] {
+    ///     assert_eq!(results.get(id).await.unwrap().unwrap().status, "SUCCESS");
+    /// }
+    /// # });
+    /// ```
     #[must_use]
     pub const fn concurrency(mut self, tasks: usize) -> Self {
         self.concurrency = if tasks == 0 { 1 } else { tasks };
@@ -235,6 +277,25 @@ impl<E: Executor> Worker<E> {
     }
 
     /// When a task is asked to end whose caller does not say it, Celery's `--soft-time-limit`. Zero is no limit.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Layout, Task};
+    /// use keyrail_redis::{Host, Memory, Outgoing, celery::{Results, Worker}, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "celery", Task::new("shop.render", "id-1").envelope())).await.unwrap();
+    /// let worker = Worker::new(&host, "w1@here").soft_time_limit(Duration::from_millis(50));
+    /// let worker = worker.task("shop.render", async |call| {
+    ///     call.soft_time_limit().await;
+    ///     Ok("as far as it came".into())
+    /// });
+    /// let results = Results::new(&host);
+    /// worker.run(async { drop(results.wait("id-1", Duration::from_secs(10)).await) }).await.unwrap();
+    /// assert_eq!(results.get("id-1").await.unwrap().unwrap().result, "as far as it came");
+    /// # });
+    /// ```
     #[must_use]
     pub fn soft_time_limit(mut self, limit: Duration) -> Self {
         self.limits.soft = Limit::of_a_worker(limit);
@@ -242,6 +303,22 @@ impl<E: Executor> Worker<E> {
     }
 
     /// Whether events of tasks are told from the beginning, Celery's `-E`; else from the moment on when somebody asks.
+    ///
+    /// ```
+    /// use keyrail_core::kombu::{Layout, Task};
+    /// use keyrail_redis::{Host, Memory, News, Outgoing, celery::Worker, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// host.publish(&Outgoing::new("", "celery", Task::new("shop.hello", "id-1").envelope())).await.unwrap();
+    /// let mut flower = host.listen("celeryev", "task.#").await.unwrap();
+    /// let worker = Worker::new(&host, "w1@here").task_events(true).task("shop.hello", async |_| Ok("hello".into()));
+    /// let mut told = None;
+    /// worker.run(async { told = Some(flower.next(std::time::Duration::from_secs(10)).await) }).await.unwrap();
+    /// let Some(Ok(News::Message(events))) = told else { panic!() };
+    /// assert_eq!(events.body.as_json().unwrap()[0]["type"], "task-received");
+    /// # });
+    /// ```
     #[must_use]
     pub fn task_events(self, told: bool) -> Self {
         self.node.events.store(told, Ordering::Relaxed);
@@ -249,6 +326,23 @@ impl<E: Executor> Worker<E> {
     }
 
     /// How to consume; the prefetch follows from the concurrency.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use keyrail_core::{Dialect, Topology, kombu::Layout};
+    /// use keyrail_redis::{ConsumerOptions, Host, Memory, celery::Worker, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// // As Celery declares its queue when it starts.
+    /// let topology = Topology::from_lines("celery direct durable: celery -> celery").unwrap();
+    /// let declare = Some((Arc::new(topology), Dialect::Kombu57));
+    /// let options = ConsumerOptions { declare, ..ConsumerOptions::default() };
+    /// let worker = Worker::new(&host, "w1@here").consumer_options(options);
+    /// let is_declared = async || host.table(None).await.unwrap().router.queue("celery").is_some();
+    /// worker.run(async { while !is_declared().await { tokio::task::yield_now().await } }).await.unwrap();
+    /// # });
+    /// ```
     #[must_use]
     pub fn consumer_options(mut self, options: ConsumerOptions) -> Self {
         self.options = options;

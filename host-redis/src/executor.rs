@@ -54,6 +54,9 @@ pub use take::{Take, Taken};
 /// assert_eq!(memory.keys("jo").await.unwrap(), ["jobs"]);
 /// # });
 /// ```
+///
+/// # Errors
+/// Every method's: [`ExecuteError::WrongType`] for a key of another type than the command needs, and on Redis those of the connection; see [`ExecuteError`].
 pub trait Executor: Send + Sync + 'static {
     /// Who waits for messages.
     type Waiter: Waiter;

@@ -437,8 +437,8 @@ impl<E: Executor> Host<E> {
     ///
     /// # Errors
     /// [`HostError::QueueNotFound`] if the topology is a fixed one and has no such queue; [`HostError::Member`] for a name
-    /// with the separator in it, whose list is another queue's; [`HostError::NotExpressible`] on a cluster, unless all keys
-    /// lie in one slot; those of the executor.
+    /// with the separator in it, whose list is another queue's; [`HostError::NotExpressible`] for that of a key of the
+    /// register, and on a cluster, unless all keys lie in one slot; those of the executor.
     /// # Source
     /// AMQP 0-9-1 `basic.get` with `no-ack`.
     pub async fn get(&self, queue: &str) -> Result<Option<ReceivedMessage>, HostError> {
@@ -498,7 +498,8 @@ impl<E: Executor> Host<E> {
     ///
     /// # Errors
     /// [`HostError::QueueNotFound`] if the topology is a fixed one and lacks one of them; [`HostError::Member`] for a name
-    /// with the separator in it, whose list is another queue's; [`HostError::NotExpressible`] on a cluster, unless all keys lie in one slot.
+    /// with the separator in it, whose list is another queue's; [`HostError::NotExpressible`] for that of a key of the
+    /// register, and on a cluster, unless all keys lie in one slot.
     /// # Source
     /// AMQP 0-9-1 `basic.consume`.
     pub fn consumer(&self, queues: Vec<String>, options: ConsumerOptions) -> Result<Consumer, HostError> {

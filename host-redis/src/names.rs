@@ -7,8 +7,16 @@ use keyrail_core::{
 
 use crate::HostError;
 
-/// A queue's name: with the separator in it, its list would be the one of another queue's priority step.
+/// A queue's name: with the separator in it, its list would be the one of another queue's priority step; as a key of the
+/// register, it would be in the way of every consumer.
 pub(crate) fn check_queue(layout: &Layout, name: &[u8]) -> Result<(), HostError> {
+    let register = [&layout.unacked_key, &layout.unacked_index_key, &layout.unacked_mutex_key];
+    if let Some(key) = register.into_iter().find(|key| key.as_bytes() == name) {
+        let reason = format!(
+            "no queue can be called `{key}`, where the unacked deliveries of all queues are registered"
+        );
+        return Err(HostError::NotExpressible { reason: reason.into() });
+    }
     check_separator(layout, "queue", name)
 }
 

@@ -140,6 +140,20 @@ pub struct BucketOwner {
 impl Registry {
     /// Reads all of it.
     ///
+    /// ```
+    /// use keyrail_core::kombu::{Command, Layout, Plan};
+    /// use keyrail_redis::{Executor, Memory, registry::{self, Registry}};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let (memory, layout) = (Memory::new(), Layout::default());
+    /// let (key, field, value) = (registry::queues_key(&layout), "jobs".to_owned(), b"no JSON".to_vec());
+    /// memory.run(&Plan { atomic: false, commands: vec![Command::HSet { key, field, value }] }).await.unwrap();
+    /// let error = Registry::read(&memory, &layout).await.unwrap_err();
+    /// assert_eq!(error.code(), "invalid-registry");
+    /// assert!(error.to_string().starts_with("`keyrail.queue[jobs]` cannot be read: "));
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// An entry that is not what it should be, by its key and field: these keys are keyrail's alone.
     /// # Cost

@@ -38,7 +38,8 @@ pub struct RestoreOptions {
     pub visibility_timeout: Duration,
     /// `unacked_restore_limit`: the most deliveries that one restore puts back. Default all.
     pub limit: Option<u64>,
-    /// `unacked_mutex_expire`: how long the lock outlives a restorer that dies. Every step takes it anew. Default 30 s.
+    /// `unacked_mutex_expire`: how long the lock outlives a restorer that dies, a second at least. Every step takes it
+    /// anew. Default 30 s.
     pub mutex_expire: Duration,
 }
 
@@ -120,6 +121,9 @@ pub struct Left {
     pub reason: Box<str>,
 }
 
+/// A lock that lasts less may end before the first step, which would take it for somebody else's, each time.
+const SHORTEST_LOCK: Duration = Duration::from_secs(1);
+
 /// How many deliveries are moved in one step. Each step is short, so that nobody waits long for Redis.
 const BATCH: usize = 128;
 
@@ -191,7 +195,7 @@ impl<E: Executor> Host<E> {
             return Ok(report);
         }
         let token = Uuid::new_v4().simple().to_string();
-        if !executor.lock(layout, &token, options.mutex_expire).await? {
+        if !executor.lock(layout, &token, options.mutex_expire.max(SHORTEST_LOCK)).await? {
             return Ok(Restored { locked: true, ..report });
         }
         let restored = self.restore_locked(before, first, &token, options, &mut report).await;
@@ -233,7 +237,7 @@ impl<E: Executor> Host<E> {
                     Err(reason) => report.leave(&held.delivery, reason),
                 }
             }
-            let lock = Some((token, options.mutex_expire));
+            let lock = Some((token, options.mutex_expire.max(SHORTEST_LOCK)));
             let Some(moved) = executor.restore(&Restore { layout, lock, deliveries: &moves }).await? else {
                 report.locked = true;
                 break;

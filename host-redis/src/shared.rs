@@ -112,11 +112,29 @@ impl<T> Shared<T> {
 
     /// The value of now, for whoever asks once in a while. Takes the lock; what reads often keeps a
     /// [`reader`](Self::reader).
+    ///
+    /// ```
+    /// let shared = keyrail_redis::Shared::new(vec!["first"]);
+    /// let kept = shared.current();
+    /// shared.replace(vec!["second"]);
+    /// assert_eq!((kept[0], shared.current()[0]), ("first", "second"));
+    /// ```
     pub fn current(&self) -> Arc<T> {
         self.0.fetch().1
     }
 
     /// A reader for one thread or task.
+    ///
+    /// ```
+    /// let shared = keyrail_redis::Shared::new(0);
+    /// std::thread::scope(|scope| {
+    ///     let mut reader = shared.reader(); // of the thread that it goes to
+    ///     scope.spawn(move || while *reader.get() < 3 {});
+    ///     for value in 1..=3 {
+    ///         shared.replace(value);
+    ///     }
+    /// });
+    /// ```
     pub fn reader(&self) -> Reader<T> {
         let (version, value) = self.0.fetch();
         Reader { cell: self.0.clone(), version, value }

@@ -39,8 +39,23 @@ pub struct SimpleQueue<E> {
 impl<E: Executor> SimpleQueue<E> {
     /// Declares exchange, queue and binding, as Kombu does.
     ///
+    /// ```
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Executor, Host, Memory, SimpleQueue, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// SimpleQueue::open(&host, "jobs").await.unwrap();
+    /// assert_eq!(host.executor().keys("_kombu.binding.").await.unwrap(), ["_kombu.binding.jobs"]);
+    /// let error = SimpleQueue::open(&host, "jobs\u{6}\u{16}3").await.unwrap_err();
+    /// assert!(error.to_string().contains("separator"), "{error}");
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// A name that a row of the binding table cannot hold; those of the executor.
+    /// # Source
+    /// Kombu's `kombu.simple.SimpleQueue`.
     pub async fn open(host: &Host<E>, name: &str) -> Result<Self, HostError> {
         SimpleQueue::open_with(host, name, ConsumerOptions::default()).await
     }

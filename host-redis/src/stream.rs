@@ -107,7 +107,8 @@ impl DurableFanout {
     }
 
     /// Subscribes under a name, which gets what is published from now on, or from when it was first used. Several who use
-    /// one name share its messages. Binding keys mean what they mean to Kombu's subscribers.
+    /// one name share its messages. Binding keys mean what they mean to Kombu's subscribers. A visibility timeout must be
+    /// far above the way to Redis and back: what has less than a quarter of it left is not handed out.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -223,6 +224,19 @@ const GLANCE: Duration = Duration::from_secs(1);
 impl DurableSubscription {
     /// The next message, waiting for it at most so long. May be abandoned: what was on its way comes with the next call.
     ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use keyrail_redis::{DurableSubscription, ExecuteError};
+    ///
+    /// # async fn read(mut desk: DurableSubscription) -> Result<(), ExecuteError> {
+    /// while let Some(next) = desk.next(Duration::from_secs(1)).await? {
+    ///     println!("{:?}", next.message.body);
+    ///     desk.ack(&next).await?; // else it comes again
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Those of the executor. After one, what had been read ahead comes again when the visibility timeout has passed.
     pub async fn next(&mut self, limit: Duration) -> Result<Option<StreamMessage>, ExecuteError> {
@@ -245,8 +259,9 @@ impl DurableSubscription {
             match found {
                 Ok(found) => {
                     self.keep(found);
-                    if self.ahead.is_empty() && left.is_zero() {
-                        return self.settle_others().await.map(|()| None);
+                    if left.is_zero() {
+                        self.settle_others().await?;
+                        return self.next_ahead().await;
                     }
                 }
                 // Somebody emptied the database: what was published since then waits for this name all the same.

@@ -1,4 +1,4 @@
-//! Times without end.
+//! Times without end, and of no length.
 
 mod support;
 
@@ -59,6 +59,40 @@ async fn a_lock_may_last_for_ever() {
     let mut consumer = host.consumer(vec!["q".into()], options).expect("a consumer");
     assert!(support::next(&mut consumer).await.ack().await.expect("acked"));
     assert_eq!(server.command(&["DBSIZE"]), ":0\r\n");
+}
+
+/// A lock that ends at once would be taken for somebody else's, each time.
+#[tokio::test]
+async fn a_lock_lasts_as_long_as_a_restore_needs_it() {
+    const COUNT: usize = 300;
+    let server = RedisServer::start();
+    let (redis, _) = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis");
+    let host = support::host(redis);
+    for _ in 0..COUNT {
+        support::put(&host, "x").await;
+    }
+    let queues = ["q".to_owned()];
+    let take = Take { limit: COUNT, ..Take::one(host.layout(), &queues, "dead") };
+    assert_eq!(host.executor().take(&take).await.expect("taken").len(), COUNT);
+    let options = RestoreOptions {
+        visibility_timeout: Duration::ZERO,
+        mutex_expire: Duration::ZERO,
+        ..RestoreOptions::default()
+    };
+    let restored = host.restore_with(&options).await.expect("restored");
+    assert_eq!((restored.restored, restored.locked), (COUNT, false));
+}
+
+/// With no time to work on a message none is handed out, but whoever waits for one has waited when the time is over.
+#[tokio::test]
+async fn who_has_no_time_for_a_message_does_not_wait_for_ever() {
+    let server = RedisServer::start();
+    let (redis, _) = Redis::connect(&server.url(), RedisOptions::default()).await.expect("Redis");
+    let fanout = DurableFanout::new(&support::host(redis), "news", 10).expect("a fanout");
+    let mut audit = fanout.subscribe("audit", "#", Duration::ZERO).await.expect("a subscription");
+    fanout.publish("k", &Envelope::text("x")).await.expect("published");
+    let next = tokio::time::timeout(Duration::from_secs(10), audit.next(Duration::from_millis(100)));
+    assert_eq!(next.await.expect("an end").expect("read"), None);
 }
 
 /// The server refuses a time that its clock cannot reach, after it has taken the message.

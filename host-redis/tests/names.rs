@@ -64,6 +64,35 @@ fn a_fanout_of_kombus_is_read_whatever_its_name() {
     assert_eq!(redis.command(&["EXISTS", "_kombu.binding.f/x"]), ":0\r\n");
 }
 
+/// Where the register is empty, a message for a queue of its name would take its place, and stop every consumer.
+#[test]
+fn a_queue_whose_list_would_be_the_register_is_refused() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    for name in ["unacked", "unacked_index", "unacked_mutex"] {
+        for args in [
+            &["publish", "-k", name, "-b", "x"][..],
+            &["publish", "-k", name, "-b", "x", "--dry-run"],
+            &["publish", "-k", "q", "-b", "x", "-H", &format!("CC:=[\"{name}\"]")],
+            &["bind", "-x", "orders", "-k", "k", "-q", name, "--type", "direct"],
+            &["consume", "-q", name, "--timeout", "1"],
+        ] {
+            let output = support::keyrail([args, &["--redis", &url]].concat());
+            let err = support::text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{args:?}: {err}");
+            assert!(err.contains(&format!("`{name}`")) && err.contains("deliveries"), "{args:?}: {err}");
+        }
+        assert_eq!(redis.command(&["DBSIZE"]), ":0\r\n", "{name}");
+    }
+    // With another name the register is elsewhere.
+    let options = r#"{"unacked_key": "held", "unacked_index_key": "times", "unacked_mutex_key": "lock"}"#;
+    let elsewhere = ["--redis", &url, "--transport-options", options];
+    let sent = support::keyrail([&["publish", "-k", "unacked", "-b", "x"][..], &elsewhere].concat());
+    assert_eq!(sent.status.code(), Some(0), "{sent:?}");
+    let refused = support::keyrail([&["publish", "-k", "held", "-b", "x"][..], &elsewhere].concat());
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+}
+
 const ODD: &str = "q\x06\x163";
 
 #[test]

@@ -369,11 +369,14 @@ fn an_interrupt_before_the_count_is_a_failure() {
         [(&["-n", "3"][..], 1, "keyrail: interrupted before 3 messages came\n"), (&[], 0, "")]
     {
         let args = [&["consume", "--redis", &url, "-q", "q"], count].concat();
-        succeed(["publish", "--redis", &url, "-k", "q", "-b", "x"]);
-        let mut consumer = Running::start(&args, &[]);
-        Running::until(&mut consumer.out, "x");
-        consumer.signal("INT");
-        assert_eq!(consumer.wait(), (Some(status), said.to_owned()), "{args:?}");
+        // A terminal that is closed, too.
+        for signal in ["INT", "TERM", "HUP"] {
+            succeed(["publish", "--redis", &url, "-k", "q", "-b", "x"]);
+            let mut consumer = Running::start(&args, &[]);
+            Running::until(&mut consumer.out, "x");
+            consumer.signal(signal);
+            assert_eq!(consumer.wait(), (Some(status), said.to_owned()), "{args:?} {signal}");
+        }
     }
 }
 
@@ -414,4 +417,28 @@ fn a_listener_that_cannot_print_can_be_stopped() {
     listener.signal("TERM");
     let (status, said) = listener.wait();
     assert!(status == Some(0) && said.contains("a body out of `/0.news` is shown as it was sent"), "{said}");
+}
+
+/// Its warnings are read by nobody: a pager that nobody turns. It goes on, and what it holds goes back at a signal.
+#[test]
+fn a_consumer_that_cannot_warn_goes_on() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let (_reader, full) = support::full_pipe();
+    for _ in 0..2 {
+        succeed(["publish", "--redis", &url, "-k", "q", "-b", "x", "--content-type", "a/b"]);
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keyrail"));
+    command.args(["consume", "--redis", &url, "-q", "q", "-n", "2", "--timeout", "60"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(full).spawn().expect("keyrail starts");
+    let deadline = Instant::now() + PATIENCE;
+    while child.try_wait().expect("a child").is_none() {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("it hangs");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let output = child.wait_with_output().expect("it ended");
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "q q x\n".repeat(2)));
 }

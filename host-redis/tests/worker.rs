@@ -208,11 +208,7 @@ fn a_log_that_nobody_reads_strands_nothing() {
 fn a_log_that_takes_no_more_stops_no_worker() {
     let site = Site::new();
     let fail = site.script("fail", "cat >/dev/null; exit 3");
-    let (_reader, writer) = std::io::pipe().expect("a pipe");
-    let mut fill = Command::new("sh");
-    // Until it is full.
-    fill.args(["-c", "timeout 1 cat /dev/zero"]).stdout(writer.try_clone().expect("a clone"));
-    fill.status().expect("sh");
+    let (_reader, writer) = support::full_pipe();
     let mut command = site.command(&["-c", "2", "--task", &format!("fail={fail}")]);
     command.stderr(writer);
     let mut worker = Worker { child: command.spawn().expect("a worker"), log: site.folder.path("none") };

@@ -85,6 +85,23 @@ impl Call {
 
     /// How long this run may still take until its hard time limit is over, when it is dropped where it waits and has failed;
     /// nothing if it has none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Layout, Task};
+    /// use keyrail_redis::{Host, Memory, Outgoing, celery::{Results, Worker}, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let task = Task { time_limit: Some(60.0), ..Task::new("shop.render", "id-1") };
+    /// host.publish(&Outgoing::new("", "celery", task.envelope())).await.unwrap();
+    /// let worker = Worker::new(&host, "w1@here")
+    ///     .task("shop.render", async |call| Ok((call.time_left() > Some(Duration::from_secs(30))).into()));
+    /// let results = Results::new(&host);
+    /// worker.run(async { drop(results.wait("id-1", Duration::from_secs(10)).await) }).await.unwrap();
+    /// assert_eq!(results.get("id-1").await.unwrap().unwrap().result, true);
+    /// # });
+    /// ```
     pub fn time_left(&self) -> Option<Duration> {
         self.hard_limit.map(|at| at.saturating_duration_since(Instant::now()))
     }

@@ -202,6 +202,11 @@ impl TaskResult {
     }
 
     /// The document as Celery stores it.
+    ///
+    /// ```
+    /// let stored = keyrail_redis::celery::TaskResult::success("id-1", 5.into()).to_json();
+    /// assert_eq!((&stored["status"], &stored["result"], &stored["task_id"]), (&"SUCCESS".into(), &5.into(), &"id-1".into()));
+    /// ```
     pub fn to_json(&self) -> Value {
         let mut stored = Map::new();
         stored.insert("status".into(), self.status.as_str().into());
@@ -412,8 +417,24 @@ impl<E: Executor> Results<E> {
 
     /// What is stored of a task now.
     ///
+    /// ```
+    /// use keyrail_core::kombu::Layout;
+    /// use keyrail_redis::{Host, Memory, celery::{Results, TaskResult}, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let results = Results::new(&host);
+    /// assert_eq!(results.get("id-1").await.unwrap(), None, "Celery's PENDING");
+    /// let started = TaskResult::progress("id-1", "STARTED", serde_json::json!({"hostname": "w1@here"}));
+    /// results.store(&started).await.unwrap();
+    /// assert_eq!(results.get("id-1").await.unwrap(), Some(started));
+    /// # });
+    /// ```
+    ///
     /// # Errors
     /// Those of the executor and of [`TaskResult::read`].
+    /// # Cost
+    /// One `GET`.
     pub async fn get(&self, task_id: &str) -> Result<Option<TaskResult>, HostError> {
         self.stored(task_id).await?.map(|stored| stored.read()).transpose()
     }

@@ -18,6 +18,7 @@ use keyrail_redis::{
 use super::{
     Failure,
     failure::tell,
+    log,
     open::{Source, seconds},
     show::Style,
     signals::Signals,
@@ -122,6 +123,7 @@ pub(crate) async fn run(args: Args) -> Result<ExitCode, Failure> {
     if args.source.redis.is_none() {
         return Err(Failure::usage("a file holds no messages; consume needs --redis URL"));
     }
+    log::never_wait();
     // Before the first message is taken.
     let signals = Signals::listen()?;
     let mut stop = pin!(signals.first());

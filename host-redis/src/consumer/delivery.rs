@@ -151,6 +151,23 @@ impl Delivery {
     }
 
     /// The message, its body decompressed and decoded if it is JSON or text. The work is done by each call.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_core::kombu::{Envelope, Layout};
+    /// use keyrail_redis::{Compression, ConsumerOptions, Host, Memory, Outgoing, load};
+    ///
+    /// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+    /// let host = Host::from_tables(Memory::new(), Layout::default(), load::Options::default());
+    /// let packed = Compression::Zlib.compress(b"42 EUR").unwrap();
+    /// let envelope = Envelope::text("").compressed(packed, Compression::Zlib.content_type());
+    /// host.publish(&Outgoing::new("", "jobs", envelope)).await.unwrap();
+    /// let mut consumer = host.consumer(vec!["jobs".into()], ConsumerOptions::default()).unwrap();
+    /// let delivery = consumer.next(Duration::from_secs(5)).await.unwrap().delivery().unwrap();
+    /// assert_eq!(delivery.message().body.as_text(), Some("42 EUR"));
+    /// assert_ne!(delivery.received().body, b"42 EUR", "as it was sent");
+    /// # });
+    /// ```
     pub fn message(&self) -> ReceivedMessage {
         ReceivedMessage::of(&self.inner.queue, &self.received)
     }

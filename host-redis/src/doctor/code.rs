@@ -220,6 +220,15 @@ impl Code {
     }
 
     /// What repair does, or what else helps.
+    ///
+    /// ```
+    /// use keyrail_redis::doctor::{Code, Repair};
+    ///
+    /// assert_eq!(Code::StaleDeadline.remedy(), "takes the deadline out");
+    /// for code in Code::ALL.into_iter().filter(|code| code.repair() == Repair::Never) {
+    ///     assert!(code.remedy().starts_with("none: "));
+    /// }
+    /// ```
     pub const fn remedy(self) -> &'static str {
         match self {
             Code::AmqpOrphan | Code::MalformedRow | Code::UnexecutableRow => {

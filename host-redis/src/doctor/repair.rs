@@ -163,6 +163,19 @@ impl Doctor {
 
     /// The same, rows that were added included: for who knows that nobody has declared their queues since.
     ///
+    /// ```no_run
+    /// use keyrail_redis::{Connection, doctor::{Doctor, Limits}};
+    ///
+    /// # async fn undo() -> Result<(), Box<dyn std::error::Error>> {
+    /// let doctor = Doctor::connect(&Connection::new("redis://127.0.0.1/0")?, Limits::default()).await?;
+    /// let record = "1790000000000-0badcafe"; // what the repair was noted as
+    /// if !doctor.undo(record).await?.left.is_empty() {
+    ///     println!("{} more taken back", doctor.undo_rows(record).await?.undone);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// As [`undo`](Self::undo).
     pub async fn undo_rows(&self, record: &str) -> Result<Undone, HostError> {

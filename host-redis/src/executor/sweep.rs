@@ -17,7 +17,7 @@
 /// ```
 ///
 /// # Source
-/// Kombu 5.7's `kombu.transport.redis`.
+/// Kombu 5.7's `kombu.transport.redis.Channel.sweep_bindings`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// So many deadlines had passed. They are gone.

@@ -181,6 +181,19 @@ impl Message {
     }
 
     /// Sets a header. `CC` and `BCC` name further keys, as in RabbitMQ.
+    ///
+    /// ```no_run
+    /// use keyrail_core::Value;
+    /// use keyrail_redis::{Connection, Message, Producer, ProducerOptions};
+    ///
+    /// # async fn copies() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, ProducerOptions::new()).await?;
+    /// let copies = Value::Array(vec!["audit".into()]);
+    /// let message = Message::text("42 EUR").routing_key("billing").header("CC", copies);
+    /// assert_eq!(producer.publish(&message).await?.queues, ["billing", "audit"]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn header(mut self, name: &str, value: impl Into<keyrail_core::Value>) -> Self {
         self.headers.push(name, value);
@@ -238,6 +251,14 @@ impl Message {
     }
 
     /// Sets when the message is of no use any more, in whole milliseconds. Kombu's consumers do not honour it on Redis.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use keyrail_redis::Message;
+    ///
+    /// let message = Message::text("42 EUR").expiration(Duration::from_micros(1999));
+    /// assert_eq!(message, Message::text("42 EUR").expiration(Duration::from_millis(1)));
+    /// ```
     #[must_use]
     pub fn expiration(mut self, expiration: Duration) -> Self {
         self.expiration = Some(u64::try_from(expiration.as_millis()).unwrap_or(u64::MAX));
@@ -266,6 +287,19 @@ impl Message {
     }
 
     /// Chooses the serializer.
+    ///
+    /// ```no_run
+    /// use keyrail_redis::{Connection, Message, Producer, ProducerOptions, Serializer};
+    ///
+    /// # async fn serialize() -> Result<(), Box<dyn std::error::Error>> {
+    /// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, ProducerOptions::new()).await?;
+    /// let total = Message::json(&42)?.routing_key("jobs");
+    /// producer.publish(&total.serializer(Serializer::Msgpack)).await?;
+    /// let bytes = Message::bytes([0xff]).routing_key("jobs").serializer(Serializer::Json);
+    /// assert_eq!(producer.publish(&bytes).await.unwrap_err().code(), "not-serializable");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn serializer(mut self, serializer: Serializer) -> Self {
         self.serializer = Some(serializer);

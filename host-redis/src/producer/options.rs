@@ -87,6 +87,20 @@ impl ProducerOptions {
     /// Lets Redis remember for so long that it has a message, so that trying again leaves no second copy. The window must
     /// be longer than all waits of the retry policy together.
     ///
+    /// ```no_run
+    /// use std::time::Duration;
+    /// use keyrail_redis::{Connection, Message, Producer, ProducerOptions, RetryPolicy};
+    ///
+    /// # async fn once() -> Result<(), Box<dyn std::error::Error>> {
+    /// let retry = RetryPolicy::celery(); // three times within 0.6 s, and up to 20 s for each answer
+    /// let options = ProducerOptions::new().retry(retry).once(Duration::from_secs(120));
+    /// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, options).await?;
+    /// let confirm = producer.publish(&Message::text("42 EUR").routing_key("billing")).await?;
+    /// println!("it was sent {} times and is there once", confirm.attempts);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Cost
     /// A key that expires for each message (for each copy on a cluster), written by the script that pushes: a few
     /// microseconds of the server, and about 200 bytes for as long as the window.
@@ -115,6 +129,20 @@ impl ProducerOptions {
     /// Declares these exchanges, queues and bindings before the first publish of each connection, and again when a
     /// message finds nobody; topic bindings with the text of this dialect. An exchange or queue that is there with other
     /// properties is an error of each publish ([`HostError::Declare`](crate::HostError::Declare)).
+    ///
+    /// ```no_run
+    /// use keyrail_core::{Dialect, Topology};
+    /// use keyrail_redis::{Connection, Message, Producer, ProducerOptions};
+    ///
+    /// # async fn declare() -> Result<(), Box<dyn std::error::Error>> {
+    /// let topology = Topology::from_lines("orders topic durable: order.*.paid -> billing").unwrap();
+    /// let options = ProducerOptions::new().declare(topology, Dialect::Kombu57);
+    /// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, options).await?;
+    /// let paid = Message::text("42 EUR").exchange("orders").routing_key("order.eu.paid");
+    /// assert_eq!(producer.publish(&paid).await?.queues, ["billing"], "though no consumer ever ran");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn declare(mut self, topology: Topology, dialect: Dialect) -> Self {
         self.declare = Some((topology, dialect));
@@ -122,6 +150,20 @@ impl ProducerOptions {
     }
 
     /// Types of exchanges that Redis does not tell, and the largest table to read.
+    ///
+    /// ```no_run
+    /// use keyrail_core::ExchangeKind;
+    /// use keyrail_redis::{Connection, Message, Producer, ProducerOptions, load};
+    ///
+    /// # async fn tables() -> Result<(), Box<dyn std::error::Error>> {
+    /// let kinds = [("news".to_owned(), ExchangeKind::Fanout)].into();
+    /// let options = ProducerOptions::new().tables(load::Options { kinds, ..load::Options::default() });
+    /// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, options).await?;
+    /// let confirm = producer.publish(&Message::text("hello").exchange("news")).await?;
+    /// println!("{} are listening", confirm.fanout[0].receivers);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn tables(mut self, options: load::Options) -> Self {
         self.tables = options;
@@ -130,6 +172,19 @@ impl ProducerOptions {
 
     /// Whether the default exchange reaches only queues that were declared with keyrail, as in RabbitMQ. Kombu pushes to
     /// any list.
+    ///
+    /// ```no_run
+    /// use keyrail_core::Outcome;
+    /// use keyrail_redis::{Connection, Message, Producer, ProducerOptions};
+    ///
+    /// # async fn declared() -> Result<(), Box<dyn std::error::Error>> {
+    /// let options = ProducerOptions::new().declared_queues_only(true);
+    /// let producer = Producer::connect(&Connection::new("redis://127.0.0.1/0")?, options).await?;
+    /// let confirm = producer.publish(&Message::text("42 EUR").routing_key("biling")).await?;
+    /// assert_eq!(confirm.outcome, Outcome::Unroutable, "there is no such queue");
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn declared_queues_only(mut self, only: bool) -> Self {
         self.declared_queues_only = only;

@@ -121,6 +121,15 @@ pub(crate) fn fail<const N: usize>(status: i32, args: [&str; N]) -> String {
     line.to_owned()
 }
 
+/// A pipe that takes no more, as long as its reader lives.
+pub(crate) fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let mut fill = Command::new("timeout");
+    fill.args(["1", "cat", "/dev/zero"]).stdout(writer.try_clone().expect("a clone"));
+    assert_eq!(fill.status().expect("timeout").code(), Some(124));
+    (reader, writer)
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("UTF-8")
 }
