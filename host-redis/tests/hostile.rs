@@ -290,6 +290,7 @@ on_both!(
     shapes_without_measure_go_their_way,
     poison_waits_in_redis_for_its_reader,
     a_simple_queue_goes_on_behind_poison,
+    a_simple_queue_says_what_it_could_not_put,
 );
 
 /// A reader of JSON makes thirty times its size of it, and Redis' limit of memory knows nothing of what scripts take.
@@ -329,4 +330,18 @@ async fn a_giant_is_not_decoded_on_the_server() {
     let lua = memory.lines().find_map(|line| line.strip_prefix("used_memory_lua:")).expect("a figure");
     let lua: u64 = lua.trim().parse().expect("a number");
     assert!(lua < 32 << 20, "{lua} bytes");
+}
+
+/// A put that the server refuses has put nothing.
+async fn a_simple_queue_says_what_it_could_not_put(executor: impl Executor) {
+    let host = hosted(executor);
+    let queue = SimpleQueue::open(&host, "q").await.expect("a queue");
+    let hash = Command::HSet { key: "q".into(), field: "no".into(), value: b"list".to_vec() };
+    run(host.executor(), vec![hash]).await;
+    let error = queue.put(&Envelope::text("x")).await.expect_err("no list");
+    assert_eq!(error.code(), "wrong-type");
+    assert!(error.to_string().contains("`q`"), "{error}");
+    run(host.executor(), vec![Command::Del { key: "q".into() }]).await;
+    queue.put(&Envelope::text("x")).await.expect("put");
+    assert_eq!(queue.qsize().await.expect("a count"), 1);
 }

@@ -237,3 +237,27 @@ async fn a_window_without_end_is_a_long_one() {
     let marker = markers.lines().find(|line| line.starts_with("keyrail.once.")).expect("a marker");
     assert!(server.command(&["PTTL", marker]).len() > ":1000000000000".len());
 }
+
+/// What a pipeline lost is published alone, and that is its second time.
+#[tokio::test]
+async fn a_batch_counts_how_often_each_message_was_sent() {
+    let server = RedisServer::start();
+    tables(&server);
+    let trap = Trap::before(server.port);
+    for freshness in [Freshness::Tracked, Freshness::EachPublish] {
+        for (options, copies) in [(options(freshness), 2), (options(freshness).once(WINDOW), 1)] {
+            let producer = producer(&trap, &server, options).await;
+            let batch = [message("x", "one"), message("y", "both")];
+            for (answers, attempts) in [
+                (producer.publish_all(&batch).await, 1),
+                (trap.around(ANSWER, producer.publish_all(&batch)).await, 2),
+            ] {
+                for answer in answers {
+                    assert_eq!(answer.expect("published").attempts, attempts, "{freshness:?}");
+                }
+            }
+            assert_eq!(drained(&server, "a").await.len(), 2 * (1 + copies), "{freshness:?}");
+            assert_eq!(drained(&server, "b").await.len(), 1 + copies, "{freshness:?}");
+        }
+    }
+}

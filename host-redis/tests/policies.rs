@@ -181,3 +181,38 @@ fn a_binding_replaces_its_twin_of_kombu_5_6() {
         assert_eq!(server.command(&["SISMEMBER", "_kombu.binding.e", &new]), ":1\r\n", "{verb:?}");
     }
 }
+
+/// A policy is for what may pass: a message that nobody gets, an exchange that is not there and a key of another type
+/// are as they are.
+#[tokio::test]
+async fn what_does_not_pass_is_tried_once() {
+    let server = RedisServer::start();
+    for queue in ["good", "broken"] {
+        server.command(&["SADD", "_kombu.binding.e", &format!("{queue}\x06\x16\x06\x16{queue}")]);
+    }
+    server.command(&["SET", "broken", "no list"]);
+    let retry = RetryPolicy { interval_step: Duration::ZERO, ..RetryPolicy::celery() };
+    for freshness in [Freshness::Tracked, Freshness::EachPublish, Freshness::Strict] {
+        let options = ProducerOptions::new().exchange("e").retry(retry).mandatory(true).freshness(freshness);
+        let producer = Producer::connect(&connection(&server, "{}"), options).await.expect("a producer");
+        // It has what it needs then: the table, and the script of a strict one.
+        server.command(&["CONFIG", "RESETSTAT"]);
+        producer.publish(&Message::text("x").routing_key("good")).await.expect("published");
+        let one_reading = server.calls(&["hgetall"])[0];
+        assert!(one_reading > 0);
+        let message = |key: &str| Message::text("x").routing_key(key);
+        for (message, code, sent, read) in [
+            (message("nobody"), "no-route", 0, 0),
+            (message("good").exchange("unknown"), "exchange-not-found", 0, 1),
+            (message("broken"), "wrong-type", 1, 0),
+        ] {
+            server.command(&["CONFIG", "RESETSTAT"]);
+            let error = producer.publish(&message).await.expect_err(code);
+            assert_eq!(error.code(), code, "{freshness:?}: {error}");
+            let calls = server.calls(&["lpush", "evalsha", "hgetall"]);
+            assert_eq!(calls[0] + calls[1], sent, "{freshness:?} {code}");
+            let read = if freshness == Freshness::EachPublish { 1 } else { read };
+            assert_eq!(calls[2], read * one_reading, "{freshness:?} {code}");
+        }
+    }
+}

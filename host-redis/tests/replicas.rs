@@ -10,7 +10,7 @@ use std::{
 use keyrail_redis::{
     Confirm, Connection, Freshness, Message, Producer, ProducerOptions, RetryPolicy, TransportOptions,
 };
-use support::{PATIENCE, RedisServer, proxy::Proxy};
+use support::{PATIENCE, RedisServer, cluster::until, free_port, proxy::Proxy};
 use tokio::time::timeout;
 
 /// One who waits longer for replicas than for an answer, and tries everything again.
@@ -92,4 +92,61 @@ async fn a_batch_waits_for_replicas_too() {
         }
     }
     assert_eq!(server.command(&["LLEN", "q"]), ":6\r\n");
+}
+
+/// Two wait for a replica that is not there, one after the other. When it is the other's turn the connection is gone, and
+/// a new one leads to another server, which never had the message and would say that its replica has everything.
+#[tokio::test]
+async fn what_another_connection_says_of_replicas_is_not_believed() {
+    let (server, another) = (RedisServer::start(), RedisServer::start());
+    another.command(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
+    let port = another.port.to_string();
+    let replica = RedisServer::start_on(free_port(), &["--replicaof", "127.0.0.1", &port]);
+    until("the replica follows", || {
+        replica.command(&["INFO", "replication"]).contains("master_link_status:up")
+    })
+    .await;
+    let proxy = Proxy::to(server.port);
+    let connection = Connection::new(&proxy.url()).expect("a URL");
+    let options = ProducerOptions::new().replicas(1, PATIENCE);
+    let producer = Producer::connect(&connection, options).await.expect("a producer");
+    let cut = async {
+        let asks = || server.command(&["CLIENT", "LIST"]).contains("cmd=wait ");
+        until("somebody waits", asks).await;
+        // Both have what the server said to their pushes, which it was sent before.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        proxy.lead_to(another.port);
+        assert!(proxy.cut() > 0);
+    };
+    let (one, other, ()) = tokio::join!(publish(&producer), publish(&producer), cut);
+    assert_eq!([one.replicas, other.replicas], [Some(0); 2]);
+    assert_eq!([one.attempts, other.attempts], [1; 2]);
+    assert_eq!(server.command(&["LLEN", "q"]), ":2\r\n");
+    assert_eq!(another.command(&["EXISTS", "q"]), ":0\r\n");
+    assert_eq!(publish(&producer).await.replicas, Some(1), "what is written there now, it has");
+}
+
+/// A WAIT holds up what is sent after it, so no second one may lie there.
+#[tokio::test]
+async fn one_waits_for_replicas_at_a_time() {
+    let server = RedisServer::start();
+    let producer = producer(&server.url(), PATIENCE, Freshness::Tracked).await;
+    let look = async {
+        let waiting = || {
+            let clients = server.command(&["CLIENT", "LIST"]);
+            clients.lines().find(|line| line.contains("cmd=wait ")).map(str::to_owned)
+        };
+        until("somebody waits", || waiting().is_some()).await;
+        assert_eq!(server.command(&["LLEN", "q"]), ":2\r\n", "both were sent before");
+        for _ in 0..20 {
+            let client = waiting().expect("it waits on");
+            assert!(client.contains(" qbuf=0 "), "something lies behind it: {client}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let both = async { tokio::join!(publish(&producer), publish(&producer)) };
+    tokio::select! {
+        ended = both => panic!("nobody waits any more: {ended:?}"),
+        () = look => {}
+    }
 }

@@ -252,18 +252,13 @@ async fn an_exchange_that_is_deleted_and_declared_again_in_one_step_is_never_unk
     assert_eq!(answers, BTreeSet::from([Ok(BTreeSet::from(["q".into()])), Err("no-route")]));
 }
 
-/// The watch of one publish ends with the transaction of another one on the same connection.
-#[tokio::test]
-async fn publishes_of_one_producer_do_not_share_a_watch() {
-    let server = RedisServer::start();
-    let producer = strict(&server).await;
-    server.command(&["HSET", EXCHANGES, "x", &definition(ExchangeKind::Topic, false, None)]);
-    server.command(&["SADD", TABLE, &row("k", "before")]);
-    assert_eq!(publish(&producer, "k").await, Ok(["before".to_owned()].into()));
-    // Writes wait, and are executed in the order in which they came: the change before both transactions.
+/// Publishes, and makes this change between the watch and the transaction.
+async fn overtaken<T>(server: &RedisServer, change: &[&str], publish: impl Future<Output = T>) -> T {
+    // Writes wait, and are executed in the order in which they came: the change before each transaction.
     server.command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
     let mut changes = TcpStream::connect(("127.0.0.1", server.port)).expect("a connection");
-    changes.write_all(format!("SADD {TABLE} {}\r\n", row("k", "after")).as_bytes()).expect("sent");
+    let parts: String = change.iter().map(|part| format!("${}\r\n{part}\r\n", part.len())).collect();
+    changes.write_all(format!("*{}\r\n{parts}", change.len()).as_bytes()).expect("sent");
     let blocked = || {
         let clients = server.command(&["CLIENT", "LIST"]);
         let flags = clients.split(' ').filter_map(|fact| fact.strip_prefix("flags="));
@@ -274,7 +269,46 @@ async fn publishes_of_one_producer_do_not_share_a_watch() {
         until("a transaction waits", || blocked() == 2).await;
         server.command(&["CLIENT", "UNPAUSE"]);
     };
-    let (one, other, ()) = tokio::join!(publish(&producer, "k"), publish(&producer, "k"), goes_on);
+    tokio::join!(publish, goes_on).0
+}
+
+/// The watch of one publish ends with the transaction of another one on the same connection.
+#[tokio::test]
+async fn publishes_of_one_producer_do_not_share_a_watch() {
+    let server = RedisServer::start();
+    let producer = strict(&server).await;
+    server.command(&["HSET", EXCHANGES, "x", &definition(ExchangeKind::Topic, false, None)]);
+    server.command(&["SADD", TABLE, &row("k", "before")]);
+    assert_eq!(publish(&producer, "k").await, Ok(["before".to_owned()].into()));
+    let two = async { tokio::join!(publish(&producer, "k"), publish(&producer, "k")) };
+    let (one, other) = overtaken(&server, &["SADD", TABLE, &row("k", "after")], two).await;
     let both = ["after".to_owned(), "before".to_owned()].into();
     assert_eq!([&one, &other], [&Ok(both); 2]);
+}
+
+/// What only keyrail's own keys say is watched as well as Kombu's tables: the alternate exchange, and a binding to an
+/// exchange.
+#[tokio::test]
+async fn a_change_of_keyrails_own_keys_alone_overtakes_too() {
+    let server = RedisServer::start();
+    for exchange in ["first", "second"] {
+        server.command(&["SADD", &format!("_kombu.binding.{exchange}"), &row("k", exchange)]);
+    }
+    let to_first = definition(ExchangeKind::Topic, false, Some("first"));
+    let to_second = definition(ExchangeKind::Topic, false, Some("second"));
+    server.command(&["HSET", EXCHANGES, "x", &to_first]);
+    let producer = strict(&server).await;
+    assert_eq!(publish(&producer, "k").await, Ok(["first".to_owned()].into()));
+    let change = ["HSET", EXCHANGES, "x", &to_second];
+    let answer = overtaken(&server, &change, publish(&producer, "k")).await;
+    assert_eq!(answer, Ok(["second".to_owned()].into()));
+    // A queue of its own, and another exchange beside it.
+    server.command(&["SADD", TABLE, &row("k", "own")]);
+    assert_eq!(publish(&producer, "k").await, Ok(["own".to_owned()].into()));
+    let binding = r#"{"source":"x","destination":{"exchange":"first"},"routingKey":"k"}"#;
+    let change = ["SADD", "keyrail.binding", binding];
+    let answer = overtaken(&server, &change, publish(&producer, "k")).await;
+    assert_eq!(answer, Ok(["first".to_owned(), "own".to_owned()].into()));
+    let copies = ["first", "second", "own"].map(|queue| server.command(&["LLEN", queue]));
+    assert_eq!(copies, [":2\r\n", ":1\r\n", ":2\r\n"]);
 }

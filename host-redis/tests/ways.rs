@@ -2,16 +2,19 @@
 
 mod support;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
 
 use keyrail_core::{
-    Dialect, Outcome, Topology, Value,
+    Dialect, Outcome, Routes, Table, Topology, Value,
     kombu::{Member, SEPARATOR},
 };
 use keyrail_redis::{
     Confirm, Connection, Freshness, Message, ProduceError, Producer, ProducerOptions, RetryPolicy,
 };
-use support::{RedisServer, proxy::Proxy};
+use support::{PATIENCE, RedisServer, proxy::Proxy};
 
 const WAYS: [Freshness; 3] = [Freshness::Tracked, Freshness::Strict, Freshness::EachPublish];
 
@@ -164,4 +167,112 @@ async fn each_message_of_a_batch_reads_the_table_if_that_was_asked_for() {
     let one = counts["Tracked"];
     assert!(one > 0);
     assert_eq!((counts["Strict"], counts["EachPublish"]), (one, 5 * one), "{counts:?}");
+}
+
+/// Who listens to a channel is known only when the message is gone.
+#[tokio::test]
+async fn a_fanout_that_nobody_hears_reached_nobody() {
+    let server = RedisServer::start();
+    server.command(&["HSET", "keyrail.exchange", "news", r#"{"name":"news","kind":"fanout"}"#]);
+    let redis = Connection::new(&server.url()).expect("a URL").connect().await.expect("Redis");
+    let host = support::host(redis);
+    let news = Message::text("x").exchange("news").routing_key("k");
+    for freshness in WAYS {
+        for once in [false, true] {
+            let options = ProducerOptions::new().freshness(freshness);
+            let options = if once { options.once(Duration::from_secs(60)) } else { options };
+            let producer = producer(&server, "{}", options).await;
+            // In a batch and alone.
+            let told = async |message: &Message| {
+                let batch = producer.publish_all(std::slice::from_ref(message)).await;
+                let both = batch.into_iter().chain([producer.publish(message).await]);
+                let told = both.map(|answer| match answer {
+                    Ok(confirm) => Ok((confirm.outcome, confirm.fanout[0].receivers)),
+                    Err(error) => Err(error.code()),
+                });
+                told.collect::<Vec<_>>()
+            };
+            let mandatory = news.clone().mandatory(true);
+            assert_eq!(told(&news).await, [Ok((Outcome::Unroutable, 0)); 2], "{freshness:?} {once}");
+            assert_eq!(told(&mandatory).await, [Err("no-route"); 2], "{freshness:?} {once}");
+            let listener = host.listen("news", "k").await.expect("a listener");
+            assert_eq!(told(&news).await, [Ok((Outcome::Routed, 1)); 2], "{freshness:?} {once}");
+            assert_eq!(told(&mandatory).await, [Ok((Outcome::Routed, 1)); 2], "{freshness:?} {once}");
+            drop(listener);
+            let deadline = Instant::now() + PATIENCE;
+            while server.command(&["PUBSUB", "NUMPAT"]) != ":0\r\n" {
+                assert!(Instant::now() < deadline, "it still listens");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+}
+
+/// A consistent-hash exchange may choose by a property or a header instead of the routing key, as the core does.
+#[tokio::test]
+async fn an_exchange_chooses_by_what_it_was_declared_to() {
+    let lines = |what: &str, chosen: &str| {
+        format!("{what} x-consistent-hash {{{chosen}}}: 1 -> a\n{what}: 1 -> b\n{what}: 1 -> c\n")
+    };
+    let topology = ["message_id", "correlation_id", "timestamp"]
+        .map(|name| lines(name, &format!(r#"hash-property: "{name}""#)))
+        .concat()
+        + &lines("tenant", r#"hash-header: "tenant""#);
+    let topology = Topology::from_lines(&topology).expect("a topology");
+    let server = RedisServer::start();
+    let redis = Connection::new(&server.url()).expect("a URL").connect().await.expect("Redis");
+    support::host(redis).import(&topology, Dialect::Kombu57).await.expect("imported");
+    let router = topology.router().expect("a router");
+    let expected = |exchange: &str, n: u32| {
+        let text = n.to_string();
+        let headers = Table::from_iter([("tenant", text.as_str())]);
+        let (id, message) = router.message(exchange, b"k", Some(&headers)).expect("a message");
+        let message = message.message_id(&text).correlation_id(&text).timestamp(n.into());
+        let mut routes = Routes::new();
+        assert_eq!(router.route(id, &message, &mut routes), Outcome::Routed);
+        router.queue_name(routes.queues()[0]).expect("a name").to_owned()
+    };
+    for freshness in WAYS {
+        let producer = producer(&server, "{}", ProducerOptions::new().freshness(freshness)).await;
+        for exchange in ["message_id", "correlation_id", "timestamp", "tenant"] {
+            let message = |n: u32| {
+                let message = Message::text("x").exchange(exchange).routing_key("k");
+                match exchange {
+                    "tenant" => message.header("tenant", n.to_string().as_str()),
+                    "timestamp" => message.property("timestamp", i64::from(n)),
+                    name => message.property(name, n.to_string()),
+                }
+            };
+            let batch: Vec<Message> = (0..16).map(message).collect();
+            let mut reached = BTreeSet::new();
+            for (n, answer) in (0..).zip(producer.publish_all(&batch).await) {
+                let queues = answer.expect("published").queues;
+                assert_eq!(queues, [expected(exchange, n)], "{freshness:?} {exchange} {n}");
+                reached.extend(queues);
+            }
+            assert_eq!(reached.len(), 3, "{freshness:?} {exchange}: {reached:?}");
+            let confirm = producer.publish(&message(3)).await.expect("published");
+            assert_eq!(confirm.queues, [expected(exchange, 3)], "{freshness:?} {exchange}");
+        }
+    }
+}
+
+/// That one of two queues gets none of 64 messages happens once in 2^63 times.
+#[tokio::test]
+async fn a_random_exchange_reaches_every_queue() {
+    let server = RedisServer::start();
+    let redis = Connection::new(&server.url()).expect("a URL").connect().await.expect("Redis");
+    let topology = Topology::from_lines("dice x-random: k -> a\ndice: k -> b").expect("a topology");
+    support::host(redis).import(&topology, Dialect::Kombu57).await.expect("imported");
+    for freshness in WAYS {
+        let options = ProducerOptions::new().exchange("dice").routing_key("k").freshness(freshness);
+        let producer = producer(&server, "{}", options).await;
+        let mut reached = BTreeSet::new();
+        for answer in producer.publish_all(&vec![Message::text("x"); 64]).await {
+            let queues = answer.expect("published").queues;
+            assert_eq!(queues.len(), 1, "{freshness:?}");
+            reached.extend(queues);
+        }
+        assert_eq!(reached.len(), 2, "{freshness:?}: {reached:?}");
+    }
 }

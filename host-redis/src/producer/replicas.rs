@@ -50,7 +50,7 @@ impl Producer {
                 return None;
             }
         };
-        // Another connection wrote nothing, and nothing is what every replica has.
+        // Another connection may lead to another server, which never had the message and speaks of its own replicas.
         (link.epoch() == epoch).then_some(reached)
     }
 }
