@@ -9,7 +9,7 @@ use std::sync::Arc;
 use ::redis::{Cmd, Value};
 
 use super::{Confirm, Prepared, ProduceError, Producer, declare::is_unknown_exchange, is_nowhere, route};
-use crate::{executor::Ran, table::Reach};
+use crate::{ExecuteError, executor::Ran, table::Reach};
 
 /// How often a message is routed again before somebody is told: a table that changes every few milliseconds overtakes most
 /// attempts of a process that gets little time.
@@ -88,13 +88,14 @@ impl Producer {
         let ran = match self.once(prepared, &ways, dead_lettered) {
             _ if plan.commands.is_empty() => {
                 let _: Value = ::redis::cmd("UNWATCH").query_async(&mut pinned).await.map_err(failed)?;
-                Some(Ran::Now(Vec::new()))
+                Ok(Some(Ran::Now(Vec::new())))
             }
-            Some(once) => self.redis.run_once_watched(&mut pinned, &plan, &once).await?,
-            None => self.redis.run_watched(&mut pinned, &plan).await?.map(Ran::Now),
+            Some(once) => self.redis.run_once_watched(&mut pinned, &plan, &once).await,
+            None => self.redis.run_watched(&mut pinned, &plan).await.map(|ran| ran.map(Ran::Now)),
         };
-        guard.armed = false;
-        let Some(ran) = ran else { return Ok(Attempt::Overtaken) };
+        // That a key is of another type is an answer of the transaction, which has ended.
+        guard.armed = ran.as_ref().is_err_and(|error| !matches!(error, ExecuteError::WrongType { .. }));
+        let Some(ran) = ran? else { return Ok(Attempt::Overtaken) };
         Ok(Attempt::Published(self.told(prepared, ways, &plan, dead_lettered, ran)?, epoch))
     }
 
