@@ -165,6 +165,8 @@ class DoctorAndCelery(DoctorCase):
             peer_python("57"), "-m", "celery", "-A", "celery_app", "worker", "--pool", "solo",
             "--loglevel", "info", cwd=HERE))
         self.worker.until("the worker is ready", lambda: " ready." in self.worker.err + self.worker.out)
+        # It says so before it has subscribed to its remote control.
+        until("it listens", lambda: self.ask("PUBSUB", "NUMPAT") > 0)
 
     def caller(self, verb: str, *args: Any) -> Any:
         command = [peer_python("57"), str(HERE / "celery_caller.py"), self.redis.url, verb, json.dumps(args)]

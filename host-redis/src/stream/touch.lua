@@ -5,4 +5,12 @@ local pending = redis.pcall('XPENDING', KEYS[1], ARGV[1], ARGV[3], ARGV[3], 1, A
 if pending.err then
     return string.find(pending.err, 'NOGROUP', 1, true) and 0 or pending
 end
-return #pending == 0 and 0 or #redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'JUSTID')
+if #pending == 0 then
+    return 0
+end
+if #redis.call('XRANGE', KEYS[1], ARGV[3], ARGV[3]) == 0 then
+    -- Redis before 7.0 would keep on its list what is gone.
+    redis.call('XACK', KEYS[1], ARGV[1], ARGV[3])
+    return 0
+end
+return #redis.call('XCLAIM', KEYS[1], ARGV[1], ARGV[2], 0, ARGV[3], 'JUSTID')

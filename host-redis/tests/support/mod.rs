@@ -282,15 +282,32 @@ impl RedisServer {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    /// Sends one command; the raw answer, as far as it comes in one piece.
+    /// Sends one command; the raw answer, as far as it came.
     pub(crate) fn command(&self, args: &[&str]) -> String {
         let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return String::new() };
         stream.set_read_timeout(Some(PATIENCE)).expect("timeout");
         let parts: String = args.iter().map(|arg| format!("${}\r\n{arg}\r\n", arg.len())).collect();
         let _ = stream.write_all(format!("*{}\r\n{parts}", args.len()).as_bytes());
-        let mut buffer = [0; 16384];
-        let length = stream.read(&mut buffer).unwrap_or_default();
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
+        let (mut answer, mut buffer) = (Vec::new(), [0; 16384]);
+        while after_answer(&answer).is_none() {
+            match stream.read(&mut buffer) {
+                Ok(length @ 1..) => answer.extend_from_slice(&buffer[..length]),
+                _ => break,
+            }
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+}
+
+/// What stands behind the first answer (RESP2); nothing if that is not whole.
+fn after_answer(bytes: &[u8]) -> Option<&[u8]> {
+    let end = bytes.windows(2).position(|pair| pair == b"\r\n")?;
+    let (line, rest) = (std::str::from_utf8(&bytes[..end]).ok()?, &bytes[end + 2..]);
+    let count = || line[1..].parse::<usize>().ok();
+    match line.as_bytes().first()? {
+        b'$' => count().map_or(Some(rest), |length| rest.get(length + 2..)),
+        b'*' => (0..count().unwrap_or(0)).try_fold(rest, |rest, _| after_answer(rest)),
+        _ => Some(rest),
     }
 }
 
