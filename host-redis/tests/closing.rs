@@ -90,12 +90,7 @@ async fn without_acks_closing_returns_what_nobody_read(executor: impl Executor) 
     let options = ConsumerOptions { no_ack: true, ..ConsumerOptions::default() };
     let mut consumer = consumer(&host, &["q"], options);
     next(&mut consumer).await;
-    for _ in 0..500 {
-        if host.count("q").await.expect("count") == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until_waiting(&host, "q", 0).await;
     assert_eq!(consumer.close().await, Ok(2));
     for body in ["2", "3"] {
         let message = host.get("q").await.expect("got").expect("a message");
