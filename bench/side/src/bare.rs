@@ -42,7 +42,12 @@ fn median_us(mut times: Vec<Duration>) -> f64 {
 
 const TAKE: &str = concat!(
     include_str!("../../../host-redis/src/executor/tag.lua"),
+    include_str!("../../../host-redis/src/executor/refused.lua"),
     include_str!("../../../host-redis/src/executor/take.lua")
+);
+const SETTLE: &str = concat!(
+    include_str!("../../../host-redis/src/executor/refused.lua"),
+    include_str!("../../../host-redis/src/executor/settle.lua")
 );
 
 /// The consumer's two scripts, in pipelines of an ack of the last batch and a take of the next.
@@ -51,7 +56,7 @@ pub(crate) async fn consume(side: &Side, queue: &str, count: usize) -> f64 {
     let mut connection = client.get_multiplexed_async_connection().await.expect("Redis");
     let layout = Layout::default();
     let take = load(&mut connection, TAKE).await;
-    let settle = load(&mut connection, include_str!("../../../host-redis/src/executor/settle.lua")).await;
+    let settle = load(&mut connection, SETTLE).await;
     let lists: Vec<String> = layout.lists(queue).collect();
     let (mut done, mut turn) = (0, 0);
     let mut held: Vec<Vec<u8>> = Vec::new();
