@@ -34,15 +34,7 @@ async fn both_ways(producer: &Producer, message: &Message) -> [Result<Confirm, P
 /// Somebody may have unbound one queue and left the others, so that the exchange is there and the message finds nobody.
 #[tokio::test]
 async fn what_finds_nobody_is_declared_again() {
-    let topology: Topology = serde_json::from_value(serde_json::json!({
-        "exchanges": [{"name": "e", "kind": "topic"}],
-        "queues": [{"name": "q"}, {"name": "kept"}],
-        "bindings": [
-            {"source": "e", "destination": {"queue": "q"}, "routingKey": "a.*"},
-            {"source": "e", "destination": {"queue": "kept"}, "routingKey": "kept"},
-        ],
-    }))
-    .expect("a topology");
+    let topology = Topology::from_lines("e topic: a.* -> q\ne: kept -> kept").expect("a topology");
     let row = Member::topic("a.*", "q", Dialect::Kombu57).expect("a key").to_bytes(SEPARATOR).expect("a row");
     let row = String::from_utf8(row).expect("text");
     for freshness in WAYS {
@@ -81,15 +73,7 @@ async fn what_finds_nobody_is_declared_again() {
 /// The server behind the address may be another one, which knows a part of it: the message would find that alone.
 #[tokio::test]
 async fn each_new_connection_declares() {
-    let topology: Topology = serde_json::from_value(serde_json::json!({
-        "exchanges": [{"name": "e", "kind": "direct"}],
-        "queues": [{"name": "q"}, {"name": "r"}],
-        "bindings": [
-            {"source": "e", "destination": {"queue": "q"}, "routingKey": "k"},
-            {"source": "e", "destination": {"queue": "r"}, "routingKey": "k"},
-        ],
-    }))
-    .expect("a topology");
+    let topology = Topology::from_lines("e direct: k -> q\ne: k -> r").expect("a topology");
     for freshness in WAYS {
         let (first, second) = (RedisServer::start(), RedisServer::start());
         second.command(&["SADD", "_kombu.binding.e", "k\x06\x16\x06\x16q"]);

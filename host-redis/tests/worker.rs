@@ -1,177 +1,21 @@
-//! `keyrail worker` and programs that fail, are killed, leave children behind or print too much: no place is lost, no task
-//! either, and it can be stopped.
+//! `keyrail worker` and programs that fail, are killed, leave children behind or print too much: no place is lost, and no
+//! task either. How it is stopped: `worker_stops.rs`.
 
 mod support;
 
 use std::{
     fs,
-    os::unix::{fs::PermissionsExt, process::CommandExt},
-    process::{Child, Command, ExitStatus, Stdio},
-    thread,
-    time::{Duration, Instant},
+    process::{Command, Stdio},
 };
 
 use keyrail_core::kombu::{Json, Task};
 use keyrail_redis::{Outgoing, Redis, RedisOptions};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Signal, kill_process};
 use serde_json::Value;
-use support::{Folder, PATIENCE, RedisServer, free_port, keyrail, succeed, text};
-
-/// A Redis, and programs in a folder.
-struct Site {
-    server: RedisServer,
-    folder: Folder,
-}
-
-impl Site {
-    fn new() -> Self {
-        Site { server: RedisServer::start(), folder: Folder::new() }
-    }
-
-    /// A shell script; `$0` names it.
-    fn script(&self, name: &str, body: &str) -> String {
-        let path = self.folder.file(name, format!("#!/bin/sh\n{body}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
-        path
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keyrail"));
-        command.args(["worker", "--redis", &self.server.url(), "-n", "w@test"]).args(args);
-        // One that a failing test leaves running ends with it.
-        command.stdin(Stdio::null()).stdout(Stdio::null()).process_group(0);
-        command
-    }
-
-    /// A worker that is ready.
-    fn worker(&self, args: &[&str]) -> Worker {
-        self.start(self.command(args))
-    }
-
-    fn start(&self, mut command: Command) -> Worker {
-        let log = self.folder.path("worker.log");
-        command.stderr(fs::File::create(&log).expect("a file"));
-        let mut worker = Worker { child: command.spawn().expect("a worker"), log };
-        until("the worker is ready", || worker.log().contains("is ready"));
-        worker.child.try_wait().expect("a child");
-        worker
-    }
-
-    fn publish(&self, task: &str, id: &str) {
-        succeed(["publish", "--redis", &self.server.url(), "--task", task, "--task-id", id]);
-    }
-
-    fn ask(&self, command: &str) -> String {
-        let words: Vec<&str> = command.split(' ').collect();
-        self.server.command(&words).trim_end().to_owned()
-    }
-
-    fn number(&self, command: &str) -> i64 {
-        let answer = self.ask(command);
-        answer.strip_prefix(':').and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("{answer}"))
-    }
-
-    /// What is stored of a task, once it is there.
-    fn result(&self, id: &str) -> Value {
-        let key = format!("celery-task-meta-{id}");
-        until(&format!("`{id}` has a result"), || self.number(&format!("EXISTS {key}")) == 1);
-        let stored = self.ask(&format!("GET {key}"));
-        let document = stored.split_once("\r\n").expect("a bulk string").1;
-        serde_json::from_str(document).unwrap_or_else(|error| panic!("{stored}: {error}"))
-    }
-
-    fn assert_succeeds(&self, id: &str, result: &str) {
-        let stored = self.result(id);
-        assert_eq!((&stored["status"], &stored["result"]), (&"SUCCESS".into(), &result.into()), "{stored}");
-    }
-
-    /// The exception's type and message.
-    fn failure(&self, id: &str) -> (String, String) {
-        let stored = self.result(id);
-        assert_eq!(stored["status"], "FAILURE", "{stored}");
-        let part = |value: &Value| value.as_str().expect("a text").to_owned();
-        (part(&stored["result"]["exc_type"]), part(&stored["result"]["exc_message"][0]))
-    }
-
-    /// More of the task `fail` than a worker takes ahead, each with a line in its log.
-    fn a_dozen_fail(&self) {
-        let ids: Vec<String> = (0..12).map(|n| format!("f{n}")).collect();
-        for id in &ids {
-            self.publish("fail", id);
-        }
-        for id in &ids {
-            assert_eq!(self.failure(id).0, "RuntimeError");
-        }
-        self.all_is_acked();
-    }
-
-    fn all_is_acked(&self) {
-        until("all is acked", || self.number("EXISTS unacked unacked_index celery") == 0);
-    }
-
-    /// The process that a script wrote down.
-    fn written_pid(&self, file: &str) -> Pid {
-        let path = self.folder.path(file);
-        let read =
-            || fs::read_to_string(&path).unwrap_or_default().trim().parse().ok().and_then(Pid::from_raw);
-        until("a process is written down", || read().is_some());
-        read().expect("a process")
-    }
-}
-
-struct Worker {
-    child: Child,
-    log: String,
-}
-
-impl Worker {
-    fn log(&self) -> String {
-        fs::read_to_string(&self.log).unwrap_or_default()
-    }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(i32::try_from(self.child.id()).expect("small")).expect("a process")
-    }
-
-    fn tell(&self, signal: Signal) {
-        kill_process(self.pid(), signal).expect("it runs");
-    }
-
-    /// How it ends, and how long that takes.
-    fn end(&mut self) -> (ExitStatus, Duration) {
-        let since = Instant::now();
-        until("the worker ends", || self.child.try_wait().expect("a child").is_some());
-        (self.child.wait().expect("ended"), since.elapsed())
-    }
-
-    #[track_caller]
-    fn ends_well(&mut self) {
-        let (status, _) = self.end();
-        assert!(status.success(), "{status}\n{}", self.log());
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-#[track_caller]
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}");
-        thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn lives(process: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap_or_default();
-    // A zombie is dead.
-    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
-}
+use support::{
+    RedisServer, free_port, keyrail, succeed, text,
+    worker::{Site, Worker, lives, until},
+};
 
 /// `keyrail worker ... 2>&1 | head -1`: the log has no reader any more.
 #[test]
@@ -244,36 +88,6 @@ fn a_queue_that_cannot_be_is_refused_before_anything_is_written() {
     assert_eq!(site.ask("KEYS *"), "*0");
 }
 
-/// Ctrl-C goes to the whole group of the terminal.
-#[test]
-fn an_interrupt_is_not_for_the_programs() {
-    let site = Site::new();
-    let slow = site.script("slow", "echo $$ > $0.pid; sleep 1; echo slept");
-    let mut worker = site.worker(&["--task", &format!("slow={slow}")]);
-    site.publish("slow", "s");
-    site.written_pid("slow.pid");
-    kill_process_group(worker.pid(), Signal::INT).expect("it runs");
-    worker.ends_well();
-    site.assert_succeeds("s", "slept");
-    site.all_is_acked();
-}
-
-/// By systemd without `KillMode=mixed`, for instance.
-#[test]
-fn a_task_that_is_killed_together_with_its_worker_goes_back() {
-    let site = Site::new();
-    let slow = site.script("slow", "echo $$ > $0.pid; exec sleep 300");
-    let mut worker = site.worker(&["--task", &format!("slow={slow}")]);
-    site.publish("slow", "s");
-    let program = site.written_pid("slow.pid");
-    worker.tell(Signal::TERM);
-    thread::sleep(Duration::from_millis(200));
-    kill_process(program, Signal::TERM).expect("it runs");
-    worker.ends_well();
-    assert_eq!(site.number("EXISTS unacked celery-task-meta-s"), 0, "{}", worker.log());
-    assert_eq!(site.number("LLEN celery"), 1, "it runs again");
-}
-
 /// A machine without memory kills what it likes.
 #[test]
 fn a_task_that_is_killed_runs_again_and_not_for_ever() {
@@ -343,68 +157,6 @@ fn a_program_that_leaves_its_outputs_open_frees_its_place() {
         // What was left behind on purpose lives on.
         kill_process(process, Signal::KILL).expect("it lives");
     }
-}
-
-#[test]
-fn a_second_signal_ends_at_once_and_the_task_goes_back() {
-    let site = Site::new();
-    let hangs = site.script("hangs", "sleep 300 & echo $! > $0.pid; wait");
-    let mut worker = site.worker(&["-c", "2", "--task", &format!("hangs={hangs}")]);
-    site.publish("hangs", "h1");
-    let child = site.written_pid("hangs.pid");
-    site.publish("hangs", "h2");
-    worker.tell(Signal::TERM);
-    thread::sleep(Duration::from_millis(300));
-    assert!(worker.child.try_wait().expect("a child").is_none(), "it waits for what runs");
-    worker.tell(Signal::INT);
-    worker.ends_well();
-    assert_eq!((site.number("LLEN celery"), site.number("EXISTS unacked")), (2, 0), "{}", worker.log());
-    until("what the program started is dead", || !lives(child));
-}
-
-/// A terminal that is closed, and Ctrl-\\: neither leaves programs behind that nobody waits for.
-#[test]
-fn a_terminal_that_goes_ends_a_worker_in_order() {
-    let site = Site::new();
-    let slow = site.script("slow", "echo $$ > $0.pid; sleep 1; echo slept");
-    let mut worker = site.worker(&["--task", &format!("slow={slow}")]);
-    site.publish("slow", "s");
-    site.written_pid("slow.pid");
-    // Twice: of the system and of a shell. It asks for nothing more.
-    for _ in 0..2 {
-        worker.tell(Signal::HUP);
-        thread::sleep(Duration::from_millis(100));
-    }
-    worker.ends_well();
-    site.assert_succeeds("s", "slept");
-    site.all_is_acked();
-
-    let hangs = site.script("hangs", "echo $$ > $0.pid; exec sleep 300");
-    let mut worker = site.worker(&["--task", &format!("hangs={hangs}")]);
-    site.publish("hangs", "h");
-    let program = site.written_pid("hangs.pid");
-    worker.tell(Signal::QUIT);
-    worker.ends_well();
-    until("its program is dead", || !lives(program));
-    assert_eq!((site.number("LLEN celery"), site.number("EXISTS unacked")), (1, 0), "{}", worker.log());
-}
-
-/// As `nohup` starts it.
-#[test]
-fn a_hangup_that_was_ignored_stays_so() {
-    let site = Site::new();
-    let worker = site.command(&["--task", "cat=/bin/cat"]);
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]).arg(worker.get_program()).args(worker.get_args());
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    let mut worker = site.start(command);
-    worker.tell(Signal::HUP);
-    thread::sleep(Duration::from_millis(300));
-    assert!(worker.child.try_wait().expect("a child").is_none(), "{}", worker.log());
-    site.publish("cat", "c");
-    site.result("c");
-    worker.tell(Signal::TERM);
-    worker.ends_well();
 }
 
 #[test]
@@ -510,36 +262,6 @@ fn a_worker_binds_again_what_redis_forgot() {
     }
     until("it is bound again", bound);
     drop(worker);
-}
-
-/// Whoever asks for an end must not wait for a server that hangs.
-#[test]
-fn a_redis_that_hangs_keeps_nobody_from_stopping() {
-    let site = Site::new();
-    let mut workers = [(); 2].map(|()| site.worker(&["--task", "cat=/bin/cat"]));
-    let mut consume = Command::new(env!("CARGO_BIN_EXE_keyrail"));
-    consume.args(["consume", "--redis", &site.server.url(), "-q", "q"]).stderr(Stdio::null());
-    succeed(["publish", "--redis", &site.server.url(), "-k", "q", "-b", "x"]);
-    let consume = consume.stdout(Stdio::null()).spawn().expect("a consumer");
-    let mut consume = Worker { child: consume, log: site.folder.path("none") };
-    until("the message is printed and acked", || site.number("EXISTS q unacked") == 0);
-    let redis = site.ask("INFO server");
-    let redis = redis.lines().find_map(|line| line.strip_prefix("process_id:")).expect("a process");
-    let redis = Pid::from_raw(redis.parse().expect("a number")).expect("a process");
-    kill_process(redis, Signal::STOP).expect("it runs");
-    // Past the next heartbeat, so that all of them wait for an answer.
-    thread::sleep(Duration::from_millis(2500));
-    let [patient, hasty] = &mut workers;
-    for worker in [&*patient, &*hasty, &consume] {
-        worker.tell(Signal::TERM);
-    }
-    thread::sleep(Duration::from_millis(200));
-    hasty.tell(Signal::TERM);
-    let in_haste = hasty.end().1;
-    let patiently = [patient.end().1, consume.end().1];
-    kill_process(redis, Signal::CONT).expect("it is there");
-    assert!(in_haste < Duration::from_secs(4), "{in_haste:?}");
-    assert!(patiently.iter().all(|took| *took < Duration::from_secs(15)), "{patiently:?}");
 }
 
 /// Its caller waits for a word, and somebody should look at the message.

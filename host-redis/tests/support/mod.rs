@@ -19,6 +19,7 @@ pub(crate) mod doctor;
 pub(crate) mod operations;
 pub(crate) mod proxy;
 pub(crate) mod trap;
+pub(crate) mod worker;
 
 /// Makes two tests of a case.
 macro_rules! on_both {
